@@ -1,0 +1,35 @@
+"""A client's session: its variables, user, and the job it is running."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Event
+from typing import TYPE_CHECKING
+
+from engine.errors import CancelledError
+
+if TYPE_CHECKING:
+    from engine.node import Node
+    from engine.values import Value
+
+
+@dataclass(eq=False)
+class Session:
+    """Variables live as long as the session. `output` receives what a script prints, line by line."""
+
+    id: int
+    node: Node
+    user: str = "guest"
+    variables: dict[str, Value] = field(default_factory=dict)
+    output: Callable[[str], None] = lambda _text: None
+    cancelled: Event = field(default_factory=Event)
+    deadline: float | None = None
+
+    def check(self) -> None:
+        """Raise CancelledError if the running job is to stop."""
+        if self.cancelled.is_set():
+            raise CancelledError("The job was cancelled.")
+        if self.deadline is not None and time.monotonic() > self.deadline:
+            raise CancelledError("The job ran out of time.")
