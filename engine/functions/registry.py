@@ -1,7 +1,7 @@
 """How built-in functions are declared, found and called.
 
-A family is a module with `functions = Registry()` and small functions under one of its four decorators, which say how the function treats
-the forms of data so that the function itself sees only the simplest one:
+A family is a module with `functions = Registry()` and small functions under one of four decorators, which
+say how the function treats the forms of data, so that it sees only the simplest one:
 
 - `elementwise`: one result per element. Gets vectors of equal length (scalars were broadcast, matrices
   flattened, tables and tuples taken apart) and returns a vector.
