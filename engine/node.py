@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from engine.session import Session
-    from engine.values import Value
+    from engine.values import Function, Value
 
 
 @dataclass(eq=False)
@@ -22,6 +22,7 @@ class Node:
 
     data: Path
     shared: dict[str, Value] = field(default_factory=dict)
+    functions: dict[str, Function] = field(default_factory=dict)
     sessions: dict[int, Session] = field(default_factory=dict)
     users: Any = None
     jobs: Any = None

@@ -12,7 +12,7 @@ from engine.errors import CancelledError
 
 if TYPE_CHECKING:
     from engine.node import Node
-    from engine.values import Value
+    from engine.values import Function, Value
 
 
 @dataclass(eq=False)
@@ -23,6 +23,7 @@ class Session:
     node: Node
     user: str = "guest"
     variables: dict[str, Value] = field(default_factory=dict)
+    functions: dict[str, Function] = field(default_factory=dict)
     output: Callable[[str], None] = lambda _text: None
     cancelled: Event = field(default_factory=Event)
     deadline: float | None = None

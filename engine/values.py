@@ -299,10 +299,11 @@ class Partial:
 
 @dataclass(slots=True, eq=False)
 class Pattern:
-    """A function under an adverb: `f:E` and the like."""
+    """A function under an adverb: `f:E` and the like; `infix` when written between its arguments."""
 
     function: Function
     letter: str
+    infix: bool = False
 
 
 @dataclass(slots=True, eq=False)

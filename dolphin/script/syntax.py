@@ -145,8 +145,8 @@ class Argument(Node):
 class Call(Node):
     """A function application.
 
-    style: `call` f(x), `space` f x, `method` x.f(y) (then `arguments[0]` is x and `function` a Name),
-    `partial` f{x,}.
+    style: `call` f(x), `space` f x (with two arguments: x f y), `method` x.f(y) (then `arguments[0]` is
+    x and `function` a Name), `partial` f{x,}.
     """
 
     function: Expression
@@ -156,7 +156,7 @@ class Call(Node):
 
 @dataclass(frozen=True, slots=True)
 class OperatorFunction(Node):
-    """An operator used as a function: `+:E(x)`, `each(+, x, y)`, `accumulate(+, x)`."""
+    """An operator used as a function: `+:E(x)`, `each(+, x, y)`; the argument of `count(*)` too."""
 
     operator: str
 
@@ -179,7 +179,10 @@ class Parameter(Node):
 
 @dataclass(frozen=True, slots=True)
 class Lambda(Node):
-    """`x -> x + 1`, `def(x) {…}`, `def(x): x + 1`; `name` when it is the value of a definition."""
+    """`x -> x + 1`, `def(x) {…}`, `def(x): x + 1`; `name` when it is the value of a definition.
+
+    The body of a `mapr` is a tuple of one or two tuples: the functions to apply, then the one that combines.
+    """
 
     parameters: tuple[Parameter, ...]
     body: Expression | Block
@@ -218,7 +221,8 @@ class Quantifier(Node):
 class SelectItem(Node):
     """One column of a select. `aliases` is empty, one name, or several (`f(x) as `a`b`).
 
-    `value` None stands for `*`; `t.*` is `Member(t, "*")`.
+    `value` None stands for `*`; `t.*` is `Member(t, "*")`. Outside a select an aliased expression is one too:
+    `table(1 2 3 as id)` has an Argument whose value is a SelectItem, `<[avg(x) as y]>` an item of the vector.
     """
 
     value: Expression | None
@@ -357,6 +361,14 @@ class ClassDefinition(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Attribute(Node):
+    """`name :: TYPE` in the body of a class."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
 class If(Node):
     test: Expression
     then: Block
@@ -451,17 +463,19 @@ class Module(Node):
 
 @dataclass(frozen=True, slots=True)
 class Use(Node):
-    """`use a::b` (`include` set for `#include "file"`)."""
+    """`use a::b` (`include` set for `#include "file"`, `catalog` for `use catalog c`)."""
 
     name: str
     include: bool = False
+    catalog: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Undef(Node):
-    """The statement `undef all` (the function form is an ordinary Call)."""
+    """The statement `undef all[, kind]` (the function form is an ordinary Call)."""
 
     name: str
+    kind: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -559,13 +573,13 @@ class Script(Node):
 Expression: TypeAlias = (
     Literal | Name | ColumnName | Macro | VectorLiteral | TupleLiteral | DictLiteral | Unary | Binary | Ternary
     | Index | Member | Call | OperatorFunction | Adverb | Lambda | Quote | Case | Quantifier | Over | Select
-    | SetOperation | With
+    | SetOperation | With | SelectItem
 )  # fmt: skip
 
 Statement: TypeAlias = (
-    ExpressionStatement | Assign | Block | FunctionDefinition | ClassDefinition | If | For | While | Break | Continue
-    | Return | Throw | Assert | Try | Timer | Transaction | Go | Share | Module | Use | Undef | Insert | Update
-    | Delete | CreateDatabase | CreateTable | Alter | Drop
+    ExpressionStatement | Assign | Block | FunctionDefinition | ClassDefinition | Attribute | If | For | While
+    | Break | Continue | Return | Throw | Assert | Try | Timer | Transaction | Go | Share | Module | Use | Undef
+    | Insert | Update | Delete | CreateDatabase | CreateTable | Alter | Drop
 )  # fmt: skip
 
 

@@ -1,0 +1,157 @@
+"""The command line: parse, call, print."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from core.settings import Settings
+
+app = typer.Typer(
+    help="A data agent for DolphinDB: plain Chinese or English in, scripts and answers out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+threads_app = typer.Typer(help="Conversations.", no_args_is_help=True)
+engine_app = typer.Typer(help="The embedded DolphinDB-compatible engine.", no_args_is_help=True)
+app.add_typer(threads_app, name="threads")
+app.add_typer(engine_app, name="engine")
+
+
+class Mode(str, Enum):
+    plan = "plan"
+    act = "act"
+
+
+@app.command()
+def ask(
+    question: Annotated[str | None, typer.Argument(help="The question; leave out to go on with a thread.")] = None,
+    mode: Annotated[Mode | None, typer.Option(help="plan: propose first; act: carry out.")] = None,
+    thread: Annotated[str | None, typer.Option(help="The thread to go on with.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Approve plans and scripts unasked.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Ask one question. Exit code 0: answered, 1: failed, 3: waiting for your decision."""
+    from terminal.ask import ask as run_ask
+
+    _exit(run_ask(_settings(), question, mode=_mode(mode), thread_id=thread, yes=yes, as_json=as_json))
+
+
+@app.command()
+def chat(
+    mode: Annotated[Mode, typer.Option(help="The mode to start in.")] = Mode.act,
+    thread: Annotated[str | None, typer.Option(help="The thread to go on with.")] = None,
+) -> None:
+    """Talk with the agent; scripts and results are shown as they come."""
+    from terminal.chat import chat as run_chat
+
+    _exit(run_chat(_settings(), mode=_mode(mode) or "act", thread_id=thread))
+
+
+@app.command()
+def demo() -> None:
+    """Answer real questions about real data: stock prices and weather."""
+    from terminal.demo import demo as run_demo
+
+    _exit(run_demo(_settings()))
+
+
+@app.command()
+def doctor() -> None:
+    """Tell what is configured, what is embedded, what fails and what to do about it."""
+    from terminal.doctor import doctor as run_doctor
+
+    _exit(run_doctor(_settings()))
+
+
+@threads_app.command("list")
+def threads_list(
+    limit: Annotated[int, typer.Option(min=1, max=1000)] = 20,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """List your threads, last used first."""
+    from terminal.threads import list_threads
+
+    _run(list_threads(_settings(), limit=limit, as_json=as_json))
+
+
+@threads_app.command("show")
+def threads_show(thread: str) -> None:
+    """Print a thread."""
+    from terminal.threads import show_thread
+
+    _run(show_thread(_settings(), thread))
+
+
+@threads_app.command("delete")
+def threads_delete(thread: str) -> None:
+    """Delete a thread with all that belongs to it."""
+    from terminal.threads import delete_thread
+
+    _run(delete_thread(_settings(), thread))
+
+
+@engine_app.command("serve")
+def engine_serve(
+    host: Annotated[str, typer.Option()] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free port.")] = 8848,
+    data: Annotated[Path | None, typer.Option(help="The data folder.")] = None,
+    user: Annotated[str, typer.Option()] = "admin",
+    password: Annotated[str | None, typer.Option(help="Generated and printed when left out.")] = None,
+) -> None:
+    """Run a standalone DolphinDB-compatible server; prints its address when it is ready."""
+    from terminal.engine import serve
+
+    serve(host=host, port=port, data=data, user=user, password=password, settings=_settings())
+
+
+def _mode(mode: Mode | None) -> Any:
+    return mode.value if mode is not None else None
+
+
+def _settings() -> Settings:
+    from core.errors import UserError
+    from core.settings import load_settings
+
+    try:
+        return load_settings()
+    except UserError as error:
+        _fail(error)
+
+
+def _exit(work: Coroutine[Any, Any, int]) -> None:
+    sys.exit(_run(work))
+
+
+def _run(work: Coroutine[Any, Any, Any]) -> Any:
+    from core.errors import UserError
+
+    try:
+        return asyncio.run(work)
+    except UserError as error:
+        _fail(error)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _fail(error: Any) -> Any:
+    typer.secho(f"error: {error.message}", err=True, fg="red")
+    if error.remedy:
+        typer.echo(error.remedy, err=True)
+    sys.exit(1)
+
+
+def main() -> None:
+    app()
+
+
+if __name__ == "__main__":
+    main()

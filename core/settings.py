@@ -1,0 +1,94 @@
+"""Every setting of the program, read once from the environment and an optional `.env` file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import platformdirs
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from core.errors import ConfigurationError
+
+Effect = Literal["read", "session", "write", "destroy", "admin"]
+
+PREFIX = "DDB_AGENT_"
+
+
+def _default_data_dir() -> Path:
+    return Path(platformdirs.user_data_dir("ddb-agent"))
+
+
+class Settings(BaseSettings):
+    """Settings by name; each is read from `DDB_AGENT_<NAME>`. Times are in seconds, sizes in what the name says."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        populate_by_name=True,
+    )
+
+    data_dir: Path = Field(default_factory=_default_data_dir)
+    database_url: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("DDB_AGENT_DATABASE_URL", "DATABASE_URL")
+    )
+    database_pool_size: int = Field(default=10, ge=1, le=500)
+
+    dolphindb_host: str | None = None
+    dolphindb_port: int = Field(default=8848, ge=1, le=65535)
+    dolphindb_user: str = "admin"
+    dolphindb_password: SecretStr = SecretStr("123456")
+    engine_idle_seconds: float = Field(default=3600.0, gt=0)
+    session_idle_seconds: float = Field(default=1800.0, gt=0)
+    max_sessions: int = Field(default=32, ge=1)
+    script_timeout: float = Field(default=120.0, gt=0)
+    result_row_limit: int = Field(default=100_000, ge=1)
+
+    models: str | None = None
+    planner_model: str | None = None
+    actor_model: str | None = None
+
+    max_steps: int = Field(default=40, ge=1)
+    max_tool_failures: int = Field(default=5, ge=1)
+    allowed_effects: Annotated[tuple[Effect, ...], NoDecode] = ("read", "session")
+    context_tokens: int = Field(default=32_000, ge=1_000)
+    answer_tokens: int = Field(default=4_000, ge=100)
+    preview_chars: int = Field(default=6_000, ge=200)
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @field_validator("database_url", "dolphindb_host", "models", "planner_model", "actor_model", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object) -> object:
+        return None if isinstance(value, str) and not value.strip() else value
+
+    @field_validator("allowed_effects", mode="before")
+    @classmethod
+    def _split_commas(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Settings from the environment; `overrides` win.
+
+    Raises ConfigurationError with one line per bad setting. The values themselves are not shown: they may be secret.
+    """
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        lines = []
+        for item in error.errors(include_url=False, include_input=False, include_context=False):
+            name = str(item["loc"][0]) if item["loc"] else "settings"
+            variable = name if name.isupper() else PREFIX + name.upper()
+            lines.append(f"{variable}: {item['msg']}")
+        raise ConfigurationError(
+            "Bad settings: " + "; ".join(lines) + ".", "Correct them in the environment or in .env."
+        ) from None

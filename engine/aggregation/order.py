@@ -1,0 +1,189 @@
+"""Order statistics of groups: percentiles, ranks, distinct elements, modes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.aggregation.basic import doubles, ints
+from engine.aggregation.rows import codes_of, counts, first_rows, gather, numbers, ranks, totals
+from engine.grouping import Groups
+from engine.values import Array, Vector
+
+INTERPOLATIONS = ("linear", "lower", "higher", "nearest", "midpoint")
+
+
+@dataclass(eq=False)
+class SortedGroups:
+    """The non-null numbers of groups in ascending order; group g starts at `offsets[g]`."""
+
+    values: Array
+    offsets: Array
+    sizes: Array
+
+    @classmethod
+    def of(cls, groups: Groups, values: Array) -> SortedGroups:
+        rows = np.flatnonzero(~np.isnan(values))
+        codes = groups.codes[rows]
+        order = np.argsort(values[rows]) if groups.count == 1 else np.lexsort((values[rows], codes))
+        sizes = np.bincount(codes, minlength=groups.count)
+        return cls(values[rows[order]], np.concatenate(([0], np.cumsum(sizes)[:-1])), sizes)
+
+    def at(self, positions: Array) -> Array:
+        """Element number `positions[g]` of group g."""
+        index = np.clip(self.offsets + positions, 0, max(len(self.values) - 1, 0))
+        return self.values[index] if len(self.values) else np.full(len(positions), np.nan)
+
+    def quantile(self, q: float, interpolation: str) -> Array:
+        position = q * np.maximum(self.sizes - 1, 0)
+        lower = np.floor(np.round(position, 9)).astype(np.int64)
+        fraction = np.maximum(position - lower, 0.0)
+        fraction[fraction < 1e-9] = 0.0
+        upper = np.where(fraction > 0, np.minimum(lower + 1, self.sizes - 1), lower)
+        low, high = self.at(lower), self.at(upper)
+        if interpolation == "lower":
+            result = low
+        elif interpolation == "higher":
+            result = high
+        elif interpolation == "midpoint":
+            result = (low + high) / 2
+        elif interpolation == "nearest":
+            result = np.where(fraction > 0.5, high, low)
+        else:
+            with np.errstate(invalid="ignore"):
+                result = np.where(fraction > 0, low + (high - low) * fraction, low)
+        return np.where(self.sizes == 0, np.nan, result)
+
+
+def quantile(groups: Groups, x: Vector, q: float, interpolation: str = "linear") -> Vector:
+    return doubles(SortedGroups.of(groups, numbers(x)).quantile(q, interpolation))
+
+
+def percentile(groups: Groups, x: Vector, percent: float, interpolation: str = "linear") -> Vector:
+    return quantile(groups, x, percent / 100.0, interpolation)
+
+
+def median(groups: Groups, x: Vector) -> Vector:
+    return quantile(groups, x, 0.5, "midpoint")
+
+
+def absolute_deviation(groups: Groups, x: Vector, use_median: bool = False) -> Vector:
+    """`mad`: around the mean, or the median around the median."""
+    values = numbers(x)
+    valid = ~np.isnan(values)
+    if use_median:
+        center = median(groups, x).data
+        return median(groups, doubles(np.abs(values - center[groups.codes])))
+    number = counts(groups, valid)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = totals(groups, np.where(valid, values, 0.0)) / number
+        deviation = np.where(valid, np.abs(values - mean[groups.codes]), 0.0)
+        return doubles(totals(groups, deviation) / number, number == 0)
+
+
+def distinct_rows(groups: Groups, columns: list[Vector]) -> Array:
+    """A mask of the rows whose elements appear in their group for the first time."""
+    keys = combined_codes(groups, columns)
+    fresh = np.zeros(groups.rows, dtype=bool)
+    fresh[np.unique(keys, return_index=True)[1]] = True
+    return fresh
+
+
+def combined_codes(groups: Groups, columns: list[Vector]) -> Array:
+    """Equal numbers for rows equal in group and all columns."""
+    keys = groups.codes.astype(np.int64)
+    for column in columns:
+        distinct, codes = np.unique(codes_of(column), return_inverse=True)
+        keys = keys * max(len(distinct), 1) + codes
+        if len(columns) > 1:
+            keys = np.unique(keys, return_inverse=True)[1].astype(np.int64)
+    return keys
+
+
+def distinct_count(groups: Groups, x: Vector, ignore_null: bool = False) -> Vector:
+    """`nunique`."""
+    fresh = distinct_rows(groups, [x])
+    return ints(counts(groups, fresh & ~x.nulls() if ignore_null else fresh))
+
+
+def mode(groups: Groups, x: Vector) -> Vector:
+    """The most frequent element; of several the smallest."""
+    rows = np.flatnonzero(~x.nulls())
+    order, _ = ranks(x)
+    width = int(order.max(initial=0)) + 1
+    keys, first, number = np.unique(
+        groups.codes[rows].astype(np.int64) * width + order[rows], return_index=True, return_counts=True
+    )
+    owners = keys // width
+    best = np.zeros(groups.count, dtype=np.int64)
+    np.maximum.at(best, owners, number)
+    chosen = first_rows(Groups(owners, groups.count), number == best[owners])
+    return gather(x, np.where(chosen < 0, -1, rows[first[np.maximum(chosen, 0)]] if len(rows) else -1))
+
+
+def rank_in_groups(
+    groups: Groups,
+    x: Vector,
+    ascending: bool = True,
+    ignore_null: bool = False,
+    ties: str = "min",
+) -> tuple[Array, Array]:
+    """The rank of every row in its group from 0 (NaN where NULL is ignored), and how many are ranked per group."""
+    order, _ = ranks(x)
+    ranked = ~x.nulls() if ignore_null else np.ones(groups.rows, dtype=bool)
+    keys = order.astype(np.int64) if ascending else -order.astype(np.int64)
+    rows = np.flatnonzero(ranked)
+    sorter = rows[np.lexsort((keys[rows], groups.codes[rows]))]
+    codes, sorted_keys = groups.codes[sorter], keys[sorter]
+    sizes = np.bincount(codes, minlength=groups.count)
+    starts = np.concatenate(([0], np.cumsum(sizes)[:-1]))
+    position = np.arange(len(sorter)) - starts[codes]
+    fresh = np.ones(len(sorter), dtype=bool)
+    fresh[1:] = (codes[1:] != codes[:-1]) | (sorted_keys[1:] != sorted_keys[:-1])
+    run = np.cumsum(fresh) - 1
+    first = position[fresh]
+    length = np.bincount(run, minlength=len(first)) if len(run) else np.zeros(0, dtype=np.int64)
+    if ties == "first":
+        result = position.astype(np.float64)
+    elif ties == "dense":
+        group_first = np.full(groups.count, np.iinfo(np.int64).max)
+        np.minimum.at(group_first, codes, run)
+        result = (run - group_first[codes]).astype(np.float64)
+        sizes = np.bincount(codes[fresh], minlength=groups.count)
+    elif ties == "max":
+        result = (first + length - 1)[run].astype(np.float64)
+    elif ties == "average":
+        result = (first + (length - 1) / 2)[run]
+    else:
+        result = first[run].astype(np.float64)
+    out = np.full(groups.rows, np.nan)
+    out[sorter] = result
+    return out, sizes
+
+
+def mutual_information(groups: Groups, x: Vector, y: Vector) -> Vector:
+    valid = ~(x.nulls() | y.nulls())
+    rows = np.flatnonzero(valid)
+    inner = Groups(groups.codes[rows], groups.count)
+    kept_x, kept_y = x.take(rows), y.take(rows)
+    number = inner.sizes
+
+    def entropy(columns: list[Vector]) -> Array:
+        keys = combined_codes(inner, columns)
+        _, first, frequency = np.unique(keys, return_index=True, return_counts=True)
+        owner = inner.codes[first]
+        share = frequency / number[owner]
+        return np.bincount(owner, weights=-share * np.log(share), minlength=groups.count)
+
+    result = entropy([kept_x]) + entropy([kept_y]) - entropy([kept_x, kept_y])
+    return doubles(np.maximum(result, 0.0), number == 0)
+
+
+def rank_kernel(groups: Groups, x: Vector, **options: object) -> Vector:
+    """The rank of the last row of each group."""
+    from engine.aggregation import rolling
+    from engine.aggregation.windows import Windows
+
+    ordered = x.take(groups.order)
+    return rolling.rank(Windows(groups.offsets[:-1], groups.offsets[1:]), ordered, **options)  # type: ignore[arg-type]

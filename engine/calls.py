@@ -1,0 +1,64 @@
+"""Calling built-in functions: arguments bound, forms lifted by kind, Python's errors turned into the script's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine.errors import ScriptError
+from engine.functions.registry import Builtin, Kind, bind
+from engine.lifting import aggregate, elementwise, sequence, spread
+from engine.values import NOTHING, Nothing, Value
+
+if TYPE_CHECKING:
+    from engine.context import Context
+
+_LIFTED = {Kind.AGGREGATE: aggregate, Kind.SEQUENCE: sequence}
+
+
+def call_builtin(
+    context: Context, function: Builtin, positional: Sequence[Value], named: dict[str, Value] | None = None
+) -> Value:
+    """The result of a built-in function on values of any form."""
+    if named or len(positional) != len(function.parameters) or NOTHING in positional:
+        arguments = bind(function, list(positional), named or {}, NOTHING)
+    else:
+        arguments = list(positional)
+    try:
+        result = _apply(context, function, arguments)
+    except ScriptError:
+        raise
+    except MemoryError:
+        raise ScriptError(f"{function.name}: out of memory.") from None
+    except (ArithmeticError, ValueError, TypeError, LookupError, AttributeError, np.linalg.LinAlgError) as error:
+        raise ScriptError(f"Usage: {function.signature}. {describe(error)}") from error
+    return NOTHING if result is None else result
+
+
+def describe(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return f"Invalid arguments: {text}"
+
+
+def _apply(context: Context, function: Builtin, arguments: list[Value]) -> Any:
+    implementation = function.implementation
+    leading = (context,) if function.wants_context else ()
+    if function.kind is Kind.OTHER:
+        return implementation(*leading, *arguments)
+    count = function.vectors
+    data, rest = arguments[:count], arguments[count:]
+    while data and isinstance(data[-1], Nothing):
+        data.pop()
+    if not data:
+        return implementation(*leading, *arguments)
+    filler = [NOTHING] * (count - len(data)) if rest else []
+
+    def kernel(*columns: Any) -> Any:
+        return implementation(*leading, *columns, *filler, *rest)
+
+    if function.kind is Kind.ELEMENTWISE:
+        return elementwise(spread(kernel), data)
+    lift = _LIFTED[function.kind]
+    return lift(kernel, data)

@@ -1,0 +1,30 @@
+"""Names with a fixed meaning: data types, kinds of objects, kinds of partitions."""
+
+from __future__ import annotations
+
+import math
+
+from engine.types import Type
+from engine.values import Scalar, Value
+
+ARRAY_VECTOR_OFFSET = 64
+
+_PARTITIONS = {"SEQ": 0, "VALUE": 1, "RANGE": 2, "LIST": 3, "COMPO": 4, "HASH": 5}
+_KINDS = ("VAR", "SHARED", "DEF", "SESSION")
+_RIGHTS = (
+    "TABLE_READ", "TABLE_WRITE", "TABLE_INSERT", "TABLE_UPDATE", "TABLE_DELETE", "DBOBJ_CREATE", "DBOBJ_DELETE",
+    "DB_READ", "DB_WRITE", "DB_INSERT", "DB_UPDATE", "DB_DELETE", "DB_MANAGE", "DB_OWNER", "VIEW_EXEC", "VIEW_OWNER",
+    "SCRIPT_EXEC", "TEST_EXEC", "QUERY_RESULT_MEM_LIMIT", "TASK_GROUP_MEM_LIMIT", "COMPUTE_GROUP_EXEC",
+    "CATALOG_MANAGE", "CATALOG_READ", "CATALOG_WRITE", "CATALOG_INSERT", "CATALOG_UPDATE", "CATALOG_DELETE",
+    "SCHEMA_MANAGE", "SCHEMA_READ", "SCHEMA_WRITE", "SCHEMA_INSERT", "SCHEMA_UPDATE", "SCHEMA_DELETE",
+    "SCHEMAOBJ_CREATE", "SCHEMAOBJ_DELETE", "ORCA_GRAPH_CREATE", "ORCA_GRAPH_DROP", "ORCA_GRAPH_CONTROL",
+    "MVCC_MANAGE", "CATALOG_CREATE", "ORCA_TABLE_CREATE",
+)  # fmt: skip
+
+CONSTANTS: dict[str, Value] = {
+    **{type_.name: Scalar(Type.INT, int(type_)) for type_ in Type},
+    **{name: Scalar(Type.INT, code) for name, code in _PARTITIONS.items()},
+    **{name: Scalar(Type.STRING, name) for name in (*_KINDS, *_RIGHTS)},
+    "pi": Scalar(Type.DOUBLE, math.pi),
+    "e": Scalar(Type.DOUBLE, math.e),
+}

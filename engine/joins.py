@@ -1,0 +1,181 @@
+"""Matching the rows of two tables: which row on the left goes with which on the right.
+
+All functions work on key columns and return row numbers; -1 stands for no row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from engine.cast import cast_vector, common_type
+from engine.errors import ScriptError
+from engine.forms import concat, form_name
+from engine.types import LITERAL, Type
+from engine.values import AnyVector, Array, ArrayVector, Column, Vector, nulls, take
+
+
+def common_codes(left: Sequence[Column], right: Sequence[Column]) -> tuple[Array, Array, int]:
+    """Codes of the rows on both sides, equal exactly where all key columns are, and how many there are."""
+    from engine.sql.keys import combined_codes
+
+    merged = [_together(a, b) for a, b in zip(left, right, strict=True)]
+    codes, count = combined_codes(merged)
+    rows = len(left[0])
+    return codes[:rows], codes[rows:], count
+
+
+def _together(left: Column, right: Column) -> Vector:
+    """Both sides of a key in one column of their common type."""
+    if not isinstance(left, Vector) or not isinstance(right, Vector):
+        odd = left if not isinstance(left, Vector) else right
+        raise ScriptError(f"A join column must be a vector, not {form_name(odd)}.")
+    if left.type is not right.type and not {left.type, right.type} <= set(LITERAL):
+        type_ = common_type(left.type, right.type)
+        if type_ in (Type.ANY, Type.VOID):
+            raise ScriptError(f"The join columns have different types: {left.type.name} and {right.type.name}.")
+        left, right = cast_vector(left, type_), cast_vector(right, type_)
+    if Type.SYMBOL in (left.type, right.type):
+        merged = concat([left, right], Type.SYMBOL)
+    else:
+        merged = concat([left, right])
+    assert isinstance(merged, Vector)
+    return merged
+
+
+def equal_pairs(left: Array, right: Array, count: int, keep_left: bool = False) -> tuple[Array, Array]:
+    """All pairs of rows with the same code, by the left rows in order, then the right ones.
+
+    `keep_left` also gives left rows without partner, paired with -1.
+    """
+    from engine.sql.keys import stable_order
+
+    sizes = np.bincount(right, minlength=count)
+    if len(right) and sizes.max() <= 1:
+        return _unique_pairs(left, right, count, keep_left)
+    order = stable_order(right, max(count, 1))
+    starts = np.concatenate(([0], np.cumsum(sizes)))[:-1]
+    matches = sizes[left]
+    repeats = np.maximum(matches, 1) if keep_left else matches
+    left_rows = np.repeat(np.arange(len(left)), repeats)
+    begin = np.cumsum(repeats) - repeats
+    within = np.arange(len(left_rows)) - begin[left_rows]
+    right_rows = np.full(len(left_rows), -1, dtype=np.int64)
+    matched = matches[left_rows] > 0
+    right_rows[matched] = order[starts[left[left_rows[matched]]] + within[matched]]
+    return left_rows, right_rows
+
+
+def _unique_pairs(left: Array, right: Array, count: int, keep_left: bool) -> tuple[Array, Array]:
+    row_of_code = np.full(count, -1, dtype=np.int64)
+    row_of_code[right] = np.arange(len(right))
+    right_rows = row_of_code[left]
+    if keep_left:
+        return np.arange(len(left)), right_rows
+    matched = np.flatnonzero(right_rows >= 0)
+    return matched, right_rows[matched]
+
+
+def first_match(left: Array, right: Array, count: int) -> Array:
+    """For every left row the first right row with the same code."""
+    row_of_code = np.full(count, -1, dtype=np.int64)
+    row_of_code[right[::-1]] = np.arange(len(right) - 1, -1, -1)
+    return row_of_code[left]
+
+
+def unmatched(right_rows: Array, rows: int) -> Array:
+    """The right rows that no pair contains."""
+    seen = np.zeros(rows, dtype=bool)
+    seen[right_rows[right_rows >= 0]] = True
+    return np.flatnonzero(~seen)
+
+
+class TimeIndex:
+    """The right rows sorted by key code, then time, to be searched by windows of time."""
+
+    def __init__(self, codes: Array, times: Array, code_count: int) -> None:
+        self._distinct: Array | None = None
+        low, high = (int(times.min()), int(times.max())) if len(times) else (0, 0)
+        if (high - low + 3) * max(code_count, 1) > 2**62:
+            self._distinct = np.unique(times)
+            low, high = 0, 2 * len(self._distinct)
+        self._low, self._high = low, high
+        # One spare value on each side, so that clipped bounds stay inside their code.
+        self.span = high - low + 3
+        combined = self.position(codes, times)
+        self.order: Array | None = None
+        if len(combined) > 1 and not bool((combined[1:] >= combined[:-1]).all()):
+            self.order = np.argsort(combined, kind="stable")
+            combined = combined[self.order]
+        self.combined = combined
+
+    def position(self, codes: Array, times: Array) -> Array:
+        if self._distinct is not None:
+            # Odd numbers are the times there are, even ones the gaps between them.
+            index = np.searchsorted(self._distinct, times, side="left")
+            present = self._distinct[np.minimum(index, len(self._distinct) - 1)] == times
+            times = 2 * index + present
+        clipped = np.clip(times.astype(np.int64), self._low - 1, self._high + 1)
+        return codes.astype(np.int64) * self.span + (clipped - (self._low - 1))
+
+    def before(self, codes: Array, times: Array, inclusive: bool) -> Array:
+        """How many sorted rows lie before each time (or at it, when inclusive) within its code or below."""
+        return np.searchsorted(self.combined, self.position(codes, times), side="right" if inclusive else "left")
+
+    def start_of(self, codes: Array) -> Array:
+        """The first sorted row of each code."""
+        return np.searchsorted(self.combined, codes.astype(np.int64) * self.span, side="left")
+
+    def rows(self, positions: Array) -> Array:
+        return positions if self.order is None else self.order[positions]
+
+
+def last_before(left_codes: Array, left_times: Array, right_codes: Array, right_times: Array, code_count: int) -> Array:
+    """For every left row the last right row of the same code whose time is not later."""
+    if not len(right_times):
+        return np.full(len(left_codes), -1, dtype=np.int64)
+    index = TimeIndex(right_codes, right_times, code_count)
+    found = index.before(left_codes, left_times, inclusive=True) - 1
+    safe = np.maximum(found, 0)
+    same = (found >= 0) & (index.combined[safe] // index.span == left_codes)
+    return np.where(same, index.rows(safe), -1)
+
+
+def take_or_null(column: Column, rows: Array) -> Column:
+    """The elements at `rows`, NULL where the row is -1."""
+    missing = rows < 0
+    if not missing.any():
+        return take(column, rows)
+    if isinstance(column, Vector):
+        if not len(column):
+            blank = nulls(column.type, len(rows), column.scale)
+            return blank if column.symbols is None else Vector(column.type, blank.data, column.symbols)
+        taken = column.take(np.where(missing, 0, rows))
+        taken.data[missing] = nulls(column.type, 1, column.scale).data[0]
+        return taken
+    if isinstance(column, ArrayVector):
+        sizes = np.diff(column.offsets)
+        padded = ArrayVector(
+            Vector(column.flat.type, column.flat.data, column.flat.symbols, column.flat.scale),
+            np.concatenate((column.offsets, column.offsets[-1:])),
+        )
+        return padded.take(np.where(missing, len(sizes), rows))
+    from engine.values import NULL
+
+    return AnyVector([NULL if row < 0 else column.items[row] for row in rows.tolist()])
+
+
+def comparable(left: Column, right: Column) -> tuple[Array, Array]:
+    """The last join columns of an asof or window join as integers on one scale."""
+    if not isinstance(left, Vector) or not isinstance(right, Vector):
+        raise ScriptError("The last join column must be a vector.")
+    if left.type is right.type and left.data.dtype.kind == "i" and left.type is not Type.SYMBOL:
+        return left.data, right.data
+    from engine.sql.keys import rank_codes
+
+    merged = _together(left, right)
+    numbers = merged.data
+    if numbers.dtype.kind != "i" or merged.type is Type.SYMBOL:
+        numbers, _ = rank_codes(merged)
+    return numbers[: len(left)], numbers[len(left) :]

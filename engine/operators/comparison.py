@@ -1,0 +1,221 @@
+"""Comparison and logic on columns. NULL is the smallest value of its type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import eq, ge, gt, le, lt, ne
+from typing import Any
+
+import numpy as np
+
+from engine.cast import cast_vector, common_type, decimal_raws, rescale, to_float
+from engine.errors import ScriptError
+from engine.types import BINARY, DECIMAL, FLOATING, INTEGRAL, LITERAL, TEMPORAL, Type, null
+from engine.values import Array, SymbolBase, Vector
+
+_COMPARE: dict[str, Callable[[Any, Any], Any]] = {"<": lt, "<=": le, ">": gt, ">=": ge, "==": eq, "!=": ne}
+_NUMERIC = (Type.BOOL, *INTEGRAL, *FLOATING)
+
+
+def compare(operator: str, left: Vector, right: Vector) -> Vector:
+    """`< <= > >= == !=` on columns of one length (or length 1): a BOOL column without nulls."""
+    return _boolean(_compare(operator, left, right))
+
+
+def _boolean(mask: Any) -> Vector:
+    return Vector(Type.BOOL, np.asarray(mask, dtype=bool).astype(np.int8))
+
+
+def _compare(operator: str, left: Vector, right: Vector) -> Any:
+    if Type.VOID in (left.type, right.type) and left.type is not right.type:
+        other = right.type if left.type is Type.VOID else left.type
+        if other is Type.SYMBOL:
+            other = Type.STRING
+        left = cast_vector(left, other, right.scale) if left.type is Type.VOID else left
+        right = cast_vector(right, other, left.scale) if right.type is Type.VOID else right
+    lt_, rt = left.type, right.type
+    if lt_ in LITERAL or rt in LITERAL:
+        return _compare_literals(operator, left, right)
+    if lt_ in DECIMAL or rt in DECIMAL:
+        return _compare_decimals(operator, left, right)
+    if lt_ in FLOATING or rt in FLOATING:
+        if not _comparable_numbers(lt_, rt):
+            raise _incomparable(left, right)
+        return _compare_floats(operator, to_float(left), to_float(right))
+    if lt_ in TEMPORAL and rt in TEMPORAL and lt_ is not rt:
+        type_ = common_type(lt_, rt)
+        if type_ is Type.ANY:
+            raise _incomparable(left, right)
+        left, right = cast_vector(left, type_), cast_vector(right, type_)
+        return _COMPARE[operator](left.data, right.data)
+    if lt_ in BINARY or rt in BINARY:
+        return _compare_binary(operator, left, right)
+    if Type.DURATION in (lt_, rt):
+        raise ScriptError("Comparison of DURATION values is not supported.")
+    return _compare_integers(operator, left, right)
+
+
+def _comparable_numbers(left: Type, right: Type) -> bool:
+    return all(type_ in _NUMERIC or type_ in TEMPORAL for type_ in (left, right))
+
+
+def _incomparable(left: Vector, right: Vector) -> ScriptError:
+    return ScriptError(f"{left.type.name} and {right.type.name} can't be compared.")
+
+
+def _compare_integers(operator: str, left: Vector, right: Vector) -> Any:
+    a, b = left.data, right.data
+    if a.dtype != b.dtype:
+        wide = np.result_type(a, b)
+        a, b = _widen(left, wide), _widen(right, wide)
+    return _COMPARE[operator](a, b)
+
+
+def _widen(column: Vector, dtype: Any) -> Array:
+    out = column.data.astype(dtype)
+    if column.data.dtype != dtype:
+        out[column.nulls()] = np.iinfo(dtype).min
+    return out
+
+
+def _compare_floats(operator: str, a: Array, b: Array) -> Any:
+    missing_a, missing_b = np.isnan(a), np.isnan(b)
+    with np.errstate(invalid="ignore"):
+        out = _COMPARE[operator](a, b)
+    if not missing_a.any() and not missing_b.any():
+        return out
+    ranks = _COMPARE[operator]((~missing_a).astype(np.int8), (~missing_b).astype(np.int8))
+    return np.where(missing_a | missing_b, ranks, out)
+
+
+def _compare_decimals(operator: str, left: Vector, right: Vector) -> Any:
+    if left.type in FLOATING or right.type in FLOATING:
+        return _compare_floats(operator, to_float(left), to_float(right))
+    if left.type is right.type and left.scale == right.scale and left.data.dtype.kind == "i":
+        return _COMPARE[operator](left.data, right.data)
+    if any(type_ not in DECIMAL and type_ not in _NUMERIC for type_ in (left.type, right.type)):
+        raise _incomparable(left, right)
+    scale = max(left.scale, right.scale)
+    sides = []
+    for side in (left, right):
+        raws = [-(2**200) if raw is None else rescale(raw, side.scale, scale) for raw in decimal_raws(side)]
+        out = np.empty(len(raws), dtype=object)
+        out[:] = raws
+        sides.append(out)
+    return _COMPARE[operator](sides[0], sides[1])
+
+
+def _compare_binary(operator: str, left: Vector, right: Vector) -> Any:
+    if left.type is not right.type:
+        raise _incomparable(left, right)
+    if left.type in (Type.COMPLEX, Type.POINT):
+        if operator not in ("==", "!="):
+            raise ScriptError(f"The operator {operator} can't be applied to {left.type.name}.")
+        same = (left.data == right.data) | (np.isnan(left.data) & np.isnan(right.data))
+        return same if operator == "==" else ~same
+    if operator in ("==", "!="):
+        return _COMPARE[operator](left.data, right.data)
+    numbers = []
+    for side in (left, right):
+        out = np.empty(len(side), dtype=object)
+        out[:] = [int.from_bytes(raw, "little") for raw in side.data]
+        numbers.append(out)
+    return _COMPARE[operator](numbers[0], numbers[1])
+
+
+def _compare_literals(operator: str, left: Vector, right: Vector) -> Any:
+    if left.type is Type.SYMBOL and len(right) == 1 and right.type in LITERAL:
+        return _compare_symbols(operator, left, _text(right))
+    if right.type is Type.SYMBOL and len(left) == 1 and left.type in LITERAL:
+        mirrored = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}.get(operator, operator)
+        return _compare_symbols(mirrored, right, _text(left))
+    if left.symbols is not None and left.symbols is right.symbols and operator in ("==", "!="):
+        return _COMPARE[operator](left.data, right.data)
+    lt_, rt = left.type, right.type
+    if lt_ not in LITERAL or rt not in LITERAL:
+        other = lt_ if rt in LITERAL else rt
+        if other not in TEMPORAL and other not in BINARY and other is not Type.CHAR:
+            raise _incomparable(left, right)
+        if other is Type.CHAR:
+            return _COMPARE[operator](cast_vector(left, Type.STRING).data, cast_vector(right, Type.STRING).data)
+        if lt_ in LITERAL:
+            left = cast_vector(cast_vector(left, Type.STRING), other)
+        else:
+            right = cast_vector(cast_vector(right, Type.STRING), other)
+        return _compare(operator, left, right)
+    return _COMPARE[operator](cast_vector(left, Type.STRING).data, cast_vector(right, Type.STRING).data)
+
+
+def _text(column: Vector) -> str:
+    if column.type is Type.BLOB:
+        return str(cast_vector(column, Type.STRING).data[0])
+    return str(column.strings()[0])
+
+
+def _compare_symbols(operator: str, column: Vector, text: str) -> Any:
+    base = column.symbols
+    assert base is not None
+    if operator in ("==", "!="):
+        code = base.find(text)
+        return _COMPARE[operator](column.data, code)
+    return symbol_mask(column, lambda each: bool(_COMPARE[operator](each, text)))
+
+
+def symbol_mask(column: Vector, test: Callable[[str], bool]) -> Array:
+    """Which elements of a STRING or SYMBOL column pass a test, asked once per distinct symbol."""
+    base: SymbolBase | None = column.symbols
+    if base is None:
+        return np.fromiter((test(text) for text in column.strings()), dtype=bool, count=len(column))
+    passed = np.fromiter((test(text) for text in base.strings), dtype=bool, count=len(base))
+    return np.asarray(passed[column.data])
+
+
+def logic(operator: str, left: Vector, right: Vector) -> Vector:
+    """`and or xor`. NULL makes the result NULL."""
+    a, b = truth(left), truth(right)
+    missing = (a == -128) | (b == -128)
+    x, y = a == 1, b == 1
+    out = x & y if operator == "and" else x | y if operator == "or" else x ^ y
+    return Vector(Type.BOOL, np.where(missing, -128, out).astype(np.int8))
+
+
+def truth(column: Vector) -> Array:
+    """0, 1 or -128 for NULL."""
+    if column.type is Type.BOOL:
+        return column.data
+    if column.type in LITERAL or column.type in BINARY:
+        raise ScriptError(f"Can't convert {column.type.name} to BOOL.")
+    if column.type in DECIMAL:
+        column = Vector(Type.DOUBLE, to_float(column))
+    return np.where(column.nulls(), -128, column.data != 0).astype(np.int8)
+
+
+def invert(column: Vector) -> Vector:
+    values = truth(column)
+    return Vector(Type.BOOL, np.where(values == -128, -128, values == 0).astype(np.int8))
+
+
+def bitwise(operator: str, left: Vector, right: Vector) -> Vector:
+    """`& | ^ << >>` on integers; NULL makes the result NULL."""
+    for side in (left, right):
+        if side.type not in INTEGRAL and side.type not in (Type.BOOL, Type.VOID):
+            raise ScriptError(f"The operator {operator} can't be applied to {side.type.name}.")
+    type_ = left.type if operator in ("<<", ">>") else common_type(left.type, right.type)
+    if type_ is Type.VOID:
+        type_ = Type.INT
+    a = cast_vector(left, type_)
+    b = cast_vector(right, Type.LONG if operator in ("<<", ">>") else type_)
+    missing = a.nulls() | b.nulls()
+    if operator == "&":
+        out = a.data & b.data
+    elif operator == "|":
+        out = a.data | b.data
+    elif operator == "^":
+        out = a.data ^ b.data
+    else:
+        wide = a.data.astype(np.int64)
+        shift = np.clip(b.data, 0, 63)
+        out = np.left_shift(wide, shift) if operator == "<<" else np.right_shift(wide, shift)
+    out = np.asarray(out).astype(a.data.dtype)
+    out[missing] = null(type_)
+    return Vector(type_, out)

@@ -1,0 +1,364 @@
+"""Evaluating the expressions of a query: over whole columns, or group by group."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any, Protocol
+
+import numpy as np
+
+from dolphin.script import syntax
+from engine.context import Context
+from engine.errors import ScriptError
+from engine.forms import array_vector, concat, tuple_to_vector
+from engine.functions.registry import Builtin, Kind, bind
+from engine.grouping import Groups
+from engine.interpreter.scope import Scope
+from engine.sql.frame import Frame, RowScope
+from engine.sql.rewrite import depends_on_rows
+from engine.types import Type
+from engine.values import (
+    NOTHING,
+    AnyVector,
+    Array,
+    ArrayVector,
+    Closure,
+    Column,
+    Dictionary,
+    Function,
+    Partial,
+    Pattern,
+    Scalar,
+    Value,
+    Vector,
+    nulls,
+    repeat,
+    take,
+)
+
+ELEMENTWISE_OPERATORS = frozenset(
+    ("+", "-", "*", "/", "\\", "%", "==", "=", "!=", "<>", "<", "<=", ">", ">=", "and", "or", "&&", "||", "&", "|")
+    + ("^", "<<", ">>", "like", "is")
+)
+ROWWISE_FUNCTIONS = frozenset(("iif", "bar", "nullFill", "in", "between", "like", "round", "string", "symbol"))
+COLLECTING_FUNCTIONS = frozenset(("toArray", "toTuple", "toColumnarTuple"))
+
+
+class Executor(Context, Protocol):
+    """The interpreter as queries see it."""
+
+    def evaluate(self, node: Any, scope: Scope | None = None) -> Value: ...
+
+    def function(self, name: str) -> Function | None: ...
+
+
+class Level(Enum):
+    CONSTANT = "constant"
+    GROUPS = "groups"
+    ROWS = "rows"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A value and what it has one of: nothing (the same for all), a group, or a row."""
+
+    value: Value
+    level: Level
+    collected: bool = False
+
+
+class SliceScope(RowScope):
+    """Columns of a run of rows; moved from group to group."""
+
+    __slots__ = ("rows_of_group",)
+
+    def __init__(self, frame: Frame, parent: Scope) -> None:
+        super().__init__(frame, parent)
+        self.rows_of_group = slice(0, 0)
+
+    def lookup(self, name: str) -> Value | None:
+        index = self.frame.find(name)
+        if index >= 0:
+            return take(self.frame.column(index), self.rows_of_group)
+        value = super().lookup(name)
+        if name.startswith("\0") and isinstance(value, Vector | AnyVector | ArrayVector):
+            return take(value, self.rows_of_group)
+        return value
+
+
+class GroupEvaluator:
+    """Evaluates expressions over the groups of a frame, whole columns at a time where the functions allow it."""
+
+    def __init__(self, executor: Executor, scope: Scope, frame: Frame, groups: Groups) -> None:
+        self.executor = executor
+        self.scope = scope
+        self.frame = frame
+        self.groups = groups
+        self.rows = RowScope(frame, scope)
+        self._known: dict[syntax.Node, Result] = {}
+        self._sorted: Frame | None = None
+
+    def evaluate(self, node: syntax.Expression) -> Result:
+        known = self._known.get(node)
+        if known is None:
+            known = self._known[node] = self._evaluate(node)
+        return known
+
+    def per_group(self, node: syntax.Expression) -> Column | Scalar:
+        """One element per group, for `group by`; a scalar for a constant."""
+        result = self.evaluate(node)
+        if result.level is Level.GROUPS:
+            return result.value  # type: ignore[return-value]
+        if result.level is Level.ROWS:
+            if not result.collected:
+                raise ScriptError(
+                    "An expression in the select clause of a group by query must be a grouping column or use an"
+                    " aggregate function."
+                )
+            return self._collect(result.value)
+        return constant_column(result.value, self.groups.count)
+
+    def per_row(self, node: syntax.Expression) -> Column:
+        """One element per row, for `context by`: what a group has one of is repeated for its rows."""
+        result = self.evaluate(node)
+        if result.level is Level.GROUPS:
+            return take(result.value, self.groups.codes)  # type: ignore[arg-type]
+        if result.level is Level.ROWS:
+            return result.value  # type: ignore[return-value]
+        column = constant_column(result.value, self.groups.rows)
+        return repeat(column, self.groups.rows) if isinstance(column, Scalar) else column
+
+    def _evaluate(self, node: syntax.Expression) -> Result:
+        if not depends_on_rows(node, self.frame):
+            return Result(self.executor.evaluate(node, self.rows), Level.CONSTANT)
+        if isinstance(node, syntax.Name):
+            return Result(self.executor.evaluate(node, self.rows), Level.ROWS)
+        if isinstance(node, syntax.Call):
+            return self._call(node)
+        if isinstance(node, syntax.Binary) and node.operator in ELEMENTWISE_OPERATORS:
+            return self._rowwise(node, (node.left, node.right), lambda a, b: replace(node, left=a, right=b))
+        if isinstance(node, syntax.Binary) and node.operator in ("in", "between", "$"):
+            if not depends_on_rows(node.right, self.frame):
+                right = self._bound(self.executor.evaluate(node.right, self.rows))
+                return self._rowwise(node, (node.left,), lambda a: replace(node, left=a, right=right))
+        if isinstance(node, syntax.Unary):
+            return self._rowwise(node, (node.operand,), lambda a: replace(node, operand=a))
+        if isinstance(node, syntax.Index) and len(node.indices) == 1 and node.indices[0] is not None:
+            if not depends_on_rows(node.target, self.frame):
+                target = self.executor.evaluate(node.target, self.rows)
+                if isinstance(target, Dictionary):
+                    bound = self._bound(target)
+                    return self._rowwise(node, (node.indices[0],), lambda a: replace(node, target=bound, indices=(a,)))
+        return self._each_group(node)
+
+    def _rowwise(
+        self, node: syntax.Expression, parts: Sequence[syntax.Expression], rebuild: Callable[..., syntax.Expression]
+    ) -> Result:
+        """An operation on elements: its operands are brought to one level, then it is done once."""
+        results = [self.evaluate(part) for part in parts]
+        if not self._uniform(results):
+            return self._each_group(node)
+        level, values = self._aligned(results)
+        names = [self._bound(value) for value in values]
+        return Result(self.executor.evaluate(rebuild(*names), self.rows), level)
+
+    def _bound(self, value: Value) -> syntax.Name:
+        """A name that stands for a value already computed."""
+        name = f"\0{len(self.rows.variables)}"
+        self.rows.variables[name] = value
+        return syntax.Name(name, span=NO_SPAN)
+
+    def _uniform(self, results: Sequence[Result]) -> bool:
+        for result in results:
+            if result.collected or isinstance(result.value, AnyVector):
+                return False
+            if result.level is Level.CONSTANT and not isinstance(result.value, Scalar):
+                return False
+        return True
+
+    def _aligned(self, results: Sequence[Result]) -> tuple[Level, list[Value]]:
+        levels = {result.level for result in results}
+        if Level.ROWS not in levels:
+            return (Level.GROUPS if Level.GROUPS in levels else Level.CONSTANT), [each.value for each in results]
+        values: list[Value] = [
+            take(each.value, self.groups.codes) if each.level is Level.GROUPS else each.value  # type: ignore[arg-type]
+            for each in results
+        ]
+        return Level.ROWS, values
+
+    def _call(self, node: syntax.Call) -> Result:
+        function = self._function(node)
+        if function is None or node.style == "partial" or any(each.value is None for each in node.arguments):
+            return self._each_group(node)
+        if isinstance(function, Builtin) and function.name in COLLECTING_FUNCTIONS and len(node.arguments) == 1:
+            return self._collected(function.name, node)
+        parts: list[syntax.Expression] = [each.value for each in node.arguments if each.value is not None]
+        if any(isinstance(part, syntax.TupleLiteral | syntax.VectorLiteral | syntax.Lambda) for part in parts):
+            return self._each_group(node)
+        results = [self.evaluate(part) for part in parts]
+        if any(result.collected for result in results):
+            return self._each_group(node)
+        if isinstance(function, Closure) and function.is_aggregate and Level.ROWS in {each.level for each in results}:
+            return (
+                self._apply_to_slices(function, results)
+                if not any(a.name for a in node.arguments)
+                else (self._each_group(node))
+            )
+        if not isinstance(function, Builtin):
+            return self._each_group(node)
+        arguments = self._bind(function, node, results)
+        if arguments is None:
+            return self._each_group(node)
+        return self._apply(function, arguments, node)
+
+    def _bind(self, function: Builtin, node: syntax.Call, results: Sequence[Result]) -> list[Result] | None:
+        omitted = Result(NOTHING, Level.CONSTANT)
+        positional = [result for result, each in zip(results, node.arguments, strict=True) if each.name is None]
+        named = {
+            each.name: result for result, each in zip(results, node.arguments, strict=True) if each.name is not None
+        }
+        bound: list[Result] = bind(function, positional, named, omitted)
+        return bound
+
+    def _apply(self, function: Builtin, arguments: list[Result], node: syntax.Call) -> Result:
+        levels = {each.level for each in arguments}
+        data = arguments[: function.vectors] if function.kind is not Kind.OTHER else arguments
+        rest = arguments[function.vectors :] if function.kind is not Kind.OTHER else []
+        if any(each.level is not Level.CONSTANT for each in rest):
+            return self._each_group(node)
+        if function.kind is Kind.ELEMENTWISE or function.name in ROWWISE_FUNCTIONS:
+            if function.kind is Kind.OTHER:
+                data, rest = [each for each in arguments if each.level is not Level.CONSTANT], []
+            if not self._uniform(data):
+                return self._each_group(node)
+            level, values = self._aligned(arguments)
+            return Result(self.executor.call(function, values), level)
+        if Level.ROWS not in levels or function.kind is Kind.OTHER or function.wants_context:
+            return self._each_group(node)
+        if not all(isinstance(each.value, Vector | Scalar) and not is_pair(each.value) for each in data):
+            return self._each_group(node)
+        _, values = self._aligned(arguments)
+        aggregate = function.kind is Kind.AGGREGATE
+        if function.grouped is not None and all(isinstance(value, Vector | Scalar) for value in values):
+            level = Level.GROUPS if aggregate else Level.ROWS
+            return Result(function.grouped(self.groups, *values), level)
+        return self._apply_to_slices(function, arguments)
+
+    def _apply_to_slices(self, function: Function, arguments: Sequence[Result]) -> Result:
+        """Call a function once per group, its row-wise arguments cut into the groups."""
+        _, values = self._aligned(arguments)
+        cut = [
+            take(value, self.groups.order) if each.level is not Level.CONSTANT else None  # type: ignore[arg-type]
+            for each, value in zip(arguments, values, strict=True)
+        ]
+        offsets = self.groups.offsets
+        results: list[Value] = []
+        for group in range(self.groups.count):
+            self.executor.check()
+            rows = slice(int(offsets[group]), int(offsets[group + 1]))
+            results.append(
+                self.executor.call(
+                    function,
+                    [value if part is None else take(part, rows) for part, value in zip(cut, values, strict=True)],
+                )
+            )
+        return self._merged(results)
+
+    def _each_group(self, node: syntax.Expression) -> Result:
+        """Evaluate an expression once per group, its columns cut into the groups: always right, seldom fast."""
+        if self._sorted is None:
+            self._sorted = self.frame.take(self.groups.order)
+        scope = SliceScope(self._sorted, self.scope)
+        offsets = self.groups.offsets
+        results: list[Value] = []
+        for group in range(self.groups.count):
+            self.executor.check()
+            scope.rows_of_group = slice(int(offsets[group]), int(offsets[group + 1]))
+            results.append(self.executor.evaluate(node, scope))
+        if not results:
+            scope.rows_of_group = slice(0, 0)
+            sample = self.executor.evaluate(node, scope)
+            if isinstance(sample, Scalar):
+                return Result(nulls(sample.type, 0, sample.scale), Level.GROUPS)
+            return Result(sample, Level.ROWS)
+        return self._merged(results)
+
+    def _merged(self, results: list[Value]) -> Result:
+        if all(isinstance(value, Scalar) for value in results):
+            return Result(tuple_to_vector(results), Level.GROUPS)
+        sizes = self.groups.sizes
+        columns = [value for value in results if isinstance(value, Vector | AnyVector | ArrayVector)]
+        if len(columns) == len(results) and all(len(value) == size for value, size in zip(columns, sizes, strict=True)):
+            return Result(restored(concat(columns), self.groups), Level.ROWS, collected=True)
+        if len(columns) == len(results) and all(isinstance(value, Vector) for value in columns):
+            return Result(array_vector(columns), Level.GROUPS)
+        return Result(AnyVector(results), Level.GROUPS)
+
+    def _collected(self, name: str, node: syntax.Call) -> Result:
+        argument = node.arguments[0].value
+        assert argument is not None
+        result = self.evaluate(argument)
+        if result.level is not Level.ROWS or not isinstance(result.value, Vector):
+            return self._each_group(node)
+        rows = self._collect(result.value)
+        if name == "toArray" or not isinstance(rows, ArrayVector):
+            return Result(rows, Level.GROUPS)
+        return Result(AnyVector([rows.row(index) for index in range(len(rows))]), Level.GROUPS)
+
+    def _collect(self, value: Value) -> Column:
+        """The rows of each group as one element."""
+        ordered = take(value, self.groups.order)  # type: ignore[arg-type]
+        if isinstance(ordered, Vector):
+            return ArrayVector(ordered, self.groups.offsets)
+        offsets = self.groups.offsets
+        return AnyVector([take(ordered, slice(int(a), int(b))) for a, b in zip(offsets[:-1], offsets[1:], strict=True)])
+
+    def _function(self, node: syntax.Call) -> Function | None:
+        if not isinstance(node.function, syntax.Name):
+            return None
+        value = self.scope.lookup(node.function.id)
+        if isinstance(value, Builtin | Closure | Partial | Pattern):
+            return value
+        return self.executor.function(node.function.id)
+
+
+NO_SPAN = syntax.Span(0, 0, 0, 0)
+
+
+def is_pair(value: Value) -> bool:
+    return isinstance(value, Vector) and value.is_pair
+
+
+def restored(column: Column, groups: Groups) -> Column:
+    """A column given group after group, back in the order of rows."""
+    inverse = groups.restore(np.arange(groups.rows))
+    return take(column, inverse)
+
+
+def constant_column(value: Value, count: int) -> Column | Scalar:
+    """A constant of a select clause: a scalar, or a column that happens to have the right length."""
+    if isinstance(value, Scalar):
+        return value
+    if isinstance(value, Vector | AnyVector | ArrayVector):
+        if len(value) == count:
+            return value
+        if len(value) == 1 and isinstance(value, Vector):
+            return value.scalar(0)
+    raise ScriptError("The length of a column in the select clause does not match the number of rows.")
+
+
+def boolean_mask(value: Value, rows: int) -> Array:
+    """A condition as a mask over rows; NULL does not hold."""
+    if isinstance(value, Scalar):
+        return np.full(rows, bool(value.value) and value.value is not None)
+    if isinstance(value, Vector) and value.data.dtype.kind in "ifb" and value.type is not Type.SYMBOL:
+        if len(value) == 1 and rows != 1:
+            return np.full(rows, bool(value.data[0] != 0) and not bool(value.nulls()[0]))
+        if len(value) != rows:
+            raise ScriptError("The length of a condition in the where clause does not match the number of rows.")
+        if value.type is Type.BOOL:
+            return value.data > 0
+        return (value.data != 0) & ~value.nulls()
+    raise ScriptError("A condition must be a Boolean expression.")

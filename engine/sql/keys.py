@@ -1,0 +1,163 @@
+"""Numbering the distinct values of columns, for grouping, joining and sorting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+
+from engine.errors import ScriptError
+from engine.forms import form_name
+from engine.grouping import Groups
+from engine.types import Type
+from engine.values import Array, Column, Vector
+
+DENSE_RANGE = 4
+SMALL_RANGE = 1 << 16
+
+
+class OrderedGroups(Groups):
+    """Groups whose sorting uses that codes are small numbers."""
+
+    @cached_property
+    def order(self) -> Array:
+        return stable_order(self.codes, self.count)
+
+
+class ContiguousGroups(Groups):
+    """Groups whose rows already lie one group after the other."""
+
+    @cached_property
+    def order(self) -> Array:
+        return np.arange(len(self.codes))
+
+    def restore(self, grouped: Array) -> Array:
+        return grouped
+
+
+def stable_order(codes: Array, count: int) -> Array:
+    """Row numbers sorted by codes in 0 … count - 1, equal ones in their order (radix by 16 bits)."""
+    if count <= SMALL_RANGE:
+        return np.argsort(codes.astype(np.uint16), kind="stable")
+    order = np.argsort((codes & 0xFFFF).astype(np.uint16), kind="stable")
+    shift = 16
+    while count >> shift:
+        high = ((codes >> shift) & 0xFFFF).astype(np.uint16)
+        order = order[np.argsort(high[order], kind="stable")]
+        shift += 16
+    return order
+
+
+def rank_codes(column: Column) -> tuple[Array, int]:
+    """Codes 0 … n - 1 in the order of the values (NULL first), and n."""
+    if not isinstance(column, Vector):
+        raise ScriptError(f"{form_name(column).capitalize()} cannot be used as a key.")
+    if column.type is Type.SYMBOL:
+        return _symbol_codes(column)
+    data = column.data
+    if data.dtype.kind == "i":
+        return _integer_codes(data)
+    if data.dtype.kind == "c":
+        data = np.array([None if value != value else (value.real, value.imag) for value in data.tolist()], dtype=object)
+    if data.dtype.kind == "f":
+        return _float_codes(data)
+    return _object_codes(data)
+
+
+def _integer_codes(data: Array) -> tuple[Array, int]:
+    if not len(data):
+        return np.zeros(0, dtype=np.int64), 0
+    low, high = int(data.min()), int(data.max())
+    null = int(np.iinfo(data.dtype).min)
+    shift = 0
+    if low == null and high > null:
+        # A NULL would stretch the range: it gets code 0, the rest is counted from their own minimum.
+        present = data[data != null]
+        low, shift = int(present.min()), 1
+    span = high - low + 1 + shift
+    if span > DENSE_RANGE * len(data) + SMALL_RANGE:
+        return _hashed_codes(data)
+    offsets = data.astype(np.int64)
+    offsets -= low - shift
+    if shift:
+        offsets[data == null] = 0
+    return _compress(offsets, span)
+
+
+def _compress(codes: Array, span: int) -> tuple[Array, int]:
+    """Codes in 0 … span - 1 renumbered without gaps, keeping their order."""
+    present = np.bincount(codes, minlength=span) > 0
+    count = int(present.sum())
+    if count == span:
+        return codes, count
+    return (np.cumsum(present) - 1)[codes], count
+
+
+def _hashed_codes(data: Array) -> tuple[Array, int]:
+    import pandas as pd
+
+    codes, uniques = pd.factorize(data, use_na_sentinel=False)
+    order = np.argsort(uniques, kind="stable")
+    ranks = np.empty(len(uniques), dtype=np.int64)
+    ranks[order] = np.arange(len(uniques))
+    return ranks[codes], len(uniques)
+
+
+def _float_codes(data: Array) -> tuple[Array, int]:
+    # NaN sorts last in numpy but NULL is the smallest: -inf - as a key it is told apart by a leading column.
+    missing = np.isnan(data)
+    codes, count = _hashed_codes(np.where(missing, 0.0, data) + 0.0)
+    if not missing.any():
+        return codes, count
+    codes = codes + 1
+    codes[missing] = 0
+    return _compress(codes, count + 1)
+
+
+def _object_codes(data: Array) -> tuple[Array, int]:
+    import pandas as pd
+
+    missing = np.array([item is None for item in data.tolist()], dtype=bool) if len(data) else np.zeros(0, dtype=bool)
+    codes, uniques = pd.factorize(data)
+    order = sorted(range(len(uniques)), key=uniques.__getitem__)
+    ranks = np.empty(len(uniques) + 1, dtype=np.int64)
+    shift = 1 if missing.any() else 0
+    ranks[order] = np.arange(len(uniques)) + shift
+    ranks[-1] = 0
+    return ranks[codes], len(uniques) + shift
+
+
+def _symbol_codes(column: Vector) -> tuple[Array, int]:
+    assert column.symbols is not None
+    strings = column.symbols.strings
+    present = np.flatnonzero(np.bincount(column.data, minlength=len(strings)))
+    ordered = sorted(present.tolist(), key=strings.__getitem__)
+    ranks = np.zeros(len(strings), dtype=np.int64)
+    ranks[ordered] = np.arange(len(ordered))
+    return ranks[column.data], len(ordered)
+
+
+def combined_codes(columns: Sequence[Column]) -> tuple[Array, int]:
+    """Codes of rows by several columns, in the order of the first, then the second …"""
+    codes, count = rank_codes(columns[0])
+    for column in columns[1:]:
+        more, size = rank_codes(column)
+        if len(more) != len(codes):
+            raise ScriptError("The grouping columns must have the same length.")
+        wide = codes * size + more
+        span = count * max(size, 1)
+        codes, count = _hashed_codes(wide) if span > DENSE_RANGE * len(wide) + SMALL_RANGE else _compress(wide, span)
+    return codes, count
+
+
+def group_rows(columns: Sequence[Column]) -> tuple[Groups, Array]:
+    """Groups in the sorted order of their keys, and the first row of every group."""
+    codes, count = combined_codes(columns)
+    return OrderedGroups(codes, count), first_rows(codes, count)
+
+
+def first_rows(codes: Array, count: int) -> Array:
+    first = np.zeros(count, dtype=np.int64)
+    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
+    return first

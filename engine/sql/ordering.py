@@ -1,0 +1,162 @@
+"""Sorting, `top` and `limit`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.errors import ScriptError
+from engine.forms import tuple_to_vector
+from engine.grouping import Groups
+from engine.sql.keys import combined_codes, rank_codes, stable_order
+from engine.types import Type
+from engine.values import AnyVector, Array, Column, Scalar, Value, Vector
+
+LARGE = 1 << 15
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    column: Column
+    descending: bool = False
+    nulls_first: bool | None = None
+
+
+def sort_order(keys: Sequence[SortKey], first: int | None = None) -> Array:
+    """Row numbers in order of the keys, equal rows in their order. `first`: only that many are needed."""
+    if len(keys) == 1:
+        quick = _order_of_one(keys[0], first)
+        if quick is not None:
+            return quick
+    rows = len(keys[0].column)
+    if first is not None and first < rows // 8 and rows > LARGE:
+        return _order_of_first(keys, first)
+    codes, span = _codes_of(keys[0])
+    order = stable_order(codes, max(span, 1)) if len(keys) == 1 else None
+    if order is not None:
+        return order
+    ranked = [(codes, span)] + [_codes_of(key) for key in keys[1:]]
+    result = np.arange(rows)
+    for codes, span in reversed(ranked):
+        result = result[stable_order(codes[result], max(span, 1))]
+    return result
+
+
+def _order_of_one(key: SortKey, first: int | None) -> Array | None:
+    """A single integer or time column without special wishes about NULL: sort the storage itself."""
+    column = key.column
+    if not isinstance(column, Vector) or column.type is Type.SYMBOL or column.data.dtype.kind != "i":
+        return None
+    if key.nulls_first is not None or key.descending or (first is not None and first < len(column) // 8):
+        return None
+    if len(column) < 2 or bool((column.data[1:] >= column.data[:-1]).all()):
+        return np.arange(len(column))
+    return np.argsort(column.data, kind="stable")
+
+
+def _codes_of(key: SortKey) -> tuple[Array, int]:
+    codes, count = rank_codes(key.column)
+    if key.descending:
+        codes = count - 1 - codes
+    if key.nulls_first is not None and isinstance(key.column, Vector):
+        missing = key.column.nulls()
+        codes = np.where(missing, -1 if key.nulls_first else count, codes) + 1
+        count += 2
+    return codes, count
+
+
+def _order_of_first(keys: Sequence[SortKey], first: int) -> Array:
+    """Only rows whose first key is among the `first` smallest can come out on top."""
+    codes = _sortable(keys[0])
+    bound = np.partition(codes, first - 1)[first - 1] if first > 0 else None
+    candidates = np.flatnonzero(codes <= bound) if bound is not None else np.zeros(0, dtype=np.int64)
+    reduced = [
+        SortKey(
+            key.column.take(candidates) if not isinstance(key.column, AnyVector) else key.column,
+            key.descending,
+            key.nulls_first,
+        )
+        for key in keys
+    ]
+    if any(isinstance(key.column, AnyVector) for key in keys):
+        raise ScriptError("A tuple cannot be used in order by.")
+    return candidates[sort_order(reduced)] if len(candidates) else candidates
+
+
+def _sortable(key: SortKey) -> Array:
+    """Numbers in the order of the key; cheaper than ranks where the storage is in order already."""
+    column = key.column
+    if isinstance(column, Vector) and column.type is not Type.SYMBOL and key.nulls_first is None:
+        if column.data.dtype.kind == "f":
+            data = np.where(np.isnan(column.data), -np.inf, column.data)
+            return -data if key.descending else data
+        if column.data.dtype.kind == "i":
+            return ~column.data if key.descending else column.data
+    return _codes_of(key)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """`count` rows from `offset`; a negative count takes them from the end."""
+
+    offset: int
+    count: int
+
+    def rows(self, total: int) -> slice:
+        if self.count < 0:
+            return slice(max(total + self.count, 0), total)
+        return slice(min(self.offset, total), min(self.offset + self.count, total))
+
+    @property
+    def last_needed(self) -> int | None:
+        return self.offset + self.count if self.count >= 0 else None
+
+    def within_groups(self, groups: Groups) -> Array:
+        """Positions in group order of the rows each group keeps."""
+        sizes = groups.sizes
+        starts = groups.offsets[:-1]
+        within = np.arange(groups.rows) - np.repeat(starts, sizes)
+        if self.count < 0:
+            return np.flatnonzero(within >= np.repeat(sizes, sizes) + self.count)
+        return np.flatnonzero((within >= self.offset) & (within < self.offset + self.count))
+
+
+def limit_of(top: Value | None, limit: Value | None) -> Limit | None:
+    """The meaning of `top n`, `top a:b`, `limit n` and `limit offset, count`."""
+    if top is not None and limit is not None:
+        raise ScriptError("top and limit cannot be used in the same query.")
+    if top is not None:
+        numbers = _integers(top, "top")
+        if any(number < 0 for number in numbers):
+            raise ScriptError("The top clause requires non-negative integers.")
+        if len(numbers) == 2:
+            return Limit(numbers[0], max(numbers[1] - numbers[0], 0))
+        return Limit(0, numbers[0])
+    if limit is not None:
+        numbers = _integers(limit, "limit")
+        return Limit(numbers[0], numbers[1]) if len(numbers) == 2 else Limit(0, numbers[0])
+    return None
+
+
+def _integers(value: Value, clause: str) -> list[int]:
+    if isinstance(value, AnyVector):
+        value = tuple_to_vector(value.items)
+    if isinstance(value, Scalar):
+        raw = [value.value]
+    elif isinstance(value, Vector) and 1 <= len(value) <= 2:
+        raw = [value.scalar(index).value for index in range(len(value))]
+    else:
+        raw = []
+    if not raw or any(not isinstance(number, int) or isinstance(number, bool) for number in raw):
+        raise ScriptError(f"The {clause} clause requires an integer or a pair of integers.")
+    return [number for number in raw if isinstance(number, int)]
+
+
+def distinct_rows(columns: Sequence[Column]) -> Array:
+    """The first row of every distinct combination, in order of appearance."""
+    codes, count = combined_codes(columns)
+    first = np.full(count, len(codes), dtype=np.int64)
+    np.minimum.at(first, codes, np.arange(len(codes)))
+    return np.sort(first)

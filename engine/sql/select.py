@@ -1,0 +1,386 @@
+"""Queries: the clauses of select and exec in the order they take effect."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dolphin.script import syntax
+from engine.errors import ScriptError, UnsupportedError
+from engine.interpreter.scope import Scope
+from engine.sql import interval, ordering, pivoting, resolve
+from engine.sql.evaluation import Executor, GroupEvaluator, boolean_mask
+from engine.sql.frame import Frame, RowScope, frame_of
+from engine.sql.grouping import (
+    Grouped,
+    cgroup_by,
+    evaluate_keys,
+    group_by,
+    having_mask,
+    is_all,
+    per_group,
+)
+from engine.sql.keys import ContiguousGroups, group_rows
+from engine.sql.naming import column_name
+from engine.sql.ordering import Limit, SortKey, distinct_rows, limit_of, sort_order
+from engine.sql.output import Output, split_columns
+from engine.sql.pruning import Need, need_of
+from engine.sql.quantifiers import prepare_condition
+from engine.sql.rewrite import depends_on_rows, prepare
+from engine.sql.windows import has_windows, with_windows
+from engine.values import Array, Column, Scalar, Table, Value, Vector, repeat, take
+
+REFUSED_HINTS = {"HINT_EXPLAIN": "HINT_EXPLAIN", "32768": "HINT_EXPLAIN", "HINT_SNAPSHOT": "HINT_SNAPSHOT"}
+KEEP_ORDER = ("HINT_KEEPORDER", "128")
+
+
+def select(query: syntax.Select, executor: Executor, scope: Scope) -> Value:
+    for hint in query.hints:
+        if hint in REFUSED_HINTS:
+            raise UnsupportedError(f"The hint [{REFUSED_HINTS[hint]}]")
+    frame = resolve.resolve(query.source, executor, scope, _need(query, executor, scope))
+    frame = filtered(frame, query.where, executor, scope)
+    limit = limit_of(_constant(query.top, executor, scope), _constant(query.limit, executor, scope))
+    if query.pivot is not None:
+        return _pivoted(query, frame, limit, executor, scope)
+    if query.grouping is None:
+        return _plain(query, frame, limit, executor, scope)
+    if query.grouping.kind == "context":
+        return _exported(query, _context(query, frame, limit, executor, scope), scalar=False)
+    return _exported(query, _grouped(query, frame, limit, executor, scope), scalar=False)
+
+
+def _constant(node: syntax.Expression | None, executor: Executor, scope: Scope) -> Value | None:
+    return executor.evaluate(node, scope) if node is not None else None
+
+
+def _need(query: syntax.Select, executor: Executor, scope: Scope) -> Need:
+    if query.source is None:
+        return Need()
+    parts: list[syntax.Node | None] = [
+        *query.items, *query.where, query.grouping, query.pivot, *query.csort, query.having, *query.order,
+    ]  # fmt: skip
+    if query.grouping is None and query.pivot is None and not query.items:
+        return Need()
+    return need_of([part for part in parts if part is not None], query.where, lambda node: executor.evaluate(node, scope))
+
+
+def filtered(frame: Frame, where: Sequence[syntax.Expression], executor: Executor, scope: Scope) -> Frame:
+    """The rows that meet all conditions; each one sees only those that met the ones before."""
+    for condition in where:
+        node = prepare_condition(prepare(condition, frame), frame, executor, scope)
+        if has_windows(node):
+            raise ScriptError("Analytic functions cannot be used in the where clause.")
+        mask = boolean_mask(executor.evaluate(node, RowScope(frame, scope)), frame.rows)
+        if not mask.all():
+            frame = frame.take(mask)
+    return frame
+
+
+# --- without grouping
+
+
+def _plain(query: syntax.Select, frame: Frame, limit: Limit | None, executor: Executor, scope: Scope) -> Value:
+    if query.having is not None:
+        raise ScriptError("The having clause requires group by or context by.")
+    if query.csort:
+        raise ScriptError("The csort clause requires context by.")
+    quick = _quick_rows(query, frame, limit)
+    if quick is not None:
+        frame, limit = quick, None
+    output = Output()
+    aggregated = bool(query.items)
+    nodes: list[syntax.Expression | None] = []
+    for item in query.items:
+        if item.value is None or is_all(item.value):
+            aggregated = False
+            _add_all(output, item, frame)
+            nodes.extend([None] * (len(output.names) - len(nodes)))
+            continue
+        node = prepare(item.value, frame)
+        rows = frame
+        if has_windows(node):
+            node, rows = with_windows(node, frame, executor, scope)
+        value = executor.evaluate(node, RowScope(rows, scope))
+        for name, column in split_columns(value, list(item.aliases) or [_distinct_name(query, item, frame)], frame.rows):
+            output.add(name, column)
+            nodes.append(node)
+            aggregated = aggregated and isinstance(column, Scalar) and (frame.rows == 0 or _is_aggregate(node, frame))
+    length = _length(output, frame, aggregated)
+    table = output.table(length)
+    table = _ordered(query, table, frame if length == frame.rows else None, nodes, limit, executor, scope)
+    return _exported(query, table, scalar=aggregated or (length == 1 and all(isinstance(v, Scalar) for v in output.values)))
+
+
+def _is_aggregate(node: syntax.Expression, frame: Frame) -> bool:
+    return depends_on_rows(node, frame) or not frame.fields
+
+
+def _length(output: Output, frame: Frame, aggregated: bool) -> int:
+    """The rows of the result: functions such as `distinct` change it, if all columns agree."""
+    if aggregated:
+        return 1
+    lengths = [len(value) for value in output.values if not isinstance(value, Scalar)]
+    if not lengths:
+        return frame.rows if not _all_aggregates(output) else 1
+    return lengths[0] if frame.rows not in lengths else frame.rows
+
+
+def _all_aggregates(output: Output) -> bool:
+    return False
+
+
+def _distinct_name(query: syntax.Select, item: syntax.SelectItem, frame: Frame) -> str:
+    assert item.value is not None
+    name = column_name(item.value, frame)
+    return f"distinct_{name}" if query.distinct and len(query.items) == 1 else name
+
+
+def _add_all(output: Output, item: syntax.SelectItem, frame: Frame) -> None:
+    qualifier = None
+    if isinstance(item.value, syntax.Member) and isinstance(item.value.target, syntax.Name):
+        qualifier = item.value.target.id
+    for index in frame.visible(qualifier):
+        each = frame.fields[index]
+        output.add(each.label if not each.hidden else each.name, frame.column(index))
+
+
+def _quick_rows(query: syntax.Select, frame: Frame, limit: Limit | None) -> Frame | None:
+    """For plain columns in stored order the limit can be applied before anything is read."""
+    if limit is None or query.order or query.distinct or limit.count < 0:
+        return None
+    for item in query.items:
+        if item.value is not None and not isinstance(item.value, syntax.Name | syntax.Member):
+            return None
+        if isinstance(item.value, syntax.Name) and frame.find(item.value.id) < 0:
+            return None
+    rows = limit.rows(frame.rows)
+    return frame.take(np.arange(rows.start, rows.stop))
+
+
+# --- order by, distinct, limit
+
+
+def _ordered(
+    query: syntax.Select,
+    table: Table,
+    frame: Frame | None,
+    nodes: Sequence[syntax.Expression | None],
+    limit: Limit | None,
+    executor: Executor,
+    scope: Scope,
+    grouped: Grouped | None = None,
+) -> Table:
+    """Distinct, order by and limit on a result. `frame` are the rows it came from, if they correspond."""
+    if query.distinct and table.columns:
+        rows = distinct_rows(table.columns)
+        table, frame = table.take(rows), None
+    if query.order:
+        if query.order_interval is not None:
+            raise UnsupportedError("interval after order by")
+        keys = [
+            SortKey(_sort_column(item.value, table, frame, nodes, executor, scope, grouped), item.descending, item.nulls_first)
+            for item in query.order
+        ]
+        order = sort_order(keys, limit.last_needed if limit is not None else None)
+        if limit is not None:
+            order = order[limit.rows(len(order))]
+        return table.take(order)
+    if limit is not None:
+        if limit.count < 0:
+            raise ScriptError("A negative limit can only be used with context by.")
+        return table.take(limit.rows(table.rows))
+    return table
+
+
+def _sort_column(
+    node: syntax.Expression,
+    table: Table,
+    frame: Frame | None,
+    nodes: Sequence[syntax.Expression | None],
+    executor: Executor,
+    scope: Scope,
+    grouped: Grouped | None,
+) -> Column:
+    """A column of the result by name or expression, else computed from the result, else from the rows behind it."""
+    result = frame_of(table)
+    source = grouped.evaluator.frame if grouped is not None else frame
+    if isinstance(node, syntax.Name | syntax.Member | syntax.ColumnName):
+        name = node.id if isinstance(node, syntax.Name) else node.name if isinstance(node, syntax.Member) else node.text
+        index = result.find(name)
+        if index >= 0:
+            return table.columns[index]
+    prepared = prepare(node, source) if source is not None else node
+    if prepared in nodes:
+        return table.columns[nodes.index(prepared)]
+    if isinstance(node, syntax.Literal) and isinstance(node.value, int) and 1 <= node.value <= len(table.columns):
+        return table.columns[node.value - 1]
+    words = [each.id for each in syntax.walk(node) if isinstance(each, syntax.Name)]
+    in_result = all(result.find(word) >= 0 or source is None or source.find(word) < 0 for word in words)
+    if in_result or source is None:
+        value = executor.evaluate(prepare(node, result), RowScope(result, scope))
+    elif grouped is not None:
+        value = per_group(grouped.evaluator, prepared, grouped.keys)
+    else:
+        value = executor.evaluate(prepared, RowScope(source, scope))
+    if isinstance(value, Scalar):
+        return repeat(value, table.rows)
+    if isinstance(value, Vector) and len(value) == table.rows:
+        return value
+    raise ScriptError("An order by expression must have as many elements as the result has rows.")
+
+
+# --- group by
+
+
+def _grouped(query: syntax.Select, frame: Frame, limit: Limit | None, executor: Executor, scope: Scope) -> Table:
+    assert query.grouping is not None
+    if query.csort:
+        raise ScriptError("The csort clause requires context by.")
+    if any(item.value is not None and has_windows(item.value) for item in query.items):
+        raise UnsupportedError("An over clause together with group by")
+    if query.grouping.kind == "cgroup":
+        table = cgroup_by(query.items, (), query.grouping.keys, frame, executor, scope)
+        return _ordered(query, table, None, [None] * len(table.names), limit, executor, scope)
+    grouped = group_by(query.items, query.grouping.keys, frame, executor, scope)
+    table = grouped.output.table(grouped.evaluator.groups.count)
+    keys = grouped.key_columns
+    if query.having is not None:
+        kept = np.flatnonzero(having_mask(query.having, grouped))
+        table, keys = table.take(kept), [take(column, kept) for column in keys]
+    if grouped.keys.intervals:
+        table = interval.filled(table, keys, _key_labels(query, grouped), grouped.keys.intervals)
+    still_grouped = grouped if query.having is None and not grouped.keys.intervals else None
+    nodes = _nodes_by_column(query, grouped) if still_grouped is not None else [None] * len(table.names)
+    return _ordered(query, table, None, nodes, limit, executor, scope, still_grouped)
+
+
+def _key_labels(query: syntax.Select, grouped: Grouped) -> list[str]:
+    """The names under which the grouping columns are in the result."""
+    labels = []
+    for position, column in enumerate(grouped.key_columns):
+        names = [n for n, v in zip(grouped.output.names, grouped.output.values, strict=True) if v is column]
+        labels.append(names[0] if names else grouped.keys.names[position])
+    return labels
+
+
+def _nodes_by_column(query: syntax.Select, grouped: Grouped) -> list[syntax.Expression | None]:
+    by_name: dict[str, syntax.Expression] = dict(zip(grouped.keys.names, grouped.keys.nodes, strict=True))
+    for item in query.items:
+        assert item.value is not None
+        name = item.aliases[0] if item.aliases else column_name(item.value, grouped.evaluator.frame)
+        by_name.setdefault(name, prepare(item.value, grouped.evaluator.frame))
+    return [by_name.get(name) for name in grouped.output.names]
+
+
+# --- context by
+
+
+def _context(query: syntax.Select, frame: Frame, limit: Limit | None, executor: Executor, scope: Scope) -> Table:
+    """Rows stay rows, functions see one group at a time; groups come out in the order of their keys."""
+    assert query.grouping is not None
+    keep_order = any(hint in KEEP_ORDER for hint in query.hints)
+    frame, groups, original = contiguous(query.grouping.keys, query.csort, frame, executor, scope)
+    evaluator = GroupEvaluator(executor, scope, frame, groups)
+    output = Output()
+    nodes: list[syntax.Expression | None] = []
+    for item in query.items:
+        if item.value is None or is_all(item.value):
+            _add_all(output, item, frame)
+            nodes.extend([None] * (len(output.names) - len(nodes)))
+            continue
+        node = prepare(item.value, frame)
+        if has_windows(node):
+            raise UnsupportedError("An over clause together with context by")
+        for name, column in _context_columns(evaluator, node, list(item.aliases) or [column_name(item.value, frame)]):
+            output.add(name, column)
+            nodes.append(node)
+    table = output.table(frame.rows)
+    kept: Array | None = None
+    if query.having is not None:
+        mask = boolean_mask(evaluator.per_row(prepare(query.having, frame)), frame.rows)
+        kept = np.flatnonzero(mask)
+        codes = np.unique(groups.codes[kept], return_inverse=True)[1]
+        groups = ContiguousGroups(codes, int(codes.max()) + 1 if len(codes) else 0)
+    if limit is not None:
+        within = limit.within_groups(groups)
+        kept = within if kept is None else kept[within]
+    if kept is not None:
+        table, frame, original = table.take(kept), frame.take(kept), original[kept]
+    if keep_order and not query.order:
+        return table.take(np.argsort(original, kind="stable"))
+    return _ordered(query, table, frame, nodes, None, executor, scope)
+
+
+def _context_columns(
+    evaluator: GroupEvaluator, node: syntax.Expression, names: list[str]
+) -> list[tuple[str, Column | Scalar]]:
+    if len(names) == 1:
+        return [(names[0], evaluator.per_row(node))]
+    return list(split_columns(evaluator.members_per_row(node, len(names)), names, evaluator.groups.rows))
+
+
+def contiguous(
+    keys: Sequence[syntax.SelectItem],
+    csort: Sequence[syntax.OrderItem],
+    frame: Frame,
+    executor: Executor,
+    scope: Scope,
+) -> tuple[Frame, ContiguousGroups, Array]:
+    """The frame with the rows of each group together, sorted by csort; its groups; and where the rows came from."""
+    groups, _ = group_rows(evaluate_keys(keys, frame, executor, scope).columns)
+    if csort:
+        rows = RowScope(frame, scope)
+        sorting = [SortKey(Vector_of_codes(groups.codes))]
+        for item in csort:
+            value = executor.evaluate(prepare(item.value, frame), rows)
+            column = repeat(value, frame.rows) if isinstance(value, Scalar) else value
+            sorting.append(SortKey(column, item.descending, item.nulls_first))  # type: ignore[arg-type]
+        order = sort_order(sorting)
+    else:
+        order = groups.order
+    if len(order) and bool((order[1:] > order[:-1]).all()):
+        return frame, ContiguousGroups(groups.codes, groups.count), order
+    return frame.take(order), ContiguousGroups(groups.codes[order], groups.count), order
+
+
+def Vector_of_codes(codes: Array) -> Vector:
+    from engine.types import Type
+
+    return Vector(Type.LONG, codes.astype(np.int64))
+
+
+# --- results
+
+
+def _pivoted(query: syntax.Select, frame: Frame, limit: Limit | None, executor: Executor, scope: Scope) -> Value:
+    if query.grouping is not None:
+        raise ScriptError("pivot by cannot be combined with group by or context by.")
+    result = pivoting.pivot_by(query, frame, executor, scope)
+    if isinstance(result, Table):
+        return _ordered(query, result, None, [None] * len(result.names), limit, executor, scope)
+    return result
+
+
+def _exported(query: syntax.Select, table: Table, scalar: bool) -> Value:
+    """What exec gives: a scalar or column when there is one, else the table."""
+    if query.kind == "select" or len(table.columns) != 1:
+        return _exec_single(query, table)
+    column = table.columns[0]
+    if scalar and isinstance(column, Vector) and len(column) == 1:
+        return column.scalar(0)
+    return column.copy() if isinstance(column, Vector) else column
+
+
+def _exec_single(query: syntax.Select, table: Table) -> Value:
+    """exec of one expression with group by leaves the keys out."""
+    if query.kind == "exec" and query.grouping is not None and query.grouping.kind == "group" and len(query.items) == 1:
+        names = query.items[0].aliases or (table.names[-1],)
+        if len(names) == 1 and len(table.columns) == len(query.grouping.keys) + 1:
+            column = table.columns[-1]
+            return column.copy() if isinstance(column, Vector) else column
+    return table
+
+
+__all__ = ["contiguous", "filtered", "ordering", "select"]

@@ -1,0 +1,278 @@
+"""Analytic functions: `f(x) over (partition by … order by … rows between … and …)`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from dolphin.script import syntax
+from engine.errors import ScriptError, UnsupportedError
+from engine.grouping import Groups
+from engine.interpreter.scope import Scope
+from engine.sql.evaluation import NO_SPAN, Executor, GroupEvaluator
+from engine.sql.frame import Field, Frame, RowScope
+from engine.sql.keys import ContiguousGroups, combined_codes
+from engine.sql.ordering import SortKey, sort_order
+from engine.sql.rewrite import SUBQUERIES, prepare, transform
+from engine.types import Type
+from engine.values import Array, Column, Scalar, Value, Vector, repeat, take
+
+MAX_WINDOW_ROWS = 200_000_000
+CHUNK_ROWS = 4_000_000
+CUMULATIVE = {"sum", "avg", "count", "max", "min", "std", "stdp", "var", "varp", "prod", "med", "sum2"}
+
+
+def has_windows(node: syntax.Node) -> bool:
+    pending = [node]
+    while pending:
+        each = pending.pop()
+        if isinstance(each, syntax.Over):
+            return True
+        if not isinstance(each, SUBQUERIES):
+            pending.extend(syntax.children(each))
+    return False
+
+
+def with_windows(node: syntax.Expression, frame: Frame, executor: Executor, scope: Scope) -> tuple[syntax.Expression, Frame]:
+    """The expression with every `over` replaced by a hidden column of the frame returned."""
+    fields = list(frame.fields)
+
+    def change(each: syntax.Node) -> syntax.Node:
+        if not isinstance(each, syntax.Over):
+            return each
+        column = evaluate_window(each, frame, executor, scope)
+        name = f"\0over{len(fields)}"
+        fields.append(Field(name, column, hidden=True))
+        return syntax.Name(name, span=NO_SPAN)
+
+    if frame.selection is not None:
+        fields = [
+            Field(each.name, _column(frame, index), each.qualifier, each.label, each.hidden)
+            for index, each in enumerate(frame.fields)
+        ]
+        frame = Frame(fields, frame.rows)
+    changed = transform(node, change)
+    return changed, Frame(fields, frame.rows)
+
+
+def _column(frame: Frame, index: int) -> Callable[[], Column]:
+    return lambda: frame.column(index)
+
+
+class Window:
+    """The rows sorted by partition and order, with the run of rows each one's window covers."""
+
+    def __init__(self, node: syntax.Over, frame: Frame, executor: Executor, scope: Scope) -> None:
+        self.executor = executor
+        self.scope = scope
+        rows = RowScope(frame, scope)
+
+        def column(part: syntax.Expression) -> Column:
+            value = executor.evaluate(prepare(part, frame), rows)
+            if isinstance(value, Scalar):
+                return repeat(value, frame.rows)
+            if isinstance(value, Vector):
+                return value
+            raise ScriptError("partition by and order by in an over clause require columns.")
+
+        keys = [column(part) for part in node.partition]
+        order = [SortKey(column(item.value), item.descending, item.nulls_first) for item in node.order]
+        sorting = [SortKey(key) for key in keys] + order
+        self.order: Array = sort_order(sorting) if sorting else np.arange(frame.rows)
+        codes = combined_codes(keys)[0] if keys else np.zeros(frame.rows, dtype=np.int64)
+        self.codes: Array = codes[self.order]
+        self.count = int(self.codes[-1]) + 1 if len(self.codes) else 0
+        self.groups: Groups = ContiguousGroups(self.codes, self.count)
+        self.frame = frame.take(self.order)
+        self.ordered = bool(node.order)
+        self.order_column = take(order[0].column, self.order) if len(order) == 1 else None
+        self.descending = bool(order) and order[0].descending
+        self.peers: Array = (
+            combined_codes([take(key.column, self.order) for key in order])[0] if order else np.zeros(frame.rows, np.int64)
+        )
+        self.start = np.repeat(self.groups.offsets[:-1], self.groups.sizes)
+        self.stop = np.repeat(self.groups.offsets[1:], self.groups.sizes)
+
+    @property
+    def rows(self) -> int:
+        return len(self.codes)
+
+    def new_peers(self) -> Array:
+        """Whether a row starts a new set of equal rows within its partition."""
+        fresh = np.ones(self.rows, dtype=bool)
+        if self.rows:
+            fresh[1:] = (self.peers[1:] != self.peers[:-1]) | (self.codes[1:] != self.codes[:-1])
+        return fresh
+
+    def peer_bounds(self) -> tuple[Array, Array]:
+        fresh = np.flatnonzero(self.new_peers())
+        group = np.cumsum(self.new_peers()) - 1
+        ends = np.append(fresh[1:], self.rows)
+        return fresh[group], ends[group]
+
+    def bounds(self, node: syntax.Over) -> tuple[Array, Array]:
+        """First and one past the last sorted row of every row's window."""
+        at = np.arange(self.rows)
+        if node.frame is None:
+            return self.start, (self.peer_bounds()[1] if self.ordered else self.stop)
+        start, stop = node.start, node.stop if node.stop is not None else "current row"
+        if node.frame == "range":
+            return self._range_bounds(start, stop)
+        begin = self.start if start == "unbounded preceding" else at + self._offset(start)
+        end = self.stop if stop == "unbounded following" else at + self._offset(stop) + 1
+        begin = np.clip(begin, self.start, self.stop)
+        return begin, np.clip(end, begin, self.stop)
+
+    def _range_bounds(self, start: syntax.Expression | str | None, stop: syntax.Expression | str) -> tuple[Array, Array]:
+        first, last = self.peer_bounds()
+        begin = {"unbounded preceding": self.start, "current row": first}.get(start if isinstance(start, str) else "")
+        end = {"unbounded following": self.stop, "current row": last}.get(stop if isinstance(stop, str) else "")
+        if begin is None:
+            begin = self._reach(start, "left")
+        if end is None:
+            end = self._reach(stop, "right")
+        return begin, np.maximum(end, begin)
+
+    def _reach(self, bound: syntax.Expression | str | None, side: str) -> Array:
+        """Where the value of the order column plus an offset would be inserted."""
+        column = self.order_column
+        if not isinstance(column, Vector) or column.data.dtype.kind not in "if" or column.type is Type.SYMBOL:
+            raise ScriptError("A range window with an offset requires one numeric or temporal order by column.")
+        values = column.data.astype(np.float64) if column.data.dtype.kind == "f" else column.data.astype(np.int64)
+        offset = self._offset(bound)
+        if self.descending:
+            values = -values
+        out = np.empty(self.rows, dtype=np.int64)
+        for group in range(self.count):
+            run = slice(int(self.groups.offsets[group]), int(self.groups.offsets[group + 1]))
+            out[run] = run.start + np.searchsorted(values[run], values[run] + offset, side=side)  # type: ignore[call-overload]
+        return out
+
+    def _offset(self, bound: syntax.Expression | str | None) -> int:
+        if bound == "current row":
+            return 0
+        if bound is None or isinstance(bound, str):
+            raise ScriptError(f"The window boundary [{bound}] cannot be used here.")
+        value = self.executor.evaluate(bound, self.scope)
+        if isinstance(value, Scalar) and isinstance(value.value, int):
+            return value.value
+        raise UnsupportedError("A window boundary that is not an integer")
+
+
+def evaluate_window(node: syntax.Over, frame: Frame, executor: Executor, scope: Scope) -> Column:
+    window = Window(node, frame, executor, scope)
+    call = prepare(node.call, window.frame)
+    if not isinstance(call, syntax.Call) or not isinstance(call.function, syntax.Name):
+        raise ScriptError("An over clause requires a function call.")
+    ranking = RANKINGS.get(call.function.id)
+    if ranking is not None:
+        column = ranking(window, call)
+    elif call.function.id in ("lead", "lag"):
+        column = _shifted(window, call)
+    else:
+        column = _aggregate(window, node, call)
+    back = np.empty(window.rows, dtype=np.int64)
+    back[window.order] = np.arange(window.rows)
+    return take(column, back)
+
+
+def _aggregate(window: Window, node: syntax.Over, call: syntax.Call) -> Column:
+    assert isinstance(call.function, syntax.Name)
+    name = {"firstValue": "first", "lastValue": "last"}.get(call.function.id, call.function.id)
+    if name == "nthValue":
+        return _nth(window, node, call)
+    call = syntax.Call(syntax.Name(name, span=NO_SPAN), call.arguments, call.style, span=call.span)
+    evaluator = GroupEvaluator(window.executor, window.scope, window.frame, window.groups)
+    if not window.ordered and node.frame is None:
+        return evaluator.per_row(call)
+    if node.frame == "rows" and node.start == "unbounded preceding" and node.stop in (None, "current row"):
+        running = f"cum{name}"
+        if name in CUMULATIVE and window.executor.function(running) is not None:
+            cumulative = syntax.Call(syntax.Name(running, span=NO_SPAN), call.arguments, span=call.span)
+            return evaluator.per_row(cumulative)
+    begin, end = window.bounds(node)
+    return _expanded(window, call, begin, end)
+
+
+def _expanded(window: Window, call: syntax.Expression, begin: Array, end: Array) -> Column:
+    """Evaluate an aggregate over runs of sorted rows by laying the runs out one after the other."""
+    from engine.sql.window_join import evaluate_runs
+
+    if int((end - begin).sum()) > MAX_WINDOW_ROWS:
+        raise UnsupportedError("An over clause with windows of this size")
+    return evaluate_runs([call], window.frame, begin, end, window.executor, window.scope)[0]
+
+
+def _arguments(window: Window, call: syntax.Call) -> list[Value]:
+    scope = RowScope(window.frame, window.scope)
+    return [window.executor.evaluate(each.value, scope) for each in call.arguments if each.value is not None]
+
+
+def _nth(window: Window, node: syntax.Over, call: syntax.Call) -> Column:
+    from engine.joins import take_or_null
+
+    column, position = _arguments(window, call)[:2]
+    assert isinstance(position, Scalar) and isinstance(position.value, int)
+    begin, end = window.bounds(node)
+    rows = begin + position.value - 1
+    return take_or_null(column, np.where((rows >= begin) & (rows < end), rows, -1))  # type: ignore[arg-type]
+
+
+def _shifted(window: Window, call: syntax.Call) -> Column:
+    from engine.joins import take_or_null
+
+    values = _arguments(window, call)
+    distance = values[1].value if len(values) > 1 and isinstance(values[1], Scalar) else 1
+    assert isinstance(call.function, syntax.Name)
+    rows = np.arange(window.rows) + (distance if call.function.id == "lead" else -distance)
+    inside = (rows >= window.start) & (rows < window.stop)
+    column = values[0]
+    if isinstance(column, Scalar):
+        column = repeat(column, window.rows)
+    shifted = take_or_null(column, np.where(inside, rows, -1))  # type: ignore[arg-type]
+    if len(values) > 2 and isinstance(values[2], Scalar) and isinstance(shifted, Vector):
+        from engine.cast import cast
+
+        default = cast(values[2], shifted.type)
+        shifted.data[~inside] = repeat(default, 1).data[0]  # type: ignore[arg-type]
+    return shifted
+
+
+def _row_number(window: Window, call: syntax.Call) -> Column:
+    return Vector(Type.LONG, np.arange(window.rows) - window.start + 1)
+
+
+def _rank(window: Window, call: syntax.Call) -> Column:
+    return Vector(Type.LONG, window.peer_bounds()[0] - window.start + 1)
+
+
+def _dense_rank(window: Window, call: syntax.Call) -> Column:
+    fresh = np.cumsum(window.new_peers())
+    return Vector(Type.LONG, fresh - fresh[window.start] + 1 if window.rows else fresh)
+
+
+def _percent_rank(window: Window, call: syntax.Call) -> Column:
+    size = window.stop - window.start
+    return Vector(Type.DOUBLE, (window.peer_bounds()[0] - window.start) / np.maximum(size - 1, 1))
+
+
+def _cumulative_share(window: Window, call: syntax.Call) -> Column:
+    return Vector(Type.DOUBLE, (window.peer_bounds()[1] - window.start) / (window.stop - window.start))
+
+
+def _tiles(window: Window, call: syntax.Call) -> Column:
+    (count,) = _arguments(window, call)
+    assert isinstance(count, Scalar) and isinstance(count.value, int)
+    size, at = window.stop - window.start, np.arange(window.rows) - window.start
+    small, larger = size // count.value, size % count.value
+    boundary = larger * (small + 1)
+    tile = np.where(at < boundary, at // (small + 1), larger + (at - boundary) // np.maximum(small, 1))
+    return Vector(Type.LONG, tile + 1)
+
+
+RANKINGS: dict[str, Callable[[Window, syntax.Call], Column]] = {
+    "rowNumber": _row_number, "row_number": _row_number, "rank": _rank, "denseRank": _dense_rank,
+    "dense_rank": _dense_rank, "percentRank": _percent_rank, "percent_rank": _percent_rank,
+    "cumeDist": _cumulative_share, "cume_dist": _cumulative_share, "nTile": _tiles, "ntile": _tiles,
+}  # fmt: skip

@@ -1,0 +1,1 @@
+"""Databases on disk: partitioned and dimension tables in segment files."""

@@ -1,0 +1,138 @@
+"""The users of one engine and their passwords, kept in a file of the data folder."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import re
+import secrets
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from threading import RLock
+
+from engine.errors import ScriptError
+
+GUEST = "guest"
+WRONG_LOGIN = "The user name or password is incorrect."
+
+_NAME = re.compile(r"[A-Za-z_][\w.@-]{0,29}")
+_COST = {"n": 2**14, "r": 8, "p": 1}
+
+
+@dataclass
+class Account:
+    salt: str
+    digest: str
+    is_admin: bool = False
+    groups: list[str] = field(default_factory=list)
+
+
+class Users:
+    """Accounts by name. Every change is written at once, by replacing the file."""
+
+    def __init__(self, path: Path, admin: str = "admin", admin_password: str | None = None) -> None:
+        """Read the accounts; `admin_password` sets the administrator's, needed when there is none yet."""
+        self.admin = admin
+        self._path = path
+        self._lock = RLock()
+        self._proof_key = secrets.token_bytes(32)
+        self._proofs: dict[str, bytes] = {}
+        self._accounts: dict[str, Account] = {}
+        if path.exists():
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            self._accounts = {name: Account(**account) for name, account in stored.items()}
+        if admin_password is not None:
+            self._check_name(admin)
+            self._accounts[admin] = _account(admin_password, is_admin=True)
+            self._save()
+        elif admin not in self._accounts:
+            raise ValueError(f"the user {admin} has no password yet")
+
+    def _save(self) -> None:
+        text = json.dumps({name: asdict(account) for name, account in self._accounts.items()}, indent=1)
+        fresh = self._path.with_suffix(".new")
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(self._path)
+
+    def _check_name(self, name: str) -> None:
+        if not _NAME.fullmatch(name) or name == GUEST:
+            raise ScriptError(f"Invalid user name [{name}]: letters, digits and _ . @ -, at most 30 characters.")
+
+    def names(self) -> list[str]:
+        with self._lock:
+            return list(self._accounts)
+
+    def account(self, name: str) -> Account:
+        with self._lock:
+            account = self._accounts.get(name)
+        if account is None:
+            raise ScriptError(f"The user [{name}] does not exist.")
+        return account
+
+    def is_admin(self, name: str) -> bool:
+        with self._lock:
+            account = self._accounts.get(name)
+        return account is not None and account.is_admin
+
+    def verify(self, name: str, password: str) -> bool:
+        """Whether the password is the user's. Costs tens of milliseconds the first time."""
+        with self._lock:
+            account = self._accounts.get(name)
+            proof = hmac.digest(self._proof_key, f"{name}\0{password}".encode(), "sha256")
+            known = self._proofs.get(name)
+        if known is not None and hmac.compare_digest(known, proof):
+            return True
+        compared = account or Account(salt="00" * 16, digest="")
+        right = hmac.compare_digest(_digest(password, bytes.fromhex(compared.salt)), compared.digest)
+        if account is None or not right:
+            return False
+        with self._lock:
+            if self._accounts.get(name) is account:
+                self._proofs[name] = proof
+        return True
+
+    def create(self, name: str, password: str, is_admin: bool = False) -> None:
+        self._check_name(name)
+        _check_password(password)
+        with self._lock:
+            if name in self._accounts:
+                raise ScriptError(f"The user [{name}] already exists.")
+            self._accounts[name] = _account(password, is_admin)
+            self._save()
+
+    def delete(self, name: str) -> None:
+        with self._lock:
+            self.account(name)
+            if name == self.admin:
+                raise ScriptError(f"The administrator [{name}] can't be deleted.")
+            del self._accounts[name]
+            self._proofs.pop(name, None)
+            self._save()
+
+    def set_password(self, name: str, password: str) -> None:
+        _check_password(password)
+        with self._lock:
+            account = self.account(name)
+            self._accounts[name] = _account(password, account.is_admin)
+            self._proofs.pop(name, None)
+            self._save()
+
+
+def _check_password(password: str) -> None:
+    if not 6 <= len(password) <= 20 or " " in password:
+        raise ScriptError("A password must have 6 to 20 characters and no spaces.")
+
+
+def _account(password: str, is_admin: bool = False) -> Account:
+    salt = secrets.token_bytes(16)
+    return Account(salt.hex(), _digest(password, salt), is_admin)
+
+
+def _digest(password: str, salt: bytes) -> str:
+    return hashlib.scrypt(password.encode(), salt=salt, **_COST, dklen=32).hex()

@@ -1,0 +1,1 @@
+"""DolphinDB's client/server protocol: objects, requests and responses as bytes."""

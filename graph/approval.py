@@ -1,0 +1,147 @@
+"""Which tool calls a human must see before they run, and how they are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dolphin.script.effects import Effect, Effects, effects
+from langchain_core.messages import ToolCall
+
+from core.errors import UserError
+from core.ledger import Entry
+from graph.review import ActionRequest, DecisionType, ReviewRequest, review
+from graph.state import Decision
+from graph.tools import ASK, PLAN, Toolbox
+
+GUIDANCE = "guidance"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Effects that run unasked."""
+
+    allowed: frozenset[Effect]
+
+    @classmethod
+    def of(cls, names: Collection[str]) -> Policy:
+        try:
+            return cls(frozenset(Effect[name.upper()] for name in names))
+        except KeyError as error:
+            known = ", ".join(effect.name.lower() for effect in Effect)
+            raise UserError(f"There is no effect named {error.args[0].lower()}.", f"Use some of: {known}.") from None
+
+    def allows(self, found: Effects) -> bool:
+        return {finding.effect for finding in found.findings} | {found.level} <= self.allowed
+
+
+@dataclass(frozen=True)
+class Question:
+    """One thing to ask: which call it is about and how."""
+
+    call_id: str
+    action: ActionRequest
+    allowed: list[DecisionType]
+
+
+def script_of(call: ToolCall, tools: Toolbox) -> str | None:
+    """The script that a call would run, None when it runs none or its arguments are wrong."""
+    tool = tools.find(call["name"])
+    if tool is None or tool.script is None:
+        return None
+    try:
+        return tool.script(tool.parse(call["args"]))
+    except UserError:
+        return None
+
+
+def questions(
+    calls: Sequence[ToolCall],
+    *,
+    tools: Toolbox,
+    policy: Policy,
+    decisions: Mapping[str, Decision],
+    unfinished: Sequence[Entry],
+    mode: str,
+) -> list[Question]:
+    """What must be asked before `calls` go on: unfinished writes first, then calls in their order."""
+    asked = [_unfinished(entry, {call["id"] or "" for call in calls}) for entry in unfinished]
+    known = {question.call_id for question in asked} | set(decisions)
+    for call in calls:
+        if (call_id := call["id"] or "") in known:
+            continue
+        question = _question(call, call_id, tools, policy, mode)
+        if question is not None:
+            asked.append(question)
+    return asked
+
+
+def request(asked: Sequence[Question]) -> ReviewRequest:
+    return review(*((question.action, question.allowed) for question in asked))
+
+
+def guidance(failures: int, last_error: str) -> Question:
+    """The question when the agent is stuck."""
+    description = f"{failures} tool calls in a row have failed. The last error: {last_error}\nHow shall I go on?"
+    action = ActionRequest(
+        name=GUIDANCE, args={"failures": failures, "last_error": last_error}, description=description
+    )
+    return Question(GUIDANCE, action, ["respond", "reject"])
+
+
+def _question(call: ToolCall, call_id: str, tools: Toolbox, policy: Policy, mode: str) -> Question | None:
+    name, args = call["name"], call["args"]
+    tool = tools.find(name)
+    if tool is None or tool not in tools.for_mode(mode):
+        return None
+    try:
+        arguments = tool.parse(args)
+    except UserError:
+        return None
+    if name == ASK:
+        return _open_question(call_id, name, args)
+    if name == PLAN:
+        return None if args.get("needs_more_exploration") else _plan(call_id, args)
+    if tool.script is None:
+        return None
+    found = effects(tool.script(arguments))
+    if policy.allows(found):
+        return None
+    action = ActionRequest(name=name, args=args, description=describe_effects(found))
+    return Question(call_id, action, ["approve", "edit", "reject"])
+
+
+def _open_question(call_id: str, name: str, args: dict[str, Any]) -> Question:
+    return Question(call_id, ActionRequest(name=name, args=args, description=args["question"]), ["respond", "reject"])
+
+
+def _plan(call_id: str, args: dict[str, Any]) -> Question:
+    if args.get("question"):
+        return _open_question(call_id, PLAN, args)
+    lines = [args["plan"], *(f"{number}. {step['title']}" for number, step in enumerate(args.get("steps", []), 1))]
+    action = ActionRequest(name=PLAN, args=args, description="\n".join(lines))
+    return Question(call_id, action, ["approve", "edit", "reject", "respond"])
+
+
+def _unfinished(entry: Entry, current: set[str]) -> Question:
+    can_rerun = entry.tool_call_id in current
+    choices = "approve runs it again; reject leaves it" if can_rerun else "reject leaves it"
+    description = (
+        f"This script (effect: {entry.effect}) was sent to DolphinDB, and the connection or the process ended before "
+        f"its outcome was known. It may have run. Check the data before it is run again: {choices}; "
+        "respond tells the agent what you found."
+    )
+    allowed: list[DecisionType] = ["approve", "reject", "respond"] if can_rerun else ["reject", "respond"]
+    action = ActionRequest(name="unfinished_write", args={"script": entry.script}, description=description)
+    return Question(entry.tool_call_id, action, allowed)
+
+
+def describe_effects(found: Effects) -> str:
+    """`write: append! on dfs://x (line 3); destroy: …`."""
+    items = [
+        f"{finding.effect.name.lower()}: {finding.name} ({finding.reason}, line {finding.span.line})"
+        for finding in found.findings
+        if finding.effect > Effect.SESSION
+    ]
+    return "; ".join(dict.fromkeys(items)) or f"{found.level.name.lower()}"

@@ -1,0 +1,137 @@
+"""What the model sees, within its token budget.
+
+The window is divided in this order: the answer's reserve, the system prompt, pinned context up to a share that
+depends on the task, and the conversation in what is left. Conversation that no longer fits is summarised; the summary
+takes its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage, ToolMessage
+
+from core.models import ModelEntry
+from core.tokens import TokenCounter
+from graph.history import Round, after, cut_middle, fit, flatten, question, rounds
+from graph.prompts import prompt
+from graph.state import Mode, Pin, Plan, State, Summary
+
+# Planning looks at schemas, acting at its own results.
+PINNED_SHARE: dict[Mode, float] = {"plan": 0.45, "act": 0.3}
+# One message may take this part of the conversation's budget before it is cut in its middle.
+MESSAGE_SHARE = 0.35
+# After summarising, the conversation starts again at this part of its budget, so that not every step summarises.
+KEPT_SHARE = 0.5
+SUMMARY_SHARE = 0.15
+
+
+@dataclass(frozen=True)
+class Window:
+    """A model's token budget."""
+
+    total: int
+    answer: int
+    tools: int
+
+    @classmethod
+    def of(cls, entry: ModelEntry, answer_tokens: int, tool_tokens: int) -> Window:
+        return cls(entry.context_tokens, min(answer_tokens, entry.context_tokens // 4), tool_tokens)
+
+    @property
+    def usable(self) -> int:
+        return max(self.total - self.answer - self.tools, 500)
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """`messages` to send; `overflow` are the rounds that did not fit and are in no summary yet."""
+
+    messages: list[AnyMessage]
+    overflow: list[Round]
+
+
+def assemble(state: State, mode: Mode, window: Window, counter: TokenCounter, environment: str) -> Prompt:
+    """The prompt for the next model call. When `overflow` is not empty, summarise it and assemble again."""
+    summary = state.get("summary")
+    system = system_text(state, mode, environment, int(window.usable * PINNED_SHARE[mode]), counter)
+    if summary is not None:
+        system += f"\n\n## Earlier in this conversation\n{summary['text']}"
+    budget = max(window.usable - counter.count(system), window.usable // 5)
+    recent = rounds(after(state["messages"], summary["until"] if summary else None))
+    limit = int(budget * MESSAGE_SHARE)
+    fitted = [Round(tuple(fit(message, limit, counter) for message in part.messages)) for part in recent]
+    kept = _newest(fitted, budget, counter)
+    if len(kept) < len(fitted):
+        kept = _newest(fitted, int(budget * KEPT_SHARE), counter)
+    overflow = recent[: len(recent) - len(kept)]
+    messages = flatten(kept)
+    asked = question(state["messages"])
+    if asked is not None and not any(message.id == asked.id for message in messages):
+        messages.insert(0, fit(asked, limit, counter))
+    return Prompt([SystemMessage(system), *messages], overflow)
+
+
+def _newest(parts: Sequence[Round], budget: int, counter: TokenCounter) -> list[Round]:
+    """As many of the latest rounds as fit, the last one always."""
+    kept: list[Round] = []
+    used = 0
+    for part in reversed(parts):
+        used += counter.count_messages(list(part.messages))
+        if used > budget and kept:
+            break
+        kept.insert(0, part)
+    return kept
+
+
+def system_text(state: State, mode: Mode, environment: str, pinned_tokens: int, counter: TokenCounter) -> str:
+    sections = [prompt(mode), f"## Environment\n{environment}"]
+    if pins := state.get("pins"):
+        sections.append("## Pinned context\n" + pinned_text(pins, pinned_tokens, counter))
+    plan = state.get("plan")
+    if mode == "act" and plan is not None and plan["status"] == "approved":
+        sections.append("## The approved plan\n" + plan_text(plan))
+    return "\n\n".join(sections)
+
+
+def pinned_text(pins: Sequence[Pin], tokens: int, counter: TokenCounter) -> str:
+    """All pins, each with an equal share of what the earlier ones left over."""
+    parts = []
+    for position, pin in enumerate(pins):
+        share = max(tokens // (len(pins) - position), 50)
+        text = cut_middle(pin["text"], share, counter)
+        tokens -= min(counter.count(text), share)
+        parts.append(text)
+    return "\n".join(parts)
+
+
+def plan_text(plan: Plan) -> str:
+    steps = [f"{number}. {step['title']}: {step['detail']}" for number, step in enumerate(plan["steps"], 1)]
+    return "\n".join([plan["text"], *steps])
+
+
+def digest(summary: Summary | None, overflow: Sequence[Round], tokens: int, counter: TokenCounter) -> str:
+    """What happened, extracted without a model: questions, scripts with their outcome, answers."""
+    lines = [summary["text"]] if summary else []
+    for part in overflow:
+        lines.extend(_digest_lines(part))
+    return cut_middle("\n".join(lines), tokens, counter)
+
+
+def _digest_lines(part: Round) -> list[str]:
+    head, *results = part.messages
+    if isinstance(head, HumanMessage):
+        return [f"User: {_first(head.text, 300)}"]
+    lines = [f"Agent: {_first(head.text, 300)}"] if isinstance(head, AIMessage) and head.text.strip() else []
+    calls = {call["id"]: call for call in head.tool_calls} if isinstance(head, AIMessage) else {}
+    for result in results:
+        if isinstance(result, ToolMessage) and (call := calls.get(result.tool_call_id)):
+            what = call["args"].get("script") or ", ".join(f"{key}={value}" for key, value in call["args"].items())
+            lines.append(f"Called {call['name']}: {_first(str(what), 300)} -> {_first(result.text, 200)}")
+    return lines
+
+
+def _first(text: str, limit: int) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= limit else f"{flat[:limit]}…"

@@ -1,0 +1,28 @@
+"""What the graph is built from. Live things stay here and never enter the state."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from dolphin.catalog import Catalog
+from dolphin.environment import Environment
+from dolphin.sessions import Sessions
+
+from core.artifacts import Artifacts
+from core.ledger import Ledger
+from core.models import ModelRegistry
+from core.settings import Settings
+
+
+@dataclass(frozen=True)
+class Deps:
+    """`environment(owner, id)` resolves the reference that a thread holds; it may start the embedded engine."""
+
+    settings: Settings
+    models: ModelRegistry
+    sessions: Sessions
+    catalog: Catalog
+    artifacts: Artifacts
+    ledger: Ledger
+    environment: Callable[[str, str], Awaitable[Environment]]

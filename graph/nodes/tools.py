@@ -1,0 +1,248 @@
+"""`tools`: runs the calls of the last reply.
+
+Scripts run one after another in the order of the reply, since they share a session; everything else runs side by
+side. An error becomes a result with status "error" and a hint. A script that changes data is entered in the
+ledger before it is sent; one that is found there without an outcome is left to the human.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from dolphin.script.effects import Effect, effects
+from langchain_core.messages import AIMessage, ToolCall, ToolMessage
+from langgraph.runtime import Runtime
+from langgraph.types import Command
+from pydantic import BaseModel
+
+from core.errors import ConflictError, DolphinDBTimeoutError, DolphinDBUnavailableError, UserError
+from graph.approval import Policy
+from graph.deps import Deps
+from graph.hints import hint
+from graph.history import pending_calls, question
+from graph.model_call import MALFORMED
+from graph.nodes.node import Node
+from graph.phrases import phrase
+from graph.scope import RunScope, run_scope
+from graph.state import Decision, RunContext, State, Task
+from graph.tasks import ARTIFACTS, current_task, failed, tried
+from graph.tools import ASK, COMPLETE, PLAN, Tool, Toolbox, ToolResult, ToolScope
+
+log = logging.getLogger(__name__)
+
+GRACE_SECONDS = 15.0
+RECORDED = 4_000
+
+
+class HumanNeededError(Exception):
+    """A call cannot go on before a human has decided."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What the calls of one reply have in common."""
+
+    deps: Deps
+    tools: Toolbox
+    scope: RunScope
+    mode: str
+    environment: str
+    decisions: dict[str, Decision]
+    malformed: dict[str, str]
+
+    async def run(self, call: ToolCall) -> ToolMessage | None:
+        """The result of a call, or None when a human must decide first."""
+        call_id = call["id"] or ""
+        try:
+            result = await self._run(call, call_id)
+        except HumanNeededError:
+            return None
+        except UserError as error:
+            return self._error(call, await self._described(call, error))
+        except TimeoutError:
+            return self._error(call, f"{call['name']} took longer than {self._timeout:g} s and was given up.")
+        except Exception as error:
+            log.exception("tool %s failed", call["name"])
+            return self._error(
+                call, f"{call['name']} failed inside: {type(error).__name__}. This is a bug; try another way."
+            )
+        artifact = {ARTIFACTS: result.artifacts} if result.artifacts else None
+        return ToolMessage(result.content, tool_call_id=call_id, name=call["name"], artifact=artifact)
+
+    @property
+    def _timeout(self) -> float:
+        return self.deps.settings.script_timeout
+
+    async def _run(self, call: ToolCall, call_id: str) -> ToolResult:
+        tool = self.tools.find(call["name"])
+        usable = {each.name for each in self.tools.for_mode(self.mode)}
+        if tool is None or tool.name not in usable:
+            raise UserError(
+                f"There is no tool named {call['name']!r} here.", f"Use one of: {', '.join(sorted(usable))}."
+            )
+        if call_id in self.malformed:
+            raise UserError(
+                f"The arguments of {call['name']} were not valid JSON: {self.malformed[call_id][:200]!r}.",
+                "Call it again with a JSON object.",
+            )
+        decision = self.decisions.get(call_id)
+        edited = decision is not None and decision["type"] == "edit"
+        arguments = tool.parse(decision["args"] if decision is not None and edited else call["args"])
+        if tool.run is None:
+            return _answered_here(tool.name)
+        scope = ToolScope(
+            self.scope.owner,
+            self.scope.thread_id,
+            await self.deps.environment(self.scope.owner, self.environment),
+            self._timeout,
+        )
+        async with asyncio.timeout(self._timeout + GRACE_SECONDS):
+            result = await self._guarded(tool, arguments, scope, call_id, decision)
+        if edited and tool.script is not None:
+            return ToolResult(
+                f"The user edited the script before it ran:\n{tool.script(arguments)}\n{result.content}",
+                result.artifacts,
+            )
+        return result
+
+    async def _guarded(
+        self, tool: Tool, arguments: BaseModel, scope: ToolScope, call_id: str, decision: Decision | None
+    ) -> ToolResult:
+        """Run the call; when it changes data, with an entry in the ledger around it."""
+        assert tool.run is not None
+        if tool.script is None:
+            return await tool.run(arguments, scope)
+        script = tool.script(arguments)
+        found = effects(script)
+        if decision is None and not Policy.of(self.scope.allowed_effects).allows(found):
+            raise HumanNeededError
+        if found.level < Effect.WRITE:
+            return await tool.run(arguments, scope)
+        ledger = self.deps.ledger
+        entry = await ledger.find(scope.owner, scope.thread_id, call_id)
+        if entry is None:
+            try:
+                entry = await ledger.open(
+                    scope.owner, scope.thread_id, self.scope.run_id, call_id, script, found.level.name.lower()
+                )
+            except ConflictError:
+                raise HumanNeededError from None
+        elif entry.outcome == "unknown" and decision is not None and decision.get("rerun"):
+            entry = await ledger.reopen(scope.owner, entry.id)
+        elif entry.outcome is None:
+            raise HumanNeededError
+        elif entry.outcome == "done":
+            return ToolResult(entry.detail)
+        else:
+            raise UserError(entry.detail or "This script was not run to its end.", "Look at the data before you go on.")
+        try:
+            result = await tool.run(arguments, scope)
+        except DolphinDBUnavailableError as error:
+            if error.may_have_run:
+                raise HumanNeededError from error
+            await ledger.close(entry.id, "failed", str(error), owner=scope.owner)
+            raise
+        except DolphinDBTimeoutError as error:
+            await ledger.close(entry.id, "unknown", str(error), owner=scope.owner)
+            raise
+        except UserError as error:
+            await ledger.close(entry.id, "failed", str(error), owner=scope.owner)
+            raise
+        await ledger.close(entry.id, "done", result.content[:RECORDED], owner=scope.owner)
+        return result
+
+    async def _described(self, call: ToolCall, error: UserError) -> str:
+        lines = [f"ERROR: {error.message}"]
+        if error.remedy:
+            lines.append(f"HINT: {error.remedy}")
+        if extra := await hint(self.deps, self.scope, self.environment, call, error):
+            lines.append(f"HINT: {extra}")
+        return "\n".join(lines)
+
+    def _error(self, call: ToolCall, text: str) -> ToolMessage:
+        return ToolMessage(text, tool_call_id=call["id"] or "", name=call["name"], status="error")
+
+
+def tools_node(deps: Deps, tools: Toolbox) -> Node:
+    async def run_tools(
+        state: State, *, runtime: Runtime[RunContext]
+    ) -> Command[Literal["act", "plan", "human", "complete"]]:
+        scope = run_scope(runtime, deps.settings)
+        calls = pending_calls(state["messages"])
+        reply = next((m for m in reversed(state["messages"]) if isinstance(m, AIMessage)), None)
+        mode = state.get("mode") or "act"
+        batch = Batch(
+            deps=deps,
+            tools=tools,
+            scope=scope,
+            mode=mode,
+            environment=state.get("environment") or "default",
+            decisions=state.get("decisions") or {},
+            malformed=reply.additional_kwargs.get(MALFORMED, {}) if reply else {},
+        )
+        results = await _run_all(batch, calls, runtime)
+        done = [message for message in results if message is not None]
+        task = _counted(current_task(state), done)
+        update: dict[str, Any] = {"messages": done, "task": task}
+        if len(done) < len(calls):
+            return Command(goto="human", update=update)
+        update["decisions"] = {}
+        if task["failures"] >= deps.settings.max_tool_failures:
+            if scope.interactive:
+                return Command(goto="human", update=update)
+            messages = [*state["messages"], *done]
+            asked = question(messages)
+            text = asked.text if asked else ""
+            after = State(**{**state, "messages": messages, "task": task})
+            gave_up = phrase("failures", text, count=task["failures"], tried=tried(messages, text))
+            return Command(goto="complete", update={**update, "answer": failed(after, gave_up)})
+        return Command(goto=mode, update=update)
+
+    return run_tools
+
+
+async def _run_all(batch: Batch, calls: Sequence[ToolCall], runtime: Runtime[RunContext]) -> list[ToolMessage | None]:
+    """Results in the order of `calls`."""
+
+    async def one(call: ToolCall) -> ToolMessage | None:
+        runtime.stream_writer({"event": "tool_started", "name": call["name"], "id": call["id"]})
+        return await batch.run(call)
+
+    async def scripts(positions: Sequence[int]) -> list[ToolMessage | None]:
+        return [await one(calls[position]) for position in positions]
+
+    in_order = [position for position, call in enumerate(calls) if _uses_session(batch.tools, call)]
+    beside = [position for position in range(len(calls)) if position not in in_order]
+    ordered, others = await asyncio.gather(
+        scripts(in_order), asyncio.gather(*(one(calls[position]) for position in beside))
+    )
+    by_position = dict(zip([*in_order, *beside], [*ordered, *others], strict=True))
+    return [by_position[position] for position in range(len(calls))]
+
+
+def _uses_session(tools: Toolbox, call: ToolCall) -> bool:
+    tool = tools.find(call["name"])
+    return tool is not None and tool.script is not None
+
+
+def _counted(task: Task, results: Sequence[ToolMessage]) -> Task:
+    failures = task["failures"]
+    for message in results:
+        failures = failures + 1 if message.status == "error" else 0
+    return Task(**{**task, "failures": failures})
+
+
+def _answered_here(name: str) -> ToolResult:
+    if name == COMPLETE:
+        raise UserError(
+            "attempt_completion was called together with other tools.",
+            "Look at their results first, then call it alone.",
+        )
+    if name == PLAN:
+        return ToolResult("Noted. Go on looking, then present the plan.")
+    assert name == ASK
+    raise UserError("The question could not be asked.", "Ask it again.")

@@ -1,0 +1,121 @@
+"""What a thread remembers, and what a run is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeAlias
+
+from langchain_core.messages import AnyMessage
+from langgraph.channels.delta import DeltaChannel
+from langgraph.graph.message import _messages_delta_reducer
+from typing_extensions import TypedDict
+
+Mode: TypeAlias = Literal["plan", "act"]
+
+# A snapshot stores the whole conversation once. One in so many updates keeps a thread's growth linear for
+# hundreds of turns while a reader never replays more writes than this.
+SNAPSHOT_FREQUENCY = 1000
+
+
+class PlanStep(TypedDict):
+    title: str
+    detail: str
+
+
+class Plan(TypedDict):
+    text: str
+    steps: list[PlanStep]
+    status: Literal["proposed", "approved", "rejected"]
+
+
+class Pin(TypedDict):
+    """Context the user put on the thread: a table or a file, by the text to show to the model."""
+
+    kind: Literal["table", "file"]
+    name: str
+    text: str
+
+
+class Decision(TypedDict, total=False):
+    """What the human said about one tool call."""
+
+    type: Literal["approve", "edit", "reject", "respond"]
+    message: str
+    args: dict[str, Any]
+    rerun: bool
+
+
+class Summary(TypedDict):
+    """What is left of the conversation up to and including the message `until`."""
+
+    text: str
+    until: str
+
+
+class Task(TypedDict):
+    """Counters of the task in hand: everything since one human message."""
+
+    id: str
+    steps: int
+    failures: int
+    input_tokens: int
+    output_tokens: int
+
+
+class ScriptRun(TypedDict):
+    script: str
+    ok: bool
+
+
+class Answer(TypedDict):
+    """The end of a task. `status` says whether it was done; `text` is for the user either way."""
+
+    status: Literal["completed", "failed", "stopped"]
+    text: str
+    script: str
+    scripts: list[ScriptRun]
+    artifacts: list[str]
+    citations: list[str]
+    input_tokens: int
+    output_tokens: int
+
+
+class Input(TypedDict, total=False):
+    """What a run may be started with. `mode` and `pins` stay as they are when left out."""
+
+    messages: list[AnyMessage]
+    mode: Mode
+    pins: list[Pin]
+    environment: str
+
+
+class State(TypedDict, total=False):
+    messages: Annotated[list[AnyMessage], DeltaChannel(_messages_delta_reducer, snapshot_frequency=SNAPSHOT_FREQUENCY)]
+    mode: Mode
+    plan: Plan | None
+    environment: str
+    pins: list[Pin]
+    summary: Summary | None
+    task: Task
+    decisions: dict[str, Decision]
+    answer: Answer | None
+
+
+class Output(TypedDict, total=False):
+    messages: list[AnyMessage]
+    mode: Mode
+    plan: Plan | None
+    answer: Answer | None
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """Settings of one run. None means: as the settings say.
+
+    `interactive` tells whether a human can be asked when the agent is stuck; approvals are always asked.
+    """
+
+    owner: str = "local"
+    allowed_effects: tuple[str, ...] | None = None
+    interactive: bool = True
+    max_steps: int | None = None

@@ -1,0 +1,64 @@
+"""What a tool of the agent is."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from dolphin.environment import Environment
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from pydantic import BaseModel, ValidationError
+
+from core.errors import UserError
+
+
+@dataclass(frozen=True)
+class ToolScope:
+    """Where a call runs: whose, on which thread, against which environment."""
+
+    owner: str
+    thread_id: str
+    environment: Environment
+    timeout: float
+
+
+@dataclass(frozen=True)
+class ToolResult:
+    """`content` is for the model; `artifacts` are the ids of what was kept for the user."""
+
+    content: str
+    artifacts: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One tool. `arguments` is its schema; the schema's docstring is what the model reads.
+
+    `script` gives the DolphinDB script a call would run, for tools whose call may change data: it is what the
+    approval gate judges. Without `run`, the graph itself answers the call.
+    """
+
+    name: str
+    arguments: type[BaseModel]
+    run: Callable[[Any, ToolScope], Awaitable[ToolResult]] | None = None
+    script: Callable[[Any], str] | None = None
+
+    def schema(self) -> dict[str, Any]:
+        """The tool in OpenAI's function format."""
+        described = convert_to_openai_tool(self.arguments)
+        described["function"]["name"] = self.name
+        return described
+
+    def parse(self, arguments: dict[str, Any]) -> BaseModel:
+        """Validated arguments; raises UserError that says what is wrong with which one."""
+        try:
+            return self.arguments.model_validate(arguments)
+        except ValidationError as error:
+            problems = "; ".join(
+                f"{'.'.join(str(part) for part in item['loc']) or 'arguments'}: {item['msg']}"
+                for item in error.errors(include_url=False)
+            )
+            raise UserError(
+                f"The arguments of {self.name} are wrong: {problems}.", "Call it again, corrected."
+            ) from None

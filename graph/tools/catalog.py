@@ -1,0 +1,58 @@
+"""Tools that look at what data there is."""
+
+from __future__ import annotations
+
+import json
+
+from dolphin.catalog import Catalog
+from pydantic import BaseModel, Field
+
+from graph.tools.base import Tool, ToolResult, ToolScope
+
+
+class ListTables(BaseModel):
+    """List the tables you can query: in-memory tables of this thread, shared tables and stored tables, with their
+    columns and row counts, and the databases."""
+
+    database: str = Field(default="", description='Only the tables of this database, for example "dfs://market".')
+
+
+class DescribeTable(BaseModel):
+    """Describe one table: how to refer to it in a script, its columns with types and roles, row count, partitioning and
+    a few sample rows."""
+
+    table: str = Field(
+        description='A table name or reference, for example trades or loadTable("dfs://market", "trades").'
+    )
+
+
+class InspectDatabase(BaseModel):
+    """Describe a stored database: its partition scheme, storage engine and tables."""
+
+    database: str = Field(description='The path of the database, for example "dfs://market".')
+
+
+def catalog_tools(catalog: Catalog) -> list[Tool]:
+    async def list_tables(arguments: ListTables, scope: ToolScope) -> ToolResult:
+        environment, thread = scope.environment, scope.thread_id
+        tables = await catalog.tables(environment, thread, arguments.database or None)
+        databases = await catalog.databases(environment, thread)
+        return _json({"tables": [table.brief() for table in tables], "databases": databases})
+
+    async def describe_table(arguments: DescribeTable, scope: ToolScope) -> ToolResult:
+        table = await catalog.describe(scope.environment, scope.thread_id, arguments.table)
+        return _json(table.to_json())
+
+    async def inspect_database(arguments: InspectDatabase, scope: ToolScope) -> ToolResult:
+        description = await catalog.inspect(scope.environment, scope.thread_id, arguments.database)
+        return _json(description)
+
+    return [
+        Tool("list_tables", ListTables, list_tables),
+        Tool("describe_table", DescribeTable, describe_table),
+        Tool("inspect_database", InspectDatabase, inspect_database),
+    ]
+
+
+def _json(value: dict[str, object]) -> ToolResult:
+    return ToolResult(json.dumps(value, ensure_ascii=False, default=str))

@@ -1,0 +1,110 @@
+"""`ddb-agent ask`: one question, one answer."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+
+from core.errors import UserError
+from core.settings import Settings
+from graph.host import open_host
+from graph.review import ReviewRequest
+from graph.state import Mode, RunContext
+from terminal.conversation import Display, Turn, thread_for, turn
+from terminal.review import Decisions, answer_all, approve_all, ask_person, show
+
+LOCAL_USER = "local"
+COMPLETED, FAILED, WAITING = 0, 1, 3
+MAX_QUESTION = 1_000_000
+
+
+async def ask(
+    settings: Settings,
+    question: str | None,
+    *,
+    mode: Mode | None,
+    thread_id: str | None,
+    yes: bool,
+    as_json: bool,
+) -> int:
+    """Ask, print, and return the exit code: 0 answered, 1 failed, 3 waiting for a person."""
+    check_question(question, thread_id)
+    console = Console()
+    interactive = sys.stdin.isatty() and not as_json
+
+    def review(request: ReviewRequest) -> Decisions | None:
+        if yes and (decisions := approve_all(request)) is not None:
+            return decisions
+        return ask_person(request, console, console.input) if interactive else None
+
+    async with open_host(settings) as host:
+        thread = await thread_for(host, LOCAL_USER, thread_id, question)
+        ended = await turn(
+            host,
+            LOCAL_USER,
+            thread,
+            question,
+            display=Display(console, quiet=as_json),
+            review=review,
+            mode=mode,
+            context=RunContext(owner=LOCAL_USER, interactive=interactive),
+            answer_waiting=answer_all,
+        )
+    if as_json:
+        sys.stdout.write(json.dumps(summary(ended), ensure_ascii=False, default=str) + "\n")
+    else:
+        report(ended, console)
+    return exit_code(ended)
+
+
+def check_question(question: str | None, thread_id: str | None) -> None:
+    """Raises UserError for what cannot be asked."""
+    if question is None and thread_id is None:
+        raise UserError("There is no question.", 'Write it as an argument: ddb-agent ask "list the tables".')
+    if question is not None and not question.strip():
+        raise UserError("The question is empty.", 'Write it as an argument: ddb-agent ask "list the tables".')
+    if question is not None and len(question) > MAX_QUESTION:
+        raise UserError(
+            f"The question has {len(question)} characters, more than {MAX_QUESTION}.", "Put data in a file."
+        )
+    if question is not None and "\0" in question:
+        raise UserError("The question contains NUL characters.", "Send text, not binary data.")
+
+
+def summary(ended: Turn) -> dict[str, Any]:
+    answer = ended.answer
+    return {
+        "thread_id": ended.thread_id,
+        "status": "waiting" if ended.waiting else (answer["status"] if answer else "failed"),
+        "answer": answer["text"] if answer else None,
+        "scripts": answer["scripts"] if answer else [],
+        "artifacts": answer["artifacts"] if answer else [],
+        "tokens": {
+            "input": answer["input_tokens"] if answer else 0,
+            "output": answer["output_tokens"] if answer else 0,
+        },
+        "waiting": ended.waiting,
+    }
+
+
+def report(ended: Turn, console: Console) -> None:
+    if ended.waiting is not None:
+        show(ended.waiting, console)
+        console.print(
+            f"\nWaiting for you. Go on with: ddb-agent ask --thread {ended.thread_id} --yes,"
+            ' or answer with a text: ddb-agent ask "…" --thread ' + ended.thread_id,
+            highlight=False,
+        )
+        return
+    if ended.answer and ended.answer["artifacts"]:
+        console.print(f"artifacts: {', '.join(ended.answer['artifacts'])}", style="dim", highlight=False)
+    console.print(f"thread: {ended.thread_id}", style="dim", highlight=False)
+
+
+def exit_code(ended: Turn) -> int:
+    if ended.waiting is not None:
+        return WAITING
+    return COMPLETED if ended.answer is not None and ended.answer["status"] == "completed" else FAILED

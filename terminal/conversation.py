@@ -1,0 +1,169 @@
+"""One turn of a conversation at the terminal: run, show what happens, put requests to the person, go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
+from langgraph.types import Command
+from rich.console import Console
+from rich.syntax import Syntax
+
+from core.errors import NotFoundError
+from core.thread_lock import exclusive
+from graph.host import Host
+from graph.review import ReviewRequest
+from graph.state import Answer, Input, Mode, RunContext
+from terminal.review import Decisions
+
+Review: TypeAlias = Callable[[ReviewRequest], Decisions | None]
+
+TITLE_LENGTH = 60
+SHOWN_LINES = 40
+
+
+@dataclass
+class Turn:
+    """How a turn ended: with an answer, or waiting for decisions."""
+
+    thread_id: str
+    answer: Answer | None = None
+    waiting: ReviewRequest | None = None
+
+
+@dataclass
+class Display:
+    """Prints the stream of a run. `quiet` prints nothing."""
+
+    console: Console
+    quiet: bool = False
+    _streaming: bool = field(default=False, init=False)
+    _said: str = field(default="", init=False)
+
+    def part(self, part: Any) -> None:
+        if self.quiet:
+            return
+        if part["type"] == "messages":
+            self._message(part["data"])
+        elif part["type"] == "updates":
+            for node, update in part["data"].items():
+                if isinstance(update, dict):
+                    self._update(node, update)
+
+    def _message(self, data: Any) -> None:
+        chunk, metadata = data
+        if not isinstance(chunk, AIMessageChunk) or metadata.get("langgraph_node") not in ("plan", "act"):
+            return
+        if text := chunk.text:
+            self._streaming = True
+            self._said += text
+            self.console.print(text, end="", markup=False, highlight=False, soft_wrap=True)
+
+    def _end_stream(self) -> None:
+        if self._streaming:
+            self.console.print()
+        self._streaming = False
+
+    def _update(self, node: str, update: dict[str, Any]) -> None:
+        self._end_stream()
+        for message in update.get("messages", []):
+            if isinstance(message, AIMessage) and node in ("plan", "act"):
+                self._calls(message)
+            elif isinstance(message, ToolMessage) and message.name != "attempt_completion":
+                self._result(message)
+        if node == "complete" and (answer := update.get("answer")):
+            if answer["text"].strip() != self._said.strip():
+                self.console.print()
+                self.console.print(answer["text"], markup=False, highlight=False)
+            self._said = ""
+
+    def _calls(self, message: AIMessage) -> None:
+        for call in message.tool_calls:
+            if call["name"] in ("attempt_completion", "plan_mode_response", "ask_for_human_feedback"):
+                continue
+            self.console.print(f"[cyan]→ {call['name']}[/] {_brief(call['args'])}", highlight=False)
+            if script := call["args"].get("script"):
+                self.console.print(Syntax(str(script), "sql", theme="ansi_dark", background_color="default"))
+
+    def _result(self, message: ToolMessage) -> None:
+        lines = message.text.splitlines()
+        style = "red" if message.status == "error" else "dim"
+        for line in lines[:SHOWN_LINES]:
+            self.console.print(f"  {line}", style=style, markup=False, highlight=False)
+        if len(lines) > SHOWN_LINES:
+            self.console.print(f"  … ({len(lines) - SHOWN_LINES} more lines)", style=style)
+
+
+def _brief(args: dict[str, Any]) -> str:
+    shown = ", ".join(
+        f"{key}={value}" for key, value in args.items() if key != "script" and value not in ("", [], None)
+    )
+    return shown if len(shown) <= 100 else f"{shown[:100]}…"
+
+
+async def turn(
+    host: Host,
+    owner: str,
+    thread_id: str,
+    text: str | None,
+    *,
+    display: Display,
+    review: Review,
+    mode: Mode | None = None,
+    context: RunContext | None = None,
+    answer_waiting: Callable[[ReviewRequest, str], Decisions] | None = None,
+) -> Turn:
+    """Run a question (or with None, go on where the thread stopped) until it is answered or waits.
+
+    `review` decides about requests; when it returns None the turn ends waiting. With `answer_waiting`, `text` on a
+    thread that waits is taken as the answer to what it waits for.
+    """
+    async with exclusive(host.pool, thread_id):
+        context = context or RunContext(owner=owner)
+        start: Any = None
+        waiting = await pending(host, owner, thread_id)
+        if waiting is not None and text is not None and answer_waiting is not None:
+            start = Command(resume={"decisions": answer_waiting(waiting, text)})
+        elif text is not None:
+            start = Input(messages=[HumanMessage(text)], **({"mode": mode} if mode else {}))
+        elif waiting is not None:
+            decisions = review(waiting)
+            if decisions is None:
+                return Turn(thread_id, waiting=waiting)
+            start = Command(resume={"decisions": decisions})
+        elif not (await host.state(owner, thread_id)).next:
+            state = await host.state(owner, thread_id)
+            return Turn(thread_id, answer=state.values.get("answer"))
+        while True:
+            async for part in host.stream(thread_id, start, context):
+                display.part(part)
+            waiting = await pending(host, owner, thread_id)
+            if waiting is None:
+                break
+            decisions = review(waiting)
+            if decisions is None:
+                return Turn(thread_id, waiting=waiting)
+            start = Command(resume={"decisions": decisions})
+        await host.threads.touch(owner, thread_id)
+        state = await host.state(owner, thread_id)
+        return Turn(thread_id, answer=state.values.get("answer"))
+
+
+async def pending(host: Host, owner: str, thread_id: str) -> ReviewRequest | None:
+    """What the thread waits for, if anything."""
+    state = await host.state(owner, thread_id)
+    return next((ReviewRequest(**item.value) for item in state.interrupts), None)
+
+
+async def thread_for(host: Host, owner: str, thread_id: str | None, question: str | None) -> str:
+    """The thread to use: an existing one by id, else a new one titled by the question."""
+    if thread_id is not None:
+        try:
+            return (await host.threads.get(owner, thread_id)).thread_id
+        except NotFoundError:
+            if question is None:
+                raise
+    title = " ".join((question or "").split())[:TITLE_LENGTH]
+    return (await host.threads.create(owner, thread_id, title=title, metadata={"graph_id": "agent"})).thread_id

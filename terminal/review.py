@@ -1,0 +1,127 @@
+"""Requests for approval at the terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from rich.console import Console
+from rich.syntax import Syntax
+
+from core.errors import UserError
+from graph.review import ReviewRequest
+
+Decisions: TypeAlias = list[dict[str, Any]]
+Ask: TypeAlias = Callable[[str], str]
+
+# What --yes never approves: nobody has looked whether the first run went through.
+NEVER_AUTOMATIC = {"unfinished_write"}
+
+
+def approve_all(request: ReviewRequest) -> Decisions | None:
+    """Approvals for everything, or None when something needs a person's own answer."""
+    decisions = []
+    for config in request["review_configs"]:
+        if "approve" not in config["allowed_decisions"] or config["action_name"] in NEVER_AUTOMATIC:
+            return None
+        decisions.append({"type": "approve"})
+    return decisions
+
+
+def answer_all(request: ReviewRequest, text: str) -> Decisions:
+    """One text as the answer to everything: a response where one is asked for, else a rejection with that reason."""
+    return [
+        {"type": "respond" if "respond" in config["allowed_decisions"] else "reject", "message": text}
+        for config in request["review_configs"]
+    ]
+
+
+def ask_person(request: ReviewRequest, console: Console, ask: Ask) -> Decisions:
+    """Show each request and read y, edit, n with a reason, or a free answer."""
+    return [
+        _decide(action["name"], action["args"], action["description"], config["allowed_decisions"], console, ask)
+        for action, config in zip(request["action_requests"], request["review_configs"], strict=True)
+    ]
+
+
+def show(request: ReviewRequest, console: Console) -> None:
+    for action in request["action_requests"]:
+        _show(action["name"], action["args"], action["description"], console)
+
+
+def _show(name: str, args: dict[str, Any], description: str, console: Console) -> None:
+    console.print(f"\n[bold yellow]? {name}[/]")
+    console.print(description, markup=False, highlight=False)
+    if script := args.get("script"):
+        console.print(Syntax(script, "sql", theme="ansi_dark", background_color="default", word_wrap=True))
+    for number, step in enumerate(args.get("steps", []), 1):
+        if detail := step.get("detail"):
+            console.print(f"   {number}. {detail}", markup=False, highlight=False)
+    if options := args.get("options"):
+        console.print("   " + " | ".join(options), markup=False, highlight=False)
+
+
+def _decide(
+    name: str, args: dict[str, Any], description: str, allowed: list[Any], console: Console, ask: Ask
+) -> dict[str, Any]:
+    _show(name, args, description, console)
+    if "approve" not in allowed:
+        return _respond(allowed, ask)
+    choices = [word for kind, word in (("approve", "y"), ("edit", "edit"), ("reject", "n")) if kind in allowed]
+    while True:
+        given = ask(f"[{'/'.join(choices)}] ").strip()
+        if given.lower() in ("y", "yes", "是", "好"):
+            return {"type": "approve"}
+        if given.lower() in ("e", "edit") and "edit" in allowed:
+            if (edited := edit(name, args)) is not None:
+                return {"type": "edit", "edited_action": {"name": name, "args": edited}}
+            console.print("Nothing was changed.")
+        elif given.lower() in ("n", "no", "否", "不"):
+            return {"type": "reject", "message": ask("Why? (Enter for no reason) ").strip()}
+        elif given:
+            return {"type": "respond" if "respond" in allowed else "reject", "message": given}
+
+
+def _respond(allowed: list[Any], ask: Ask) -> dict[str, Any]:
+    while not (given := ask("> ").strip()):
+        if "reject" in allowed:
+            return {"type": "reject", "message": ""}
+    return {"type": "respond", "message": given}
+
+
+def edit(name: str, args: dict[str, Any]) -> dict[str, Any] | None:
+    """The arguments after a visit to $EDITOR: the script alone where there is one, else all of them as JSON.
+
+    None when nothing was changed. Raises UserError when the editor cannot be started or leaves no JSON object.
+    """
+    script = args.get("script")
+    text = script if isinstance(script, str) else json.dumps(args, ensure_ascii=False, indent=2)
+    changed = _in_editor(text, ".dos" if isinstance(script, str) else ".json")
+    if changed.strip() == text.strip():
+        return None
+    if isinstance(script, str):
+        return {**args, "script": changed.rstrip("\n")}
+    try:
+        parsed = json.loads(changed)
+    except json.JSONDecodeError as error:
+        raise UserError(f"What was edited for {name} is no JSON: {error}.", "Edit it again.") from None
+    if not isinstance(parsed, dict):
+        raise UserError(f"What was edited for {name} is no JSON object.", "Edit it again.")
+    return parsed
+
+
+def _in_editor(text: str, suffix: str) -> str:
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"edit{suffix}"
+        path.write_text(text + "\n", "utf-8")
+        try:
+            subprocess.run([*editor.split(), str(path)], check=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise UserError(f"The editor {editor!r} failed: {error}.", "Set EDITOR to one that works.") from None
+        return path.read_text("utf-8")
