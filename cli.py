@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Coroutine
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,7 +26,7 @@ app.add_typer(threads_app, name="threads")
 app.add_typer(engine_app, name="engine")
 
 
-class Mode(str, Enum):
+class Mode(StrEnum):
     plan = "plan"
     act = "act"
 

@@ -150,7 +150,8 @@ class Artifacts:
 
 def _write(path: Path, data: bytes) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
         temporary = path.with_suffix(".tmp")
         with temporary.open("wb") as file:
             file.write(data)

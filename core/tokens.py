@@ -51,9 +51,10 @@ class TokenCounter:
 
     Exact only when tiktoken knows the model and its file lies in tiktoken's cache (`TIKTOKEN_CACHE_DIR` or
     `DATA_GYM_CACHE_DIR`, else `data-gym-cache` in the temporary directory); nothing is ever fetched. Otherwise
-    `is_estimate` is true. With the file of another encoding that encoding is used. Without any file the text is counted
-    by class of character, leaning high: about 0 to 25 % too many for prose and script in English, up to about 40 % too
-    many for Chinese, and possibly too few for base64 or random text; leave a margin when a limit is hard.
+    `is_estimate` is true: with the file of another encoding that one is used, and without any file the text is counted
+    by class of character. That count is a rule of thumb meant to be too high rather than too low: near the truth for
+    prose and script in English, up to about 40 % above it for Chinese in the newest encodings (one token per character
+    is assumed). Base64 and random text may cost more than it says; leave a margin where a limit is hard.
     """
 
     def __init__(self, model_name: str | None = None) -> None:

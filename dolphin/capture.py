@@ -84,8 +84,11 @@ def capture(script: str) -> Captured:
         return Captured(script[: span.start] + description(value.id) + script[span.end :], value.id)
     if not (isinstance(value, VALUES) or (isinstance(value, Call) and not _is_command(value.function))):
         return Captured(script, None)
-    start = last.span.start
-    return Captured(f"{script[:start]}{RESULT} = {script[start:]}\n{description(RESULT)}", RESULT)
+    start, end = span.start, span.end
+    # Queries run on over line ends, so the statement is closed explicitly.
+    close = "" if script[end:].lstrip().startswith(";") else ";"
+    text = f"{script[:start]}{RESULT} = {script[start:end]}{close}{script[end:]}\n{description(RESULT)}"
+    return Captured(text, RESULT)
 
 
 def description(name: str) -> str:

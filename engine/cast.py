@@ -157,9 +157,6 @@ def _between_plain(column: Vector, type_: Type) -> Vector:
         missing = missing | outside
     else:
         whole = data.astype(np.int64)
-        if bits < 64:
-            outside = (whole >= 2 ** (bits - 1)) | (whole < -(2 ** (bits - 1)))
-            missing = missing | outside
     out = np.where(missing, 0, whole).astype(DTYPES[type_])
     out[missing] = null(type_)
     return Vector(type_, out)

@@ -150,10 +150,11 @@ def declare_sequence(
     aliases: tuple[str, ...] = (),
     parsers: Mapping[str, tuple[str, OptionParser]] = OPTIONS,
     raw: bool = False,
+    literal: bool = True,
 ) -> None:
-    """A sequence function of columns of any type, and its many-groups form.
+    """A sequence function and its many-groups form.
 
-    `raw` kernels get the options as values, in order.
+    `raw` kernels get the options as values, in order. Without `literal` the text columns of a table stay as they are.
     """
     parameters = parse_parameters(signature)[vectors:]
 
@@ -168,7 +169,8 @@ def declare_sequence(
         def kernel_of_columns(*columns: Vector) -> Any:
             return grouped(whole(len(columns[0])), *columns, *values[vectors:])
 
-        return over_columns(kernel_of_columns, values[:vectors])
+        lift = over_columns if literal else lifting.sequence
+        return lift(kernel_of_columns, values[:vectors])
 
     family.sequence(name, signature, vectors=vectors, aliases=aliases)(plain)
     family.grouped(name, *aliases)(grouped)

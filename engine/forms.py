@@ -150,7 +150,8 @@ def tuple_to_vector(items: Sequence[Value]) -> Vector | AnyVector:
     type_ = common_type(*(item.type for item in scalars))
     if type_ is Type.ANY:
         return AnyVector(list(items))
-    return concat([repeat(item, 1) for item in scalars], type_)
+    together = concat([repeat(item, 1) for item in scalars], type_)
+    return AnyVector(list(items)) if isinstance(together, ArrayVector) else together
 
 
 def concat(columns: Sequence[Value], type_: Type | None = None) -> Column:

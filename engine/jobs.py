@@ -57,6 +57,7 @@ class BatchJob:
     result: Value = NOTHING
     error: str | None = None
     output: list[str] = field(default_factory=list)
+    address: str = ""
     done: Event = field(default_factory=Event)
 
     @property
@@ -104,10 +105,10 @@ class Jobs:
     def submit(self, job: BatchJob, work: Callable[[], Value]) -> str:
         """Start `work` in the background; returns the id, made unique where it is taken."""
         with self._lock:
-            base, number = job.id, 0
+            base, number = job.id + time.strftime("%Y%m%d"), 0
             while job.id in self._batch:
+                job.id = f"{base}{number:04d}"
                 number += 1
-                job.id = f"{base}{number:03d}"
             self._batch[job.id] = job
             for old in [key for key, other in self._batch.items() if other.ended is not None]:
                 if len(self._batch) <= _KEPT_BATCH_JOBS:

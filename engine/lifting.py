@@ -361,6 +361,8 @@ def sequence(kernel: Kernel, values: Sequence[Value]) -> Value:
             return sequence(kernel, [as_vector(first), *values[1:]])
         parts = [sequence(kernel, [row, *_rows_at(values[1:], i, len(first))]) for i, row in enumerate(first.items)]
         return AnyVector(parts)
+    if isinstance(first, Dictionary) and all(isinstance(item, Scalar) for item in first.items.values()):
+        return sequence(kernel, [as_vector(first), *values[1:]])
     if isinstance(first, Dictionary):
         items = {key: sequence(kernel, [item, *values[1:]]) for key, item in first.items.items()}
         return Dictionary(first.key_type, Type.ANY, items, first.ordered)

@@ -14,6 +14,7 @@ from engine.types import DTYPES, Type
 
 _EPOCH = date(1970, 1, 1).toordinal()
 _NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)")
+_INFINITIES = {"inf": float("inf"), "+inf": float("inf"), "-inf": float("-inf")}
 _DATE = re.compile(r"(\d{4})[.\-/]?(\d{1,2})[.\-/]?(\d{1,2})")
 _MONTH = re.compile(r"(\d{4})[.\-/]?(\d{1,2})M?")
 _CLOCK = re.compile(r"(\d{1,2}):?(\d{2})(?::?(\d{2})(?:\.?(\d{1,9}))?)?m?")
@@ -24,7 +25,7 @@ def parse_number(text: str) -> float | int | None:
     """The number a text begins with; None if there is none."""
     found = _NUMBER.match(text)
     if found is None:
-        return None
+        return _INFINITIES.get(text.strip().lower())
     digits = found[1]
     return int(digits) if digits.lstrip("+-").isdigit() else float(digits)
 

@@ -217,6 +217,7 @@ def serve(
     secret = password if password is not None else secrets.token_urlsafe(15)
     node = assemble(data, admin=user, admin_password=secret, memory_limit=limits.memory)
     node.connection_limit = limits.connections
+    node.result_limit = limits.result_bytes
     server = Server(node, builtin_functions(), limits)
     server.caps_memory = True
     try:

@@ -24,6 +24,7 @@ class ServerNode(Node):
     port: int = 0
     memory_limit: int = 8 * 2**30
     connection_limit: int = 256
+    result_limit: int = 4 * 2**30
     started: float = field(default_factory=time.time)
 
 

@@ -299,11 +299,10 @@ class Partial:
 
 @dataclass(slots=True, eq=False)
 class Pattern:
-    """A function under an adverb: `f:E` and the like; `infix` when written between its arguments."""
+    """A function under an adverb: `f:E` and the like."""
 
     function: Function
     letter: str
-    infix: bool = False
 
 
 @dataclass(slots=True, eq=False)

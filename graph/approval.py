@@ -6,16 +6,17 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dolphin.script.effects import Effect, Effects, effects
 from langchain_core.messages import ToolCall
 
 from core.errors import UserError
 from core.ledger import Entry
+from dolphin.script.effects import Effect, Effects, effects
 from graph.review import ActionRequest, DecisionType, ReviewRequest, review
 from graph.state import Decision
 from graph.tools import ASK, PLAN, Toolbox
 
 GUIDANCE = "guidance"
+UNKNOWN_FUNCTION = "unknown function"
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,10 @@ class Policy:
     @classmethod
     def of(cls, names: Collection[str]) -> Policy:
         try:
-            return cls(frozenset(Effect[name.upper()] for name in names))
+            return cls(frozenset(Effect[name] for name in names))
         except KeyError as error:
-            known = ", ".join(effect.name.lower() for effect in Effect)
-            raise UserError(f"There is no effect named {error.args[0].lower()}.", f"Use some of: {known}.") from None
+            known = ", ".join(effect.name for effect in Effect)
+            raise UserError(f"There is no effect named {error.args[0]}.", f"Use some of: {known}.") from None
 
     def allows(self, found: Effects) -> bool:
         return {finding.effect for finding in found.findings} | {found.level} <= self.allowed
@@ -64,14 +65,19 @@ def questions(
     decisions: Mapping[str, Decision],
     unfinished: Sequence[Entry],
     mode: str,
+    skip_unknown: bool = False,
 ) -> list[Question]:
-    """What must be asked before `calls` go on: unfinished writes first, then calls in their order."""
+    """What must be asked before `calls` go on: unfinished writes first, then calls in their order.
+
+    With `skip_unknown`, scripts whose only fault is a function of an unknown name are left out: it is likely that there
+    is no such function, and the server can tell.
+    """
     asked = [_unfinished(entry, {call["id"] or "" for call in calls}) for entry in unfinished]
     known = {question.call_id for question in asked} | set(decisions)
     for call in calls:
         if (call_id := call["id"] or "") in known:
             continue
-        question = _question(call, call_id, tools, policy, mode)
+        question = _question(call, call_id, tools, policy, mode, skip_unknown)
         if question is not None:
             asked.append(question)
     return asked
@@ -90,7 +96,9 @@ def guidance(failures: int, last_error: str) -> Question:
     return Question(GUIDANCE, action, ["respond", "reject"])
 
 
-def _question(call: ToolCall, call_id: str, tools: Toolbox, policy: Policy, mode: str) -> Question | None:
+def _question(
+    call: ToolCall, call_id: str, tools: Toolbox, policy: Policy, mode: str, skip_unknown: bool
+) -> Question | None:
     name, args = call["name"], call["args"]
     tool = tools.find(name)
     if tool is None or tool not in tools.for_mode(mode):
@@ -106,7 +114,7 @@ def _question(call: ToolCall, call_id: str, tools: Toolbox, policy: Policy, mode
     if tool.script is None:
         return None
     found = effects(tool.script(arguments))
-    if policy.allows(found):
+    if policy.allows(found) or (skip_unknown and unknown_functions(found, policy)):
         return None
     action = ActionRequest(name=name, args=args, description=describe_effects(found))
     return Question(call_id, action, ["approve", "edit", "reject"])
@@ -137,11 +145,19 @@ def _unfinished(entry: Entry, current: set[str]) -> Question:
     return Question(entry.tool_call_id, action, allowed)
 
 
+def unknown_functions(found: Effects, policy: Policy) -> list[str]:
+    """The functions of unknown names, when they are all that keeps a script from running unasked."""
+    held = [finding for finding in found.findings if finding.effect not in policy.allowed]
+    if any(finding.reason != UNKNOWN_FUNCTION for finding in held):
+        return []
+    return list(dict.fromkeys(finding.name for finding in held))
+
+
 def describe_effects(found: Effects) -> str:
     """`write: append! on dfs://x (line 3); destroy: …`."""
     items = [
-        f"{finding.effect.name.lower()}: {finding.name} ({finding.reason}, line {finding.span.line})"
+        f"{finding.effect.name}: {finding.name} ({finding.reason}, line {finding.span.line})"
         for finding in found.findings
-        if finding.effect > Effect.SESSION
+        if finding.effect > Effect.session
     ]
-    return "; ".join(dict.fromkeys(items)) or f"{found.level.name.lower()}"
+    return "; ".join(dict.fromkeys(items)) or f"{found.level.name}"

@@ -9,9 +9,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from dolphin.catalog import Catalog
-from dolphin.environment import Environment, default_environment
-from dolphin.sessions import Sessions
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command, StateSnapshot
@@ -25,6 +22,9 @@ from core.models import ModelRegistry
 from core.postgres import Pool, database_url, open_pool
 from core.settings import Settings
 from core.threads import Threads
+from dolphin.catalog import Catalog
+from dolphin.environment import Environment, default_environment
+from dolphin.sessions import Sessions
 from graph.agent import build_graph
 from graph.deps import Deps
 from graph.state import Input, Output, RunContext, State
@@ -87,7 +87,11 @@ async def open_host(settings: Settings) -> AsyncIterator[Host]:
 
 @asynccontextmanager
 async def open_deps(settings: Settings, pool: Pool) -> AsyncIterator[Deps]:
-    sessions = Sessions(idle_seconds=settings.session_idle_seconds, max_sessions=settings.max_sessions)
+    sessions = Sessions(
+        idle_seconds=settings.session_idle_seconds,
+        max_sessions=settings.max_sessions,
+        row_limit=settings.result_row_limit,
+    )
     try:
         yield Deps(
             settings=settings,

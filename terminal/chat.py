@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from rich.console import Console
@@ -88,7 +89,7 @@ class Chat:
     async def _save(self, target: str) -> Path:
         if self.answer is None:
             raise UserError("There is no answer to save yet.", "Ask something first.")
-        path = Path(target).expanduser()
+        path = await asyncio.to_thread(lambda: Path(target).expanduser().resolve())
         match path.suffix:
             case ".dos":
                 data = self.answer["script"].encode()
@@ -97,10 +98,10 @@ class Chat:
             case _:
                 data = f"{self.answer['text']}\n\n```\n{self.answer['script']}\n```\n".encode()
         try:
-            path.write_bytes(data)
+            await asyncio.to_thread(path.write_bytes, data)
         except OSError as error:
             raise UserError(f"{path} cannot be written: {error.strerror}.", "Choose another file.") from None
-        return path.resolve()
+        return path
 
     async def _result(self, suffix: str) -> bytes:
         artifacts = self.host.deps.artifacts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
 from langgraph.types import Command
@@ -154,7 +154,7 @@ async def turn(
 async def pending(host: Host, owner: str, thread_id: str) -> ReviewRequest | None:
     """What the thread waits for, if anything."""
     state = await host.state(owner, thread_id)
-    return next((ReviewRequest(**item.value) for item in state.interrupts), None)
+    return next((cast("ReviewRequest", item.value) for item in state.interrupts), None)
 
 
 async def thread_for(host: Host, owner: str, thread_id: str | None, question: str | None) -> str:

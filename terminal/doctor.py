@@ -89,7 +89,7 @@ async def _postgres(settings: Settings) -> list[Finding]:
 
 async def _dolphindb(settings: Settings) -> list[Finding]:
     environment = await default_environment(settings)
-    sessions = Sessions(idle_seconds=60, max_sessions=1)
+    sessions = Sessions(max_sessions=1)
     try:
         outcome = await sessions.run(environment, "doctor", "version()", timeout=15)
     finally:
@@ -97,7 +97,7 @@ async def _dolphindb(settings: Settings) -> list[Finding]:
     embedded = environment.kind == "embedded"
     remedy = "Set DDB_AGENT_DOLPHINDB_HOST, _PORT, _USER and _PASSWORD to use your own." if embedded else ""
     kind = "embedded" if embedded else "configured"
-    return [Finding("DolphinDB", kind, f"{outcome.value} at {environment.host}:{environment.port}", remedy)]
+    return [Finding("DolphinDB", kind, f"{outcome.value.data} at {environment.host}:{environment.port}", remedy)]
 
 
 async def _models(settings: Settings) -> list[Finding]:

@@ -8,9 +8,7 @@ from pathlib import Path
 from core.settings import Settings
 
 
-def serve(
-    *, host: str, port: int, data: Path | None, user: str, password: str | None, settings: Settings
-) -> None:
+def serve(*, host: str, port: int, data: Path | None, user: str, password: str | None, settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then exit with the server's status."""
     from engine.server import serve as run
 

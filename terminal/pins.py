@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -16,14 +17,18 @@ TABULAR = {".csv", ".tsv", ".txt"}
 
 async def pin(host: Host, owner: str, thread_id: str, target: str) -> Pin:
     """A pin for a file path or a table; raises UserError when it is neither."""
-    path = Path(target).expanduser()
-    if path.is_file():
-        return file_pin(path.resolve())
+    if (found := await asyncio.to_thread(_file, target)) is not None:
+        return await asyncio.to_thread(file_pin, found)
     if re.search(r"[/\\]", target) and not target.startswith(("loadTable", "dfs://")):
         raise UserError(f"There is no file {target}.", "Give the path of a file, or the name of a table.")
     environment = await host.deps.environment(owner, "default")
     table = await host.deps.catalog.describe(environment, thread_id, target)
     return Pin(kind="table", name=target, text=table.text)
+
+
+def _file(target: str) -> Path | None:
+    path = Path(target).expanduser()
+    return path.resolve() if path.is_file() else None
 
 
 def file_pin(path: Path) -> Pin:

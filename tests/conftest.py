@@ -3,12 +3,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from core.migrations import migrate
 from core.postgres import Pool, database_url, open_pool, release_database
 from core.settings import Settings
+from dolphin.environment import Environment, default_environment
+from dolphin.sessions import Sessions
+from engine import launcher
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +26,7 @@ def settings(data_dir: Path) -> Iterator[Settings]:
     settings = Settings(_env_file=None, data_dir=data_dir, database_url=None, dolphindb_host=None)
     yield settings
     release_database(settings)
+    launcher.stop(data_dir / "engine")
 
 
 @pytest.fixture
@@ -30,3 +35,21 @@ async def pool(settings: Settings) -> AsyncIterator[Pool]:
     async with open_pool(partial(database_url, settings)) as pool:
         await migrate(pool)
         yield pool
+
+
+@pytest.fixture
+async def environment(settings: Settings) -> Environment:
+    """The session's embedded engine, in a process of its own."""
+    return await default_environment(settings)
+
+
+@pytest.fixture
+async def sessions() -> AsyncIterator[Sessions]:
+    sessions = Sessions()
+    yield sessions
+    await sessions.aclose()
+
+
+@pytest.fixture
+def thread_id() -> str:
+    return f"thread-{uuid4()}"

@@ -44,9 +44,7 @@ def concepts_of(column: Column) -> list[Concept]:
 
 def derived_columns(table: Table) -> list[tuple[str, Column]]:
     """Usual quantities that are no columns but can be told from them, each with the pattern that names it."""
-    by_concept = {
-        concept.name: column for column in reversed(table.measures) for concept in concepts_of(column)[:1]
-    }
+    by_concept = {concept.name: column for column in reversed(table.measures) for concept in concepts_of(column)[:1]}
     derived = []
     if {"bid", "ask"} <= by_concept.keys():
         bid, ask = by_concept["bid"].name, by_concept["ask"].name

@@ -60,7 +60,7 @@ QUALIFIERS: dict[str, tuple[str, ...]] = {
 
 AGGREGATES: dict[str, str] = {
     "avg": r"\b(?:averages?|averaged|avg|mean)\b|平均值|平均|均值|均(?=价|量)",
-    "sum": r"\b(?:totals?|sums?|summed|overall sum)\b(?: of)?|总和|合计|总计|求和|累计|总(?=成交|交易|量|额|降|雨|数|和)",
+    "sum": r"\b(?:totals?|sums?|summed)\b(?: of)?|总和|合计|总计|求和|累计|总(?=成交|交易|量|额|降|雨|数)",
     "max": r"\b(?:max|maximum|highest|largest|biggest|greatest|peak)\b|最大值|最高值|最大|最高|最多",
     "min": r"\b(?:min|minimum|lowest|smallest|least)\b|最小值|最低值|最小|最低|最少",
     "std": r"\b(?:standard deviations?|std|stdev|stddev|volatility)\b|标准差|波动率",
@@ -112,16 +112,14 @@ UNIT_ADVERBS: dict[str, str] = {
     "quarter": r"\bquarterly\b",
     "year": r"\b(?:yearly|annual|annually)\b|年度|年(?=收益|涨)",
 }
-UNIT_NAMES: dict[str, str] = {
-    "second": "秒", "minute": "分钟", "hour": "小时", "day": "天", "week": "周", "month": "月", "quarter": "季度", "year": "年",
-}  # fmt: skip
+UNIT_NAMES: dict[str, str] = dict(zip(UNITS, ("秒", "分钟", "小时", "天", "周", "月", "季度", "年"), strict=True))
 
-_SCALES = {"k": 1_000, "thousand": 1_000, "千": 1_000, "万": 10_000, "m": 1_000_000, "million": 1_000_000, "百万": 1_000_000}
-_WORDS = {
-    "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
-    "twenty": 20, "hundred": 100, "一": 1, "二": 2, "两": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9,
-    "十": 10, "二十": 20, "百": 100, "一百": 100,
-}  # fmt: skip
+_SCALES = {"k": 1_000, "thousand": 1_000, "千": 1_000, "万": 10_000}
+_SCALES |= {"million": 1_000_000, "百万": 1_000_000}
+_ENGLISH = "one two three four five six seven eight nine ten"
+_WORDS = {word: value for value, word in enumerate(_ENGLISH.split(), 1)} | {"twenty": 20, "hundred": 100}
+_WORDS |= {word: value for value, word in enumerate("一二三四五六七八九十", 1)}
+_WORDS |= {"两": 2, "二十": 20, "百": 100, "一百": 100}
 
 NUMBER = (
     r"(?:\d[\d,]*(?:\.\d+)?(?:\s?(?:k|thousand|million|百万|千|万)(?![a-z]))?"

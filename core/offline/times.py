@@ -78,7 +78,8 @@ def find_time_ranges(text: str) -> list[TimeRange]:
         lead = re.search(
             r"(?i)(\bbetween|\bfrom|从|自|介于)\s*$"
             r"|(\bsince|\bon or after|\bstarting(?: from| in)?|\bafter|晚于)\s*$"
-            r"|(\bbefore|\bprior to|早于)\s*$|(\buntil|\btill|\bup to|截至|直到)\s*$|(\bin|\bon|\bduring|\bfor|在|于)\s*$",
+            r"|(\bbefore|\bprior to|早于)\s*$|(\buntil|\btill|\bup to|截至|直到)\s*$"
+            r"|(\bin|\bon|\bduring|\bfor|在|于)\s*$",
             before,
         )
         if index + 1 < len(places):
@@ -122,10 +123,11 @@ def _periods(text: str) -> list[tuple[int, int, Period]]:
     places: list[tuple[int, int, Period]] = []
     for pattern, read in _PATTERNS:
         for match in re.finditer(pattern, text, re.IGNORECASE):
-            if any(match.start() < end and start < match.end() for start, end, _ in places):
+            begin = match.start("place") if "place" in match.re.groupindex else match.start()
+            if any(begin < end and start < match.end() for start, end, _ in places):
                 continue
             try:
-                places.append((match.start(), match.end(), read(match)))
+                places.append((begin, match.end(), read(match)))
             except ValueError:
                 continue
     return sorted(places, key=lambda place: place[0])
@@ -173,16 +175,9 @@ _PATTERNS: tuple[tuple[str, Callable[[re.Match[str]], Period]], ...] = (
     (rf"(?<![\d.]){_YEAR}[-/.](?P<month>0[1-9]|1[0-2])M?(?![\d.])", _of_month),
     (rf"{_YEAR}\s?年", _of_year),
     (
-        r"(?<=\b(?:in|of|to) )(?:the year )?" + _YEAR + r"\b(?!\s?(?:rows|records|trades|次|条|行|笔))",
+        r"\b(?:in|of|to|from|for|till|until|since|after|before|during|through|between|and|year)\s"
+        rf"(?P<place>{_YEAR})\b(?!\s?(?:rows|records|trades|次|条|行|笔))",
         _of_year,
     ),
-    (r"(?<=\byear )" + _YEAR + r"\b", _of_year),
-    (r"(?<=\b(?:from|till|year) )" + _YEAR + r"\b", _of_year),
-    (r"(?<=\bfor )" + _YEAR + r"\b(?!\s?(?:rows|records|trades))", _of_year),
-    (r"(?<=\b(?:since|after|until) )" + _YEAR[:-1] + r")\b", _of_year),
-    (r"(?<=\b(?:before|during) )" + _YEAR + r"\b", _of_year),
-    (r"(?<=\bthrough )" + _YEAR + r"\b", _of_year),
-    (r"(?<=\bbetween )" + _YEAR + r"(?= and (?:19|20)\d{2}\b)", _of_year),
-    (r"(?<=\bbetween (?:19|20)\d{2} and )" + _YEAR + r"\b", _of_year),
     (rf"(?<![\d.]){_YEAR}(?=\s?(?:到|至|~|-)\s?(?:19|20)\d{{2}}(?!\d))", _of_year),
 )

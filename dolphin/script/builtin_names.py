@@ -1,4 +1,4 @@
-"""The names of DolphinDB's documented functions: the parser tells `sum x` from `x f y` by them."""
+"""The names of DolphinDB's built-in functions: the parser tells `sum x` from `x f y` by them."""
 
 from __future__ import annotations
 
@@ -194,4 +194,12 @@ withdrawMCPPrompts withdrawMCPTools withNullFill wls wma write writeBytes writeL
 writeObject writeRecord wslr wsum wsum2 xdb xor year yearBegin yearEnd yearFrac zigzag zscore zTest
 """
 
-BUILTIN_NAMES: frozenset[str] = frozenset(_NAMES.split())
+# built in, though the function reference has no page of their own for them: joins, windows, types with a parameter
+_UNLISTED = """
+aj ej fj ij lj lsj pwj rj sej wj interval partition coalesce nullIf nvl sysdate
+row_number dense_rank percent_rank cume_dist lead lag ntile first_value last_value nth_value
+DECIMAL32 DECIMAL64 DECIMAL128
+jsonExtract cumdenseRank rowCumProd pinv kurt multivariateNormal
+"""
+
+BUILTIN_NAMES: frozenset[str] = frozenset((_NAMES + _UNLISTED).split())

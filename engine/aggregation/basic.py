@@ -216,10 +216,6 @@ def logical_odd(groups: Groups, x: Vector) -> Vector:
     return Vector(Type.BOOL, (counts(groups, ~np.isnan(values) & (values != 0)) % 2).astype(np.int8))
 
 
-def has_null(groups: Groups, x: Vector) -> Vector:
-    return Vector(Type.BOOL, (counts(groups, x.nulls()) > 0).astype(np.int8))
-
-
 def longest_positive_sum(groups: Groups, x: Vector) -> Vector:
     from engine.aggregation.running import positive_streak
 

@@ -93,7 +93,6 @@ AGGREGATES: dict[str, Aggregate] = {
     "mutualInfo": Aggregate(order.mutual_information, "X, Y", aliases=("infoGain",)),
     "maxPositiveStreak": Aggregate(basic.longest_positive_sum),
     "maxDrawdown": Aggregate(basic.drawdown, options="[ratio=true]"),
-    "hasNull": Aggregate(basic.has_null),
 }
 MAXIMUM = Aggregate(basic.maximum, fast=rolling.extreme(largest=True))
 MINIMUM = Aggregate(basic.minimum, fast=rolling.extreme(largest=False))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.aggregation.basic import doubles
-from engine.aggregation.rows import numbers
+from engine.aggregation.rows import gather, numbers
 from engine.aggregation.windows import starts_of
 from engine.grouping import Groups
 from engine.types import FLOATING, INTEGRAL, Type, null
@@ -88,3 +88,17 @@ def drawdowns(groups: Groups, x: Vector, ratio: bool = True) -> Vector:
     if x.type in FLOATING and x.type is Type.FLOAT:
         return back(groups, Vector(Type.FLOAT, np.where(missing, np.nan, result).astype(np.float32)))
     return back(groups, doubles(result, missing))
+
+
+def shifted(groups: Groups, x: Vector, steps: int) -> Vector:
+    """Elements moved by `steps` rows within their groups; NULL where none comes from."""
+    if groups.count <= 1:
+        source = np.arange(groups.rows) - steps
+        return gather(x, np.where((source >= 0) & (source < groups.rows), source, -1))
+    position = np.arange(groups.rows) - steps
+    starts = np.repeat(groups.offsets[:-1], groups.sizes)
+    ends = np.repeat(groups.offsets[1:], groups.sizes)
+    inside = (position >= starts) & (position < ends)
+    source = np.full(groups.rows, -1, dtype=np.int64)
+    source[groups.order[inside]] = groups.order[position[inside]]
+    return gather(x, source)

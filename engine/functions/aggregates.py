@@ -30,7 +30,6 @@ from engine.values import (
     Table,
     Value,
     Vector,
-    boolean,
     double,
     elements,
     integer,
@@ -38,7 +37,7 @@ from engine.values import (
 
 functions = Registry()
 
-SPECIAL = ("count", "nunique", "hasNull", "ifirstNot", "ilastNot")
+SPECIAL = ("count", "nunique", "ifirstNot", "ilastNot")
 for _name, _aggregate in AGGREGATES.items():
     if _name not in SPECIAL:
         declare_aggregate(
@@ -99,16 +98,6 @@ def _count_groups(groups: Groups, x: Value) -> Vector:
     if isinstance(x, AnyVector | ArrayVector):
         return basic.ints(groups.sizes)
     return basic.count(groups, *columns_of([x], groups.rows))
-
-
-@functions.builtin("hasNull", "X")
-def has_null(x: Value) -> Scalar:
-    if isinstance(x, Table):
-        return boolean(any(has_null(column).value for column in x.columns))
-    if isinstance(x, AnyVector):
-        return boolean(any(has_null(item).value for item in x.items))
-    column = x.flat if isinstance(x, ArrayVector) else as_vector(x)
-    return boolean(bool(column.nulls().any()))
 
 
 @functions.builtin("nunique", "X, [ignoreNull=false]", kind=Kind.AGGREGATE)

@@ -14,11 +14,12 @@ from engine.aggregation.catalogue import AGGREGATES, MAXIMUM, MINIMUM, Aggregate
 from engine.aggregation.rows import whole
 from engine.aggregation.windows import Windows, count_windows, cumulative_windows, range_windows
 from engine.arguments import is_omitted, positive_argument
+from engine.cast import CLOCKS
 from engine.declarations import OPTIONS, RANK_OPTIONS, columns_of, declare_sequence, every_form, options_of
 from engine.errors import CallError
 from engine.functions.registry import Kind, Registry, parse_parameters
 from engine.grouping import Groups
-from engine.operators.temporal import add_duration
+from engine.operators.temporal import UNITS, add_duration
 from engine.types import TEMPORAL, Type, null
 from engine.values import AnyVector, IndexedSeries, Matrix, Scalar, Value, Vector
 
@@ -108,6 +109,8 @@ class Window:
         """For each time, the end of what lies before its window."""
         if not self.unit:
             return time.data.astype(np.int64) - self.length
+        if time.type in CLOCKS and self.unit in UNITS:
+            return time.data.astype(np.int64) - self.length * UNITS[self.unit] // CLOCKS[time.type]
         return add_duration(time, -self.length, self.unit).data
 
 

@@ -186,7 +186,7 @@ def _part(place: Array, sizes: Array, parts: int) -> Array:
     border = longer * (each + 1)
     with np.errstate(divide="ignore", invalid="ignore"):
         late = longer + (place - border) // np.maximum(each, 1)
-        return np.where(place < border, place // (each + 1), late)
+        return np.asarray(np.where(place < border, place // (each + 1), late))
 
 
 def _as_ints(values: Array) -> Vector:
@@ -395,7 +395,8 @@ def positions_in(column: Vector, sought: Vector) -> Array:
 def find(x: Value, y: Value) -> Value:
     """The first position of each element of Y in X; for a dictionary the values of keys."""
     if isinstance(x, Dictionary):
-        return lifting.elementwise(lambda keys: _values_of(x, keys), [y])
+        dictionary = x
+        return lifting.elementwise(lambda keys: _values_of(dictionary, keys), [y])
     if isinstance(x, Table):
         return _find_in_table(x, y)
     if isinstance(x, IndexedSeries):

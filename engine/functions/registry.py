@@ -156,7 +156,7 @@ def bind(function: Builtin, positional: list[Any], named: Mapping[str, Any], omi
     if len(values) > len(parameters) and not repeated:
         raise ScriptError(f"Usage: {function.signature}. Too many arguments: {len(values)}.")
     for name, value in named.items():
-        position = next((i for i, p in enumerate(parameters) if p.name == name), -1)
+        position = next((i for i, p in enumerate(parameters) if name in p.name.split("|")), -1)
         if position < 0:
             raise ScriptError(f"Usage: {function.signature}. There is no parameter named {name}.")
         values.extend([omitted] * (position + 1 - len(values)))

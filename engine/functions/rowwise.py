@@ -11,6 +11,7 @@ import numpy as np
 from engine.aggregation import basic, running
 from engine.aggregation.catalogue import AGGREGATES, MAXIMUM, MINIMUM, Aggregate
 from engine.aggregation.rows import Kernel, gather
+from engine.aggregation.running import shifted
 from engine.aggregation.windows import cumulative_windows
 from engine.arguments import integer_argument
 from engine.declarations import columns_of
@@ -216,20 +217,6 @@ _declare_sequence("rowCumprod", "X", running.running_product)
 def row_cumulative_weighted_sum(x: Value, y: Value) -> Value:
     first, second = _paired(x, y)
     return first.rebuild(_cumulative(AGGREGATES["wsum"])(first.groups, first.data, second.data))
-
-
-def shifted(groups: Groups, x: Vector, steps: int) -> Vector:
-    """Elements moved by `steps` rows within their groups; NULL where none comes from."""
-    if groups.count <= 1:
-        source = np.arange(groups.rows) - steps
-        return gather(x, np.where((source >= 0) & (source < groups.rows), source, -1))
-    position = np.arange(groups.rows) - steps
-    starts = np.repeat(groups.offsets[:-1], groups.sizes)
-    ends = np.repeat(groups.offsets[1:], groups.sizes)
-    inside = (position >= starts) & (position < ends)
-    source = np.full(groups.rows, -1, dtype=np.int64)
-    source[groups.order[inside]] = groups.order[position[inside]]
-    return gather(x, source)
 
 
 _declare_sequence("rowPrev", "X", lambda groups, x: shifted(groups, x, 1))

@@ -43,7 +43,7 @@ def copy_value(value: Value) -> Value:
 
 def assigned(node: syntax.Node, value: Value) -> Value:
     """The value to bind for `name = node`: copied where the expression may return an existing object."""
-    if isinstance(value, Scalar) or (isinstance(node, _FRESH) and not _may_alias(node)):
+    if isinstance(value, Scalar) or (isinstance(node, _FRESH) and not _may_alias(node)) or _is_asis(node):
         return value
     return copy_value(value)
 
@@ -52,3 +52,8 @@ def _may_alias(node: syntax.Node) -> bool:
     return (isinstance(node, syntax.Binary) and node.operator == "$") or (
         isinstance(node, syntax.Unary) and node.operator == "+"
     )
+
+
+def _is_asis(node: syntax.Node) -> bool:
+    """`asis(x)` is how scripts ask for the object itself."""
+    return isinstance(node, syntax.Call) and isinstance(node.function, syntax.Name) and node.function.id == "asis"

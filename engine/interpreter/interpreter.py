@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 
+def _named_calls() -> frozenset[str]:
+    from engine.sql import NAMED_CALLS
+
+    return NAMED_CALLS
+
+
 class Interpreter:
     """Runs scripts in a session; the `Context` of the functions they call. Not for several threads at once."""
 
@@ -36,6 +42,8 @@ class Interpreter:
         self.scope = session_scope(session)
         self.depth = 0
         self.loading: list[str] = []
+        self.argument_names: dict[int, str] = {}
+        self.named_calls = _named_calls()
         self.literals: dict[int, tuple[syntax.Literal, Value]] = {}
         allow_deep_recursion()
 
@@ -175,8 +183,8 @@ class Interpreter:
         raise ScriptError("The object is not a function.")
 
     def _call_pattern(self, template: Builtin, pattern: Pattern, arguments: Sequence[Value]) -> Value:
-        if pattern.letter in "PTAO" and len(arguments) == 2 and pattern.infix:
-            arguments = [arguments[1], arguments[0]] if pattern.letter != "O" else arguments
+        if pattern.letter in "PA" and len(arguments) == 2:
+            arguments = [arguments[1], arguments[0]]
         return call_builtin(self, template, [pattern.function, *arguments])
 
     def _call_closure(self, closure: Closure, arguments: Sequence[Value], named: Mapping[str, Value]) -> Value:

@@ -38,7 +38,7 @@ def _expand(node: Any, scope: Scope) -> Any:
         return tuple(out)
     if not isinstance(node, syntax.Node):
         return node
-    changed = {}
+    changed: dict[str, Any] = {}
     for field in fields(node):
         value = getattr(node, field.name)
         if isinstance(value, syntax.Macro) and value.many:

@@ -12,6 +12,8 @@ from engine.operators.temporal import temporal_arithmetic
 from engine.types import DECIMAL, DTYPES, FLOATING, INTEGRAL, LITERAL, TEMPORAL, Type, null
 from engine.values import Array, Vector, nulls
 
+# The largest scale of each type; a product that needs more becomes the next type.
+DECIMAL_DIGITS = {Type.DECIMAL32: 9, Type.DECIMAL64: 18, Type.DECIMAL128: 38}
 _PLAIN = (Type.BOOL, *INTEGRAL, *FLOATING)
 
 
@@ -134,6 +136,8 @@ def _decimal(operator: str, left: Vector, right: Vector) -> Vector:
     type_ = max(lt, rt) if lt in DECIMAL and rt in DECIMAL else (lt if lt in DECIMAL else rt)
     a, b = left.scale, right.scale
     scale = {"*": a + b, "/": a if lt in DECIMAL else b}.get(operator, max(a, b))
+    while scale > DECIMAL_DIGITS[type_] and type_ is not Type.DECIMAL128:
+        type_ = Type(type_ + 1)
     ls, rs = decimal_raws(left), decimal_raws(right)
     count = max(len(ls), len(rs)) if ls and rs else 0
     ls, rs = (ls * count if len(ls) == 1 else ls), (rs * count if len(rs) == 1 else rs)

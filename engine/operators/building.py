@@ -47,14 +47,14 @@ def sequence(left: Value, right: Value) -> Vector:
         type_ = Type.INT
     if type_ in FLOATING:
         type_ = Type.INT
-        left, right = cast(left, type_), cast(right, type_)  # type: ignore[assignment]
     if type_ not in INTEGRAL and type_ not in TEMPORAL and type_ is not Type.VOID:
         raise ScriptError("Both sides of .. must be integers or temporal values of the same type.")
-    if left.is_null or right.is_null:
-        return Vector(Type.INT if type_ is Type.VOID else type_, np.empty(0, dtype=DTYPES[type_]))
     start, stop = cast(left, type_), cast(right, type_)
     assert isinstance(start, Scalar)
     assert isinstance(stop, Scalar)
+    if start.is_null or stop.is_null:
+        result_type = Type.INT if type_ is Type.VOID else type_
+        return Vector(result_type, np.empty(0, dtype=DTYPES[result_type]))
     step = 1 if start.value <= stop.value else -1
     check_allocation(abs(stop.value - start.value) + 1, type_)
     return Vector(type_, np.arange(start.value, stop.value + step, step, dtype=DTYPES[type_]))

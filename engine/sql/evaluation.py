@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -28,6 +29,7 @@ from engine.values import (
     Column,
     Dictionary,
     Function,
+    Matrix,
     Partial,
     Pattern,
     Scalar,
@@ -38,10 +40,10 @@ from engine.values import (
     take,
 )
 
-ELEMENTWISE_OPERATORS = frozenset(
-    ("+", "-", "*", "/", "\\", "%", "==", "=", "!=", "<>", "<", "<=", ">", ">=", "and", "or", "&&", "||", "&", "|")
-    + ("^", "<<", ">>", "like", "is")
-)
+ELEMENTWISE_OPERATORS = frozenset((
+    "+", "-", "*", "/", "\\", "%", "==", "=", "!=", "<>", "<", "<=", ">", ">=", "and", "or", "&&", "||", "&", "|", "^",
+    "<<", ">>", "like", "is",
+))  # fmt: skip
 ROWWISE_FUNCTIONS = frozenset(("iif", "bar", "nullFill", "in", "between", "like", "round", "string", "symbol"))
 COLLECTING_FUNCTIONS = frozenset(("toArray", "toTuple", "toColumnarTuple"))
 
@@ -52,6 +54,10 @@ class Executor(Context, Protocol):
     def evaluate(self, node: Any, scope: Scope | None = None) -> Value: ...
 
     def function(self, name: str) -> Function | None: ...
+
+    def call(
+        self, function: Function, arguments: Sequence[Value], named: Mapping[str, Value] | None = None
+    ) -> Value: ...
 
 
 class Level(Enum):
@@ -130,6 +136,31 @@ class GroupEvaluator:
         column = constant_column(result.value, self.groups.rows)
         return repeat(column, self.groups.rows) if isinstance(column, Scalar) else column
 
+    def members_per_row(self, node: syntax.Expression, count: int) -> AnyVector:
+        """An expression that gives `count` columns at once, one element of each per row."""
+        if self._sorted is None:
+            self._sorted = self.frame.take(self.groups.order)
+        scope = SliceScope(self._sorted, self.scope)
+        members: list[list[Value]] = [[] for _ in range(count)]
+        for rows in self._slices():
+            scope.rows_of_group = rows
+            value = self.executor.evaluate(node, scope)
+            if isinstance(value, Matrix) and value.columns == count:
+                parts: list[Value] = [value.column(index) for index in range(count)]
+            elif isinstance(value, AnyVector) and len(value) == count:
+                parts = value.items
+            else:
+                raise ScriptError("The number of aliases does not match the number of columns the expression returns.")
+            for member, part in zip(members, parts, strict=True):
+                member.append(repeat(part, rows.stop - rows.start) if isinstance(part, Scalar) else part)
+        return AnyVector([restored(concat(member), self.groups) for member in members])
+
+    def _slices(self) -> Iterator[slice]:
+        offsets = self.groups.offsets.tolist()
+        for start, stop in pairwise(offsets):
+            self.executor.check()
+            yield slice(start, stop)
+
     def _evaluate(self, node: syntax.Expression) -> Result:
         if not depends_on_rows(node, self.frame):
             return Result(self.executor.evaluate(node, self.rows), Level.CONSTANT)
@@ -139,18 +170,26 @@ class GroupEvaluator:
             return self._call(node)
         if isinstance(node, syntax.Binary) and node.operator in ELEMENTWISE_OPERATORS:
             return self._rowwise(node, (node.left, node.right), lambda a, b: replace(node, left=a, right=b))
-        if isinstance(node, syntax.Binary) and node.operator in ("in", "between", "$"):
-            if not depends_on_rows(node.right, self.frame):
-                right = self._bound(self.executor.evaluate(node.right, self.rows))
-                return self._rowwise(node, (node.left,), lambda a: replace(node, left=a, right=right))
+        if (
+            isinstance(node, syntax.Binary)
+            and node.operator in ("in", "between", "$")
+            and not depends_on_rows(node.right, self.frame)
+        ):
+            right = self._bound(self.executor.evaluate(node.right, self.rows))
+            return self._rowwise(node, (node.left,), lambda a: replace(node, left=a, right=right))
         if isinstance(node, syntax.Unary):
             return self._rowwise(node, (node.operand,), lambda a: replace(node, operand=a))
-        if isinstance(node, syntax.Index) and len(node.indices) == 1 and node.indices[0] is not None:
-            if not depends_on_rows(node.target, self.frame):
-                target = self.executor.evaluate(node.target, self.rows)
-                if isinstance(target, Dictionary):
-                    bound = self._bound(target)
-                    return self._rowwise(node, (node.indices[0],), lambda a: replace(node, target=bound, indices=(a,)))
+        if isinstance(node, syntax.Index):
+            return self._index(node)
+        return self._each_group(node)
+
+    def _index(self, node: syntax.Index) -> Result:
+        """A dictionary looked up by a column is done at once."""
+        if len(node.indices) == 1 and node.indices[0] is not None and not depends_on_rows(node.target, self.frame):
+            target = self.executor.evaluate(node.target, self.rows)
+            if isinstance(target, Dictionary):
+                bound = self._bound(target)
+                return self._rowwise(node, (node.indices[0],), lambda a: replace(node, target=bound, indices=(a,)))
         return self._each_group(node)
 
     def _rowwise(
@@ -253,17 +292,12 @@ class GroupEvaluator:
             take(value, self.groups.order) if each.level is not Level.CONSTANT else None  # type: ignore[arg-type]
             for each, value in zip(arguments, values, strict=True)
         ]
-        offsets = self.groups.offsets
-        results: list[Value] = []
-        for group in range(self.groups.count):
-            self.executor.check()
-            rows = slice(int(offsets[group]), int(offsets[group + 1]))
-            results.append(
-                self.executor.call(
-                    function,
-                    [value if part is None else take(part, rows) for part, value in zip(cut, values, strict=True)],
-                )
+        results: list[Value] = [
+            self.executor.call(
+                function, [value if part is None else take(part, rows) for part, value in zip(cut, values, strict=True)]
             )
+            for rows in self._slices()
+        ]
         return self._merged(results)
 
     def _each_group(self, node: syntax.Expression) -> Result:
@@ -271,11 +305,9 @@ class GroupEvaluator:
         if self._sorted is None:
             self._sorted = self.frame.take(self.groups.order)
         scope = SliceScope(self._sorted, self.scope)
-        offsets = self.groups.offsets
         results: list[Value] = []
-        for group in range(self.groups.count):
-            self.executor.check()
-            scope.rows_of_group = slice(int(offsets[group]), int(offsets[group + 1]))
+        for rows in self._slices():
+            scope.rows_of_group = rows
             results.append(self.executor.evaluate(node, scope))
         if not results:
             scope.rows_of_group = slice(0, 0)
@@ -313,7 +345,7 @@ class GroupEvaluator:
         if isinstance(ordered, Vector):
             return ArrayVector(ordered, self.groups.offsets)
         offsets = self.groups.offsets
-        return AnyVector([take(ordered, slice(int(a), int(b))) for a, b in zip(offsets[:-1], offsets[1:], strict=True)])
+        return AnyVector([take(ordered, slice(int(a), int(b))) for a, b in pairwise(offsets)])
 
     def _function(self, node: syntax.Call) -> Function | None:
         if not isinstance(node.function, syntax.Name):
@@ -359,6 +391,6 @@ def boolean_mask(value: Value, rows: int) -> Array:
         if len(value) != rows:
             raise ScriptError("The length of a condition in the where clause does not match the number of rows.")
         if value.type is Type.BOOL:
-            return value.data > 0
-        return (value.data != 0) & ~value.nulls()
+            return np.asarray(value.data > 0)
+        return np.asarray((value.data != 0) & ~value.nulls())
     raise ScriptError("A condition must be a Boolean expression.")

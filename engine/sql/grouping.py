@@ -14,8 +14,8 @@ from engine.grouping import Groups
 from engine.interpreter.scope import Scope
 from engine.sql import interval
 from engine.sql.evaluation import Executor, GroupEvaluator, Level, boolean_mask
-from engine.sql.frame import Frame, RowScope
-from engine.sql.keys import OrderedGroups, group_rows
+from engine.sql.frame import Frame, RowScope, frame_of
+from engine.sql.keys import group_rows
 from engine.sql.naming import column_name
 from engine.sql.output import Output, split_columns
 from engine.sql.rewrite import prepare
@@ -128,7 +128,7 @@ def aggregate(
         if item.value is None or is_all(item.value):
             raise ScriptError("* cannot be used in the select clause of a group by query.")
         node = prepare(item.value, evaluator.frame)
-        position = _key_of(item, node, keys, evaluator.frame)
+        position = _key_of(node, keys, evaluator.frame)
         if position >= 0:
             chosen.add(position)
             selected.append((list(item.aliases) or [keys.names[position]], None, position))
@@ -177,7 +177,7 @@ def is_all(node: syntax.Expression) -> bool:
     return isinstance(node, syntax.Member) and node.name == "*"
 
 
-def _key_of(item: syntax.SelectItem, node: syntax.Expression, keys: Keys, frame: Frame) -> int:
+def _key_of(node: syntax.Expression, keys: Keys, frame: Frame) -> int:
     """The grouping column a select item repeats, by expression or by name; -1 if none."""
     for position, key in enumerate(keys.nodes):
         if node == key and keys.nodes.count(key) == 1:
@@ -201,8 +201,6 @@ def having_mask(node: syntax.Expression, grouped: Grouped) -> Array:
     prepared = prepare(node, evaluator.frame)
     words = [each.id for each in syntax.walk(prepared) if isinstance(each, syntax.Name)]
     if any(word.lower() in aliases and evaluator.frame.find(word) < 0 for word in words):
-        from engine.sql.frame import frame_of
-
         value = evaluator.executor.evaluate(prepared, RowScope(frame_of(table), evaluator.scope))
     else:
         value = per_group(evaluator, prepared, grouped.keys)
@@ -244,15 +242,3 @@ def cgroup_by(
 def _reached(groups: Groups, current: Array) -> Array:
     """Groups that have rows of the current step."""
     return np.bincount(groups.codes, weights=current, minlength=groups.count) > 0
-
-
-__all__ = [
-    "Grouped",
-    "OrderedGroups",
-    "aggregate",
-    "cgroup_by",
-    "evaluate_keys",
-    "group_by",
-    "having_mask",
-    "per_group",
-]

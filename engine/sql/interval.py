@@ -13,10 +13,10 @@ from engine.cast import cast_vector
 from engine.errors import CallError, ScriptError
 from engine.functions.registry import parse_parameters
 from engine.interpreter.scope import Scope
-from engine.joins import take_or_null
 from engine.sql.evaluation import Executor
 from engine.sql.frame import Frame
 from engine.sql.keys import combined_codes, first_rows
+from engine.sql.matching import take_or_null
 from engine.types import FLOATING, INTEGRAL, TEMPORAL, Type
 from engine.values import Array, Column, Scalar, Table, Value, Vector, nulls, take
 

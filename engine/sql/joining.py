@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from dolphin.script import syntax
-from engine import joins
 from engine.errors import CallError, ScriptError
 from engine.interpreter.scope import Scope
-from engine.sql import resolve, window_join
+from engine.sql import matching, resolve, window_join
 from engine.sql.evaluation import Executor, boolean_mask
 from engine.sql.frame import Field, Frame, RowScope, joined_names
 from engine.sql.pruning import Need
@@ -148,16 +147,16 @@ def columns_at(frame: Frame, positions: Sequence[int]) -> list[Column]:
 
 
 def equal_join(name: str, left: Frame, right: Frame, left_keys: Sequence[int], right_keys: Sequence[int]) -> Frame:
-    left_codes, right_codes, count = joins.common_codes(columns_at(left, left_keys), columns_at(right, right_keys))
+    left_codes, right_codes, count = matching.common_codes(columns_at(left, left_keys), columns_at(right, right_keys))
     if name == "lsj":
-        pairs = (np.arange(left.rows), joins.first_match(left_codes, right_codes, count))
+        pairs = (np.arange(left.rows), matching.first_match(left_codes, right_codes, count))
     elif name == "rj":
-        right_rows, left_rows = joins.equal_pairs(right_codes, left_codes, count, keep_left=True)
+        right_rows, left_rows = matching.equal_pairs(right_codes, left_codes, count, keep_left=True)
         pairs = (left_rows, right_rows)
     else:
-        pairs = joins.equal_pairs(left_codes, right_codes, count, keep_left=name in ("lj", "fj"))
+        pairs = matching.equal_pairs(left_codes, right_codes, count, keep_left=name in ("lj", "fj"))
     if name == "fj":
-        extra = joins.unmatched(pairs[1], right.rows)
+        extra = matching.unmatched(pairs[1], right.rows)
         pairs = (np.concatenate((pairs[0], np.full(len(extra), -1))), np.concatenate((pairs[1], extra)))
     if name == "sej":
         order = np.argsort(left_codes[pairs[0]], kind="stable")
@@ -166,8 +165,8 @@ def equal_join(name: str, left: Frame, right: Frame, left_keys: Sequence[int], r
 
 
 def asof_join(left: Frame, right: Frame, left_keys: Sequence[int], right_keys: Sequence[int]) -> Frame:
-    left_codes, right_codes, count, left_times, right_times = coded(left, right, left_keys, right_keys)
-    rows = joins.last_before(left_codes, left_times, right_codes, right_times, count)
+    left_codes, right_codes, _, left_times, right_times = coded(left, right, left_keys, right_keys)
+    rows = matching.last_before(left_codes, left_times, right_codes, right_times)
     return joined(left, right, (np.arange(left.rows), rows), hidden=right_keys[:-1])
 
 
@@ -176,12 +175,12 @@ def coded(
 ) -> tuple[Array, Array, int, Array, Array]:
     """Codes by all join columns but the last, and the last ones as numbers in a common unit."""
     if len(left_keys) > 1:
-        left_codes, right_codes, count = joins.common_codes(
+        left_codes, right_codes, count = matching.common_codes(
             columns_at(left, left_keys[:-1]), columns_at(right, right_keys[:-1])
         )
     else:
         left_codes, right_codes, count = np.zeros(left.rows, np.int64), np.zeros(right.rows, np.int64), 1
-    left_times, right_times = joins.comparable(left.column(left_keys[-1]), right.column(right_keys[-1]))
+    left_times, right_times = matching.comparable(left.column(left_keys[-1]), right.column(right_keys[-1]))
     return left_codes, right_codes, count, left_times, right_times
 
 
@@ -212,7 +211,7 @@ def joined(left: Frame, right: Frame, pairs: tuple[Array, Array], hidden: Sequen
 def _picked(frame: Frame, index: int, rows: Array | None) -> Callable[[], Column]:
     if rows is None:
         return lambda: frame.column(index)
-    return lambda: joins.take_or_null(frame.column(index), rows)
+    return lambda: matching.take_or_null(frame.column(index), rows)
 
 
 def cross_join(left: Frame, right: Frame) -> Frame:

@@ -33,11 +33,11 @@ def _name(node: syntax.Expression | None, frame: Frame | None) -> str:
     if isinstance(node, syntax.Call):
         return _call_name(node, frame)
     if isinstance(node, syntax.Binary):
-        inner = _column_in(node.left, frame) or _column_in(node.right, frame)
+        inner = _operand(node.left, frame) or _operand(node.right, frame)
         word = OPERATOR_NAMES.get(node.operator, node.operator)
         return f"{inner}_{word}" if inner else word
     if isinstance(node, syntax.Unary):
-        inner = _column_in(node.operand, frame)
+        inner = _operand(node.operand, frame)
         word = UNARY_NAMES.get(node.operator, node.operator)
         return f"{inner}_{word}" if inner else word
     if isinstance(node, syntax.Over):
@@ -75,6 +75,10 @@ def _call_name(node: syntax.Call, frame: Frame | None) -> str:
     first = node.arguments[0].value if node.arguments else None
     inner = _column_in(first, frame)
     return f"{word}_{inner}" if inner else word
+
+
+def _operand(node: syntax.Expression, frame: Frame | None) -> str:
+    return _call_name(node, frame) if isinstance(node, syntax.Call) else _column_in(node, frame)
 
 
 def _column_in(node: syntax.Expression | None, frame: Frame | None) -> str:

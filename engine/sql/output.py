@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from engine.errors import ScriptError
-from engine.forms import concat, form_name, tuple_to_vector
+from engine.forms import form_name, tuple_to_vector
 from engine.sql.naming import check_unique
 from engine.values import (
     AnyVector,
@@ -80,25 +82,28 @@ def _is_tuple_of_columns(value: AnyVector, rows: int | None) -> bool:
 def _several(value: Value, count: int) -> list[Column | Scalar]:
     """A value with several aliases: the members of a tuple, or the k-th of every group."""
     if isinstance(value, AnyVector):
-        if value.items and all(isinstance(item, AnyVector | Vector) and len(item) == count for item in value.items):
-            grouped = [_members(item) for item in value.items]
-            if len(value) != count or any(isinstance(item, AnyVector) for item in value.items):
-                return [tuple_to_vector([row[k] for row in grouped]) for k in range(count)]
+        rows = [_members(item, count) for item in value.items]
+        if value.items and None not in rows and (len(value) != count or isinstance(value.items[0], AnyVector)):
+            return [tuple_to_vector([row[k] for row in rows if row is not None]) for k in range(count)]
         if len(value) == count:
             return [as_column(item, "") for item in value.items]
-    if isinstance(value, ArrayVector) and all(len(value.row(i)) == count for i in range(len(value))):
-        rows = [_members(value.row(index)) for index in range(len(value))]
-        return [concat([row[k] for row in rows]) for k in range(count)]
+    if isinstance(value, ArrayVector) and bool((np.diff(value.offsets) == count).all()):
+        start = int(value.offsets[0])
+        return [value.flat.take(slice(start + k, int(value.offsets[-1]), count)) for k in range(count)]
     if isinstance(value, Vector) and len(value) == count:
         return [value.scalar(index) for index in range(count)]
     raise ScriptError("The number of aliases does not match the number of columns the expression returns.")
 
 
-def _members(value: Value) -> list[Value]:
-    if isinstance(value, AnyVector):
+def _members(value: Value, count: int) -> list[Value] | None:
+    """The members of one row with several results; a NULL stands for as many NULLs."""
+    if isinstance(value, AnyVector) and len(value) == count:
         return value.items
-    assert isinstance(value, Vector)
-    return [value.scalar(index) for index in range(len(value))]
+    if isinstance(value, Vector) and len(value) == count:
+        return [value.scalar(index) for index in range(count)]
+    if isinstance(value, Scalar) and value.is_null:
+        return [value] * count
+    return None
 
 
 def _paired(names: Sequence[str], parts: Sequence[Column | Scalar]) -> Iterable[tuple[str, Column | Scalar]]:

@@ -10,11 +10,11 @@ from dolphin.script import syntax
 from engine.cast import cast_vector
 from engine.errors import ScriptError
 from engine.interpreter.scope import Scope
-from engine.joins import take_or_null
 from engine.sql.evaluation import Executor, GroupEvaluator, Level
 from engine.sql.frame import Frame
 from engine.sql.grouping import evaluate_keys, is_all
 from engine.sql.keys import combined_codes, first_rows, group_rows, rank_codes
+from engine.sql.matching import take_or_null
 from engine.sql.naming import column_name
 from engine.sql.rewrite import prepare
 from engine.types import LITERAL, Type
@@ -35,14 +35,13 @@ def pivot_by(query: syntax.Select, frame: Frame, executor: Executor, scope: Scop
     row_codes, row_count = combined_codes([take(column, first) for column in keys.columns[:-1]])
     across = take(keys.columns[-1], first)
     column_codes, column_count = rank_codes(across)
-    cells = np.full(row_count * column_count, -1, dtype=np.int64)
-    cells[row_codes * column_count + column_codes] = np.arange(groups.count)
-    cells = cells.reshape(row_count, column_count)
+    cells: Array = np.full((row_count, column_count), -1, dtype=np.int64)
+    cells[row_codes, column_codes] = np.arange(groups.count)
     row_keys = [take(take(column, first), first_rows(row_codes, row_count)) for column in keys.columns[:-1]]
     column_keys = take(across, first_rows(column_codes, column_count))
     if query.kind == "exec" and len(measures) == 1 and len(row_keys) == 1:
         return _matrix(measures[0][1], cells, row_keys[0], column_keys)
-    return _table(keys.names[:-1], row_keys, _labels(column_keys, executor), measures, cells)
+    return _table(keys.names[:-1], row_keys, _labels(column_keys), measures, cells)
 
 
 def _measures(items: Sequence[syntax.SelectItem], frame: Frame, evaluator: GroupEvaluator) -> list[tuple[str, Column]]:
@@ -62,7 +61,7 @@ def _measures(items: Sequence[syntax.SelectItem], frame: Frame, evaluator: Group
     return measures
 
 
-def _labels(keys: Column, executor: Executor) -> list[str]:
+def _labels(keys: Column) -> list[str]:
     if not isinstance(keys, Vector):
         raise ScriptError("The last column of pivot by must be a vector.")
     if keys.type in LITERAL:

@@ -9,6 +9,7 @@ from engine.errors import ScriptError
 from engine.forms import form_name
 from engine.interpreter.scope import Scope
 from engine.sql import joining
+from engine.sql.construct import table_of_dictionary, table_of_matrix
 from engine.sql.evaluation import Executor
 from engine.sql.frame import Field, Frame, frame_of
 from engine.sql.pruning import Need
@@ -31,11 +32,18 @@ def resolve(source: syntax.Source | syntax.Join | None, executor: Executor, scop
 def resolve_expression(
     node: syntax.Expression, alias: str | None, executor: Executor, scope: Scope, need: Need
 ) -> Frame:
-    if isinstance(node, syntax.Call) and isinstance(node.function, syntax.Name):
-        if node.function.id in joining.JOIN_FUNCTIONS and scope.lookup(node.function.id) is None:
-            frame = joining.function_join(node, executor, scope, need)
-            return requalified(frame, alias) if alias else frame
+    if is_join(node) and isinstance(node, syntax.Call):
+        frame = joining.function_join(node, executor, scope, need)
+        return requalified(frame, alias) if alias else frame
     return frame_of_value(executor.evaluate(node, scope), alias, need)
+
+
+def is_join(node: syntax.Expression) -> bool:
+    return (
+        isinstance(node, syntax.Call)
+        and isinstance(node.function, syntax.Name)
+        and node.function.id in joining.JOIN_FUNCTIONS
+    )
 
 
 def frame_of_value(value: Value, alias: str | None, need: Need = ALL) -> Frame:
@@ -46,12 +54,8 @@ def frame_of_value(value: Value, alias: str | None, need: Need = ALL) -> Frame:
         columns = need.columns_of(stored.names)
         return frame_of(stored.read(columns, need.conjuncts_of(stored.names, alias)), alias)
     if isinstance(value, Dictionary):
-        from engine.sql.construct import table_of_dictionary
-
         return frame_of(table_of_dictionary(value), alias)
     if isinstance(value, Matrix):
-        from engine.sql.construct import table_of_matrix
-
         return frame_of(table_of_matrix(value), alias)
     raise ScriptError(f"The from clause requires a table, not {form_name(value)}.")
 

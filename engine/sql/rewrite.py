@@ -52,7 +52,7 @@ def prepare(node: NodeT, frame: Frame) -> NodeT:
         if isinstance(each, syntax.Binary) and (each.operator in COMPARISONS or each.operator == "in"):
             return replace(each, left=_scalar_query(each.left), right=_scalar_query(each.right))
         if isinstance(each, syntax.Call):
-            return _call(each, frame)
+            return _call(each)
         return each
 
     return transform(node, change)
@@ -83,7 +83,7 @@ def is_star(argument: syntax.Argument) -> bool:
     return isinstance(argument.value, syntax.OperatorFunction) and argument.value.operator == "*"
 
 
-def _call(node: syntax.Call, frame: Frame) -> syntax.Node:
+def _call(node: syntax.Call) -> syntax.Node:
     if len(node.arguments) == 1 and is_star(node.arguments[0]) and isinstance(node.function, syntax.Name):
         return replace(node, arguments=(syntax.Argument(syntax.Name(ROW_MARK, span=node.span), span=node.span),))
     return node

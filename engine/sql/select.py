@@ -9,7 +9,7 @@ import numpy as np
 from dolphin.script import syntax
 from engine.errors import ScriptError, UnsupportedError
 from engine.interpreter.scope import Scope
-from engine.sql import interval, ordering, pivoting, resolve
+from engine.sql import interval, pivoting, resolve
 from engine.sql.evaluation import Executor, GroupEvaluator, boolean_mask
 from engine.sql.frame import Frame, RowScope, frame_of
 from engine.sql.grouping import (
@@ -29,6 +29,7 @@ from engine.sql.pruning import Need, need_of
 from engine.sql.quantifiers import prepare_condition
 from engine.sql.rewrite import depends_on_rows, prepare
 from engine.sql.windows import has_windows, with_windows
+from engine.types import Type
 from engine.values import Array, Column, Scalar, Table, Value, Vector, repeat, take
 
 REFUSED_HINTS = {"HINT_EXPLAIN": "HINT_EXPLAIN", "32768": "HINT_EXPLAIN", "HINT_SNAPSHOT": "HINT_SNAPSHOT"}
@@ -63,7 +64,9 @@ def _need(query: syntax.Select, executor: Executor, scope: Scope) -> Need:
     ]  # fmt: skip
     if query.grouping is None and query.pivot is None and not query.items:
         return Need()
-    return need_of([part for part in parts if part is not None], query.where, lambda node: executor.evaluate(node, scope))
+    return need_of(
+        [part for part in parts if part is not None], query.where, lambda node: executor.evaluate(node, scope)
+    )
 
 
 def filtered(frame: Frame, where: Sequence[syntax.Expression], executor: Executor, scope: Scope) -> Frame:
@@ -90,7 +93,7 @@ def _plain(query: syntax.Select, frame: Frame, limit: Limit | None, executor: Ex
     if quick is not None:
         frame, limit = quick, None
     output = Output()
-    aggregated = bool(query.items)
+    aggregated, depends = bool(query.items), not frame.fields
     nodes: list[syntax.Expression | None] = []
     for item in query.items:
         if item.value is None or is_all(item.value):
@@ -103,18 +106,18 @@ def _plain(query: syntax.Select, frame: Frame, limit: Limit | None, executor: Ex
         if has_windows(node):
             node, rows = with_windows(node, frame, executor, scope)
         value = executor.evaluate(node, RowScope(rows, scope))
-        for name, column in split_columns(value, list(item.aliases) or [_distinct_name(query, item, frame)], frame.rows):
+        for name, column in split_columns(
+            value, list(item.aliases) or [_distinct_name(query, item, frame)], frame.rows
+        ):
             output.add(name, column)
             nodes.append(node)
-            aggregated = aggregated and isinstance(column, Scalar) and (frame.rows == 0 or _is_aggregate(node, frame))
+            aggregated = aggregated and isinstance(column, Scalar)
+        depends = depends or depends_on_rows(node, frame)
+    aggregated = aggregated and depends
     length = _length(output, frame, aggregated)
     table = output.table(length)
     table = _ordered(query, table, frame if length == frame.rows else None, nodes, limit, executor, scope)
-    return _exported(query, table, scalar=aggregated or (length == 1 and all(isinstance(v, Scalar) for v in output.values)))
-
-
-def _is_aggregate(node: syntax.Expression, frame: Frame) -> bool:
-    return depends_on_rows(node, frame) or not frame.fields
+    return _exported(query, table, scalar=aggregated)
 
 
 def _length(output: Output, frame: Frame, aggregated: bool) -> int:
@@ -123,12 +126,8 @@ def _length(output: Output, frame: Frame, aggregated: bool) -> int:
         return 1
     lengths = [len(value) for value in output.values if not isinstance(value, Scalar)]
     if not lengths:
-        return frame.rows if not _all_aggregates(output) else 1
+        return frame.rows
     return lengths[0] if frame.rows not in lengths else frame.rows
-
-
-def _all_aggregates(output: Output) -> bool:
-    return False
 
 
 def _distinct_name(query: syntax.Select, item: syntax.SelectItem, frame: Frame) -> str:
@@ -180,7 +179,11 @@ def _ordered(
         if query.order_interval is not None:
             raise UnsupportedError("interval after order by")
         keys = [
-            SortKey(_sort_column(item.value, table, frame, nodes, executor, scope, grouped), item.descending, item.nulls_first)
+            SortKey(
+                _sort_column(item.value, table, frame, nodes, executor, scope, grouped),
+                item.descending,
+                item.nulls_first,
+            )
             for item in query.order
         ]
         order = sort_order(keys, limit.last_needed if limit is not None else None)
@@ -250,13 +253,13 @@ def _grouped(query: syntax.Select, frame: Frame, limit: Limit | None, executor: 
         kept = np.flatnonzero(having_mask(query.having, grouped))
         table, keys = table.take(kept), [take(column, kept) for column in keys]
     if grouped.keys.intervals:
-        table = interval.filled(table, keys, _key_labels(query, grouped), grouped.keys.intervals)
+        table = interval.filled(table, keys, _key_labels(grouped), grouped.keys.intervals)
     still_grouped = grouped if query.having is None and not grouped.keys.intervals else None
     nodes = _nodes_by_column(query, grouped) if still_grouped is not None else [None] * len(table.names)
     return _ordered(query, table, None, nodes, limit, executor, scope, still_grouped)
 
 
-def _key_labels(query: syntax.Select, grouped: Grouped) -> list[str]:
+def _key_labels(grouped: Grouped) -> list[str]:
     """The names under which the grouping columns are in the result."""
     labels = []
     for position, column in enumerate(grouped.key_columns):
@@ -332,7 +335,7 @@ def contiguous(
     groups, _ = group_rows(evaluate_keys(keys, frame, executor, scope).columns)
     if csort:
         rows = RowScope(frame, scope)
-        sorting = [SortKey(Vector_of_codes(groups.codes))]
+        sorting = [SortKey(codes_column(groups.codes))]
         for item in csort:
             value = executor.evaluate(prepare(item.value, frame), rows)
             column = repeat(value, frame.rows) if isinstance(value, Scalar) else value
@@ -345,9 +348,7 @@ def contiguous(
     return frame.take(order), ContiguousGroups(groups.codes[order], groups.count), order
 
 
-def Vector_of_codes(codes: Array) -> Vector:
-    from engine.types import Type
-
+def codes_column(codes: Array) -> Vector:
     return Vector(Type.LONG, codes.astype(np.int64))
 
 
@@ -383,4 +384,4 @@ def _exec_single(query: syntax.Select, table: Table) -> Value:
     return table
 
 
-__all__ = ["contiguous", "filtered", "ordering", "select"]
+__all__ = ["contiguous", "filtered", "select"]

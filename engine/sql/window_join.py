@@ -7,13 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from dolphin.script import syntax
-from engine import joins
 from engine.errors import CallError, ScriptError
 from engine.forms import tuple_to_vector
 from engine.grouping import Groups
 from engine.interpreter.scope import Scope
 from engine.operators import binary
-from engine.sql import joining
+from engine.sql import joining, matching
 from engine.sql.evaluation import Executor, GroupEvaluator
 from engine.sql.frame import Field, Frame, RowScope, joined_names
 from engine.sql.keys import ContiguousGroups
@@ -86,30 +85,31 @@ def _windows(
     time = left.column(left_keys[-1])
     if not isinstance(time, Vector) or time.data.dtype.kind != "i" or time.type is Type.SYMBOL:
         raise CallError(f"Usage: {joining.usage(name)}. The last join column must be of an integer or temporal type.")
-    index = joins.TimeIndex(right_codes, right_times, count)
+    index = matching.TimeIndex(right_codes, right_times, count)
+    search = index.query_order(left_codes, left_times, count)
     if low.type is not Type.DURATION and low.value == 0 and high.value == 0:
         if name == "pwj":
             raise CallError(f"Usage: {joining.usage(name)}. The window 0:0 is only possible in wj.")
-        begin, end = _since_previous(index, left_codes, left_times, count)
+        begin, end = _since_previous(index, left_codes, left_times, search)
     else:
         starts = _shifted(time, left_times, low, right.column(right_keys[-1]))
         stops = _shifted(time, left_times, high, right.column(right_keys[-1]))
-        begin = index.before(left_codes, starts, inclusive=False)
+        begin = index.before(left_codes, starts, False, search)
         if name == "pwj":
             floor = index.start_of(left_codes)
-            begin = np.maximum(index.before(left_codes, starts, inclusive=True) - 1, floor)
-        end = index.before(left_codes, stops, inclusive=True)
+            begin = np.maximum(index.before(left_codes, starts, True, search) - 1, floor)
+        end = index.before(left_codes, stops, True, search)
     return begin, np.maximum(end, begin), index.order
 
 
-def _since_previous(index: joins.TimeIndex, codes: Array, times: Array, count: int) -> tuple[Array, Array]:
+def _since_previous(index: matching.TimeIndex, codes: Array, times: Array, search: Array) -> tuple[Array, Array]:
     """From the time of the previous left row of the same key up to, not including, that of this one."""
     order = np.argsort(codes, kind="stable")
     previous = np.full(len(codes), -1, dtype=np.int64)
     if len(order) > 1:
         same = codes[order[1:]] == codes[order[:-1]]
         previous[order[1:][same]] = order[:-1][same]
-    end = index.before(codes, times, inclusive=False)
+    end = index.before(codes, times, False, search)
     begin = np.where(previous >= 0, end[previous], index.start_of(codes))
     return begin, end
 
@@ -121,7 +121,7 @@ def _shifted(time: Vector, comparable: Array, offset: Scalar, other: Column) -> 
         return comparable.astype(np.int64) + int(offset.value)
     moved = binary("+", time, offset)
     assert isinstance(moved, Vector)
-    return joins.comparable(moved, other)[0]
+    return matching.comparable(moved, other)[0]
 
 
 def _bounds(window: Value, name: str) -> tuple[Scalar, Scalar]:
@@ -187,8 +187,8 @@ def _scattered(
     if not (position < 0).any():
         return column
     if isinstance(column, ArrayVector | AnyVector):
-        return joins.take_or_null(column, position)
-    taken = joins.take_or_null(column, position)
+        return matching.take_or_null(column, position)
+    taken = matching.take_or_null(column, position)
     none = executor.evaluate(node, RowScope(right.take(np.zeros(0, dtype=np.int64)), scope))
     if isinstance(none, Scalar) and none.value is not None and isinstance(taken, Vector) and taken.type is none.type:
         taken.data[position < 0] = none.value

@@ -7,14 +7,17 @@ from collections.abc import Callable
 import numpy as np
 
 from dolphin.script import syntax
+from engine.cast import cast
 from engine.errors import ScriptError, UnsupportedError
 from engine.grouping import Groups
 from engine.interpreter.scope import Scope
 from engine.sql.evaluation import NO_SPAN, Executor, GroupEvaluator
 from engine.sql.frame import Field, Frame, RowScope
 from engine.sql.keys import ContiguousGroups, combined_codes
+from engine.sql.matching import take_or_null
 from engine.sql.ordering import SortKey, sort_order
 from engine.sql.rewrite import SUBQUERIES, prepare, transform
+from engine.sql.window_join import evaluate_runs
 from engine.types import Type
 from engine.values import Array, Column, Scalar, Value, Vector, repeat, take
 
@@ -34,7 +37,9 @@ def has_windows(node: syntax.Node) -> bool:
     return False
 
 
-def with_windows(node: syntax.Expression, frame: Frame, executor: Executor, scope: Scope) -> tuple[syntax.Expression, Frame]:
+def with_windows(
+    node: syntax.Expression, frame: Frame, executor: Executor, scope: Scope
+) -> tuple[syntax.Expression, Frame]:
     """The expression with every `over` replaced by a hidden column of the frame returned."""
     fields = list(frame.fields)
 
@@ -89,7 +94,9 @@ class Window:
         self.order_column = take(order[0].column, self.order) if len(order) == 1 else None
         self.descending = bool(order) and order[0].descending
         self.peers: Array = (
-            combined_codes([take(key.column, self.order) for key in order])[0] if order else np.zeros(frame.rows, np.int64)
+            combined_codes([take(key.column, self.order) for key in order])[0]
+            if order
+            else np.zeros(frame.rows, np.int64)
         )
         self.start = np.repeat(self.groups.offsets[:-1], self.groups.sizes)
         self.stop = np.repeat(self.groups.offsets[1:], self.groups.sizes)
@@ -124,7 +131,9 @@ class Window:
         begin = np.clip(begin, self.start, self.stop)
         return begin, np.clip(end, begin, self.stop)
 
-    def _range_bounds(self, start: syntax.Expression | str | None, stop: syntax.Expression | str) -> tuple[Array, Array]:
+    def _range_bounds(
+        self, start: syntax.Expression | str | None, stop: syntax.Expression | str
+    ) -> tuple[Array, Array]:
         first, last = self.peer_bounds()
         begin = {"unbounded preceding": self.start, "current row": first}.get(start if isinstance(start, str) else "")
         end = {"unbounded following": self.stop, "current row": last}.get(stop if isinstance(stop, str) else "")
@@ -197,8 +206,6 @@ def _aggregate(window: Window, node: syntax.Over, call: syntax.Call) -> Column:
 
 def _expanded(window: Window, call: syntax.Expression, begin: Array, end: Array) -> Column:
     """Evaluate an aggregate over runs of sorted rows by laying the runs out one after the other."""
-    from engine.sql.window_join import evaluate_runs
-
     if int((end - begin).sum()) > MAX_WINDOW_ROWS:
         raise UnsupportedError("An over clause with windows of this size")
     return evaluate_runs([call], window.frame, begin, end, window.executor, window.scope)[0]
@@ -209,22 +216,27 @@ def _arguments(window: Window, call: syntax.Call) -> list[Value]:
     return [window.executor.evaluate(each.value, scope) for each in call.arguments if each.value is not None]
 
 
-def _nth(window: Window, node: syntax.Over, call: syntax.Call) -> Column:
-    from engine.joins import take_or_null
+def _integer(values: list[Value], position: int, function: str, default: int | None) -> int:
+    """A positive integer among the arguments of an analytic function."""
+    value = values[position] if position < len(values) else None
+    if value is None and default is not None:
+        return default
+    if isinstance(value, Scalar) and isinstance(value.value, int) and value.value > 0:
+        return value.value
+    raise ScriptError(f"{function} requires a positive integer.")
 
-    column, position = _arguments(window, call)[:2]
-    assert isinstance(position, Scalar) and isinstance(position.value, int)
+
+def _nth(window: Window, node: syntax.Over, call: syntax.Call) -> Column:
+    values = _arguments(window, call)
     begin, end = window.bounds(node)
-    rows = begin + position.value - 1
-    return take_or_null(column, np.where((rows >= begin) & (rows < end), rows, -1))  # type: ignore[arg-type]
+    rows = begin + _integer(values, 1, "nthValue", None) - 1
+    return take_or_null(values[0], np.where((rows >= begin) & (rows < end), rows, -1))  # type: ignore[arg-type]
 
 
 def _shifted(window: Window, call: syntax.Call) -> Column:
-    from engine.joins import take_or_null
-
     values = _arguments(window, call)
-    distance = values[1].value if len(values) > 1 and isinstance(values[1], Scalar) else 1
     assert isinstance(call.function, syntax.Name)
+    distance = _integer(values, 1, call.function.id, 1)
     rows = np.arange(window.rows) + (distance if call.function.id == "lead" else -distance)
     inside = (rows >= window.start) & (rows < window.stop)
     column = values[0]
@@ -232,40 +244,37 @@ def _shifted(window: Window, call: syntax.Call) -> Column:
         column = repeat(column, window.rows)
     shifted = take_or_null(column, np.where(inside, rows, -1))  # type: ignore[arg-type]
     if len(values) > 2 and isinstance(values[2], Scalar) and isinstance(shifted, Vector):
-        from engine.cast import cast
-
         default = cast(values[2], shifted.type)
         shifted.data[~inside] = repeat(default, 1).data[0]  # type: ignore[arg-type]
     return shifted
 
 
-def _row_number(window: Window, call: syntax.Call) -> Column:
+def _row_number(window: Window, _call: syntax.Call) -> Column:
     return Vector(Type.LONG, np.arange(window.rows) - window.start + 1)
 
 
-def _rank(window: Window, call: syntax.Call) -> Column:
+def _rank(window: Window, _call: syntax.Call) -> Column:
     return Vector(Type.LONG, window.peer_bounds()[0] - window.start + 1)
 
 
-def _dense_rank(window: Window, call: syntax.Call) -> Column:
+def _dense_rank(window: Window, _call: syntax.Call) -> Column:
     fresh = np.cumsum(window.new_peers())
     return Vector(Type.LONG, fresh - fresh[window.start] + 1 if window.rows else fresh)
 
 
-def _percent_rank(window: Window, call: syntax.Call) -> Column:
+def _percent_rank(window: Window, _call: syntax.Call) -> Column:
     size = window.stop - window.start
     return Vector(Type.DOUBLE, (window.peer_bounds()[0] - window.start) / np.maximum(size - 1, 1))
 
 
-def _cumulative_share(window: Window, call: syntax.Call) -> Column:
+def _cumulative_share(window: Window, _call: syntax.Call) -> Column:
     return Vector(Type.DOUBLE, (window.peer_bounds()[1] - window.start) / (window.stop - window.start))
 
 
 def _tiles(window: Window, call: syntax.Call) -> Column:
-    (count,) = _arguments(window, call)
-    assert isinstance(count, Scalar) and isinstance(count.value, int)
+    count = _integer(_arguments(window, call), 0, "nTile", None)
     size, at = window.stop - window.start, np.arange(window.rows) - window.start
-    small, larger = size // count.value, size % count.value
+    small, larger = size // count, size % count
     boundary = larger * (small + 1)
     tile = np.where(at < boundary, at // (small + 1), larger + (at - boundary) // np.maximum(small, 1))
     return Vector(Type.LONG, tile + 1)

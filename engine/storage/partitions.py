@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import zlib
 from bisect import bisect_right
 from collections.abc import Callable
@@ -79,6 +80,14 @@ def _truncated(function: str | None, point: Any) -> Any:
     return point // INSTANTS[type_] * INSTANTS[type_]
 
 
+def _start_of_last(type_: Type, high: Any) -> Any:
+    """The start of the last value of a type that lies below a point, as comparisons promote it."""
+    if type_ is Type.MONTH:
+        return _truncated("month", high)
+    unit = INSTANTS.get(type_)
+    return high if unit is None else high // unit * unit
+
+
 def _operands(conjunct: Conjunct) -> list[Scalar]:
     operand = conjunct.operand
     return (
@@ -120,9 +129,11 @@ def _may_meet(conjunct: Conjunct, points: list[Any], low: Any, high: Any) -> boo
     if operator == "between":
         return bool(low <= points[1] and high >= points[0])
     point = points[0]
-    return {
-        "!=": True, "<": low < point, "<=": low <= point, ">": high > point, ">=": high >= point,
-    }[operator]  # fmt: skip
+    if operator in ("<", "<="):
+        return bool(low < point or (operator == "<=" and low == point))
+    if operator in (">", ">="):
+        return bool(high > point or (operator == ">=" and high == point))
+    return True
 
 
 def _overlapping(
@@ -138,7 +149,8 @@ def _overlapping(
     found = set()
     for number, parts in enumerate(spans()):
         for low, high in parts:
-            first, last = _truncated(conjunct.function, low), _truncated(conjunct.function, high)
+            first = _truncated(conjunct.function, low)
+            last = _truncated(conjunct.function, _start_of_last(column_type, high))
             if first is None or last is None:
                 return None
             if _may_meet(conjunct, points, first, last):
@@ -166,12 +178,14 @@ def _by_value(column: Vector, numbers: dict[Any, int]) -> Array:
     if column.type is Type.SYMBOL:
         assert column.symbols is not None
         per_code = np.array([numbers.get(text, OUTSIDE) for text in column.symbols.strings], dtype=np.int64)
-        return per_code[column.data]
+        by_row: Array = per_code[column.data]
+        return by_row
     import pandas as pd
 
     codes, distinct = pd.factorize(column.data)
     per_code = np.array([*(numbers.get(item, OUTSIDE) for item in distinct.tolist()), OUTSIDE], dtype=np.int64)
-    return per_code[codes]
+    numbered: Array = per_code[codes]
+    return numbered
 
 
 def _distinct(column: Vector) -> list[Any]:
@@ -246,7 +260,7 @@ class RangeLevel:
 
     def names(self) -> list[str]:
         names = [_directory(self.type, bound) for bound in self.bounds]
-        return [f"{low}_{high}" for low, high in zip(names, names[1:], strict=False)]
+        return [f"{low}_{high}" for low, high in itertools.pairwise(names)]
 
     def order(self) -> list[int]:
         return list(range(len(self.bounds) - 1))
@@ -254,7 +268,7 @@ class RangeLevel:
     def _spans(self) -> list[list[tuple[Any, Any]]]:
         starts = [span(self.type, bound)[0] for bound in self.bounds]
         open_end = self.type in LITERAL
-        return [[(low, high if open_end else high - 1)] for low, high in zip(starts, starts[1:], strict=False)]
+        return [[(low, high if open_end else high - 1)] for low, high in itertools.pairwise(starts)]
 
     def candidates(self, conjunct: Conjunct, column_type: Type) -> set[int] | None:
         return _overlapping(conjunct, self.type, column_type, self._spans)

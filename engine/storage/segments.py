@@ -7,6 +7,7 @@ the blocks of their elements.
 
 from __future__ import annotations
 
+import itertools
 import json
 import mmap
 import os
@@ -49,7 +50,7 @@ def _texts(texts: list[bytes], end: bytes) -> list[bytes | memoryview]:
 
 
 def _raw(data: Array) -> bytes | memoryview:
-    return memoryview(data).cast("B") if data.nbytes else b""
+    return data.data.cast("B") if data.nbytes else b""
 
 
 def write_segment(path: Path, rows: int, columns: dict[int, list[bytes | memoryview]]) -> None:
@@ -116,7 +117,7 @@ class Segment:
                 return _objects(self._map[base + first : base + last - 1].decode("utf-8").split("\0"))
             data = self._map[base + first : base + last]
             ends = (offsets - first).tolist()
-            return _objects([data[a:b] for a, b in zip(ends, ends[1:], strict=False)])
+            return _objects([data[a:b] for a, b in itertools.pairwise(ends)])
         if type_ in _SIXTEEN or type_ is Type.DECIMAL128:
             base = places[0][0] + 16 * start
             raw = self._map[base : base + 16 * count]

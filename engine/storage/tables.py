@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import RLock
@@ -422,6 +422,13 @@ class TableStore:
             for group in (self.schema.partition_columns, self.schema.sort_columns, self.schema.primary_key):
                 group[:] = [new_name if other == column.name else other for other in group]
             column.name = new_name
+            self._commit(dict(self._pieces))
+
+    def set_comments(self, comments: Mapping[str, str]) -> None:
+        with self.lock:
+            self._check_open()
+            for name, text in comments.items():
+                self.column(name).comment = text
             self._commit(dict(self._pieces))
 
     def add_columns(self, names: Sequence[str], types: Sequence[Type], scales: Sequence[int]) -> None:

@@ -233,7 +233,7 @@ class _Encoder:
 
     def raw(self, data: Array) -> None:
         if data.nbytes:
-            self.add(memoryview(data).cast("B"))
+            self.add(data.data.cast("B"))
 
     def strings(self, strings: Sequence[str]) -> None:
         if not strings:

@@ -39,8 +39,9 @@ class WebSocketTransport:
         key = headers.get("sec-websocket-key")
         if headers.get("upgrade", "").lower() != "websocket" or key is None:
             body = b"This port speaks DolphinDB's protocol, natively or over WebSocket.\n"
-            head = b"HTTP/1.1 426 Upgrade Required\r\nConnection: close\r\nUpgrade: websocket\r\nContent-Length: %d\r\n\r\n"
-            self._socket.sendall(head % len(body) + body)
+            lines = ["HTTP/1.1 426 Upgrade Required", "Upgrade: websocket", "Connection: close"]
+            lines.append(f"Content-Length: {len(body)}")
+            self._socket.sendall("\r\n".join([*lines, "", ""]).encode() + body)
             raise ProtocolError("an ordinary HTTP request")
         proof = base64.b64encode(hashlib.sha1(key.encode() + _GUID, usedforsecurity=False).digest()).decode()
         answer = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"]

@@ -56,7 +56,13 @@ def _next(reply: AIMessage, tools: Toolbox, scope: RunScope, mode: Mode) -> str:
     if not calls or is_completion(reply, tools):
         return "complete"
     asked = questions(
-        calls, tools=tools, policy=Policy.of(scope.allowed_effects), decisions={}, unfinished=[], mode=mode
+        calls,
+        tools=tools,
+        policy=Policy.of(scope.allowed_effects),
+        decisions={},
+        unfinished=[],
+        mode=mode,
+        skip_unknown=True,
     )
     return "human" if asked else "tools"
 

@@ -13,16 +13,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from dolphin.script.effects import Effect, effects
 from langchain_core.messages import AIMessage, ToolCall, ToolMessage
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 from pydantic import BaseModel
 
 from core.errors import ConflictError, DolphinDBTimeoutError, DolphinDBUnavailableError, UserError
-from graph.approval import Policy
+from dolphin.script.effects import Effect, effects
+from graph.approval import Policy, unknown_functions
 from graph.deps import Deps
-from graph.hints import hint
+from graph.hints import hint, near_functions
 from graph.history import pending_calls, question
 from graph.model_call import MALFORMED
 from graph.nodes.node import Node
@@ -118,16 +118,19 @@ class Batch:
             return await tool.run(arguments, scope)
         script = tool.script(arguments)
         found = effects(script)
-        if decision is None and not Policy.of(self.scope.allowed_effects).allows(found):
+        policy = Policy.of(self.scope.allowed_effects)
+        if decision is None and not policy.allows(found):
+            for name in unknown_functions(found, policy):
+                await self._function_exists(name, scope)
             raise HumanNeededError
-        if found.level < Effect.WRITE:
+        if found.level < Effect.write:
             return await tool.run(arguments, scope)
         ledger = self.deps.ledger
         entry = await ledger.find(scope.owner, scope.thread_id, call_id)
         if entry is None:
             try:
                 entry = await ledger.open(
-                    scope.owner, scope.thread_id, self.scope.run_id, call_id, script, found.level.name.lower()
+                    scope.owner, scope.thread_id, self.scope.run_id, call_id, script, found.level.name
                 )
             except ConflictError:
                 raise HumanNeededError from None
@@ -154,6 +157,16 @@ class Batch:
             raise
         await ledger.close(entry.id, "done", result.content[:RECORDED], owner=scope.owner)
         return result
+
+    async def _function_exists(self, name: str, scope: ToolScope) -> None:
+        """Raises UserError when neither DolphinDB nor the session has a function of this name."""
+        if await self.deps.catalog.has_function(scope.environment, scope.thread_id, name):
+            return
+        near = near_functions(name)
+        remedy = f"Near names: {', '.join(near)}." if near else "Use a documented function."
+        raise UserError(
+            f"Cannot recognize the token {name}: there is no such function. The script was not run.", remedy
+        )
 
     async def _described(self, call: ToolCall, error: UserError) -> str:
         lines = [f"ERROR: {error.message}"]

@@ -38,7 +38,7 @@ def toolbox(deps: Deps) -> Toolbox:
             *catalog_tools(deps.catalog),
             *script_tools(deps.sessions, deps.artifacts),
             *sample_tools(deps.sessions),
-            *check_tools(deps.catalog),
+            *check_tools(deps.sessions),
             *dialogue_tools(),
         ]
     )

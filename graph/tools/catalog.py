@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 
-from dolphin.catalog import Catalog
 from pydantic import BaseModel, Field
 
+from dolphin.catalog import Catalog
 from graph.tools.base import Tool, ToolResult, ToolScope
+
+LISTED_DATABASES = 20
 
 
 class ListTables(BaseModel):
@@ -35,17 +37,30 @@ class InspectDatabase(BaseModel):
 def catalog_tools(catalog: Catalog) -> list[Tool]:
     async def list_tables(arguments: ListTables, scope: ToolScope) -> ToolResult:
         environment, thread = scope.environment, scope.thread_id
-        tables = await catalog.tables(environment, thread, arguments.database or None)
         databases = await catalog.databases(environment, thread)
-        return _json({"tables": [table.brief() for table in tables], "databases": databases})
+        tables = []
+        if not arguments.database:
+            tables.extend(await catalog.tables(environment, thread))
+        for database in [arguments.database] if arguments.database else databases[:LISTED_DATABASES]:
+            tables.extend(await catalog.tables(environment, thread, database))
+        return _json({"tables": [table.to_json() for table in tables], "databases": databases})
 
     async def describe_table(arguments: DescribeTable, scope: ToolScope) -> ToolResult:
-        table = await catalog.describe(scope.environment, scope.thread_id, arguments.table)
+        table = await catalog.describe(scope.environment, scope.thread_id, arguments.table, refresh=True)
         return _json(table.to_json())
 
     async def inspect_database(arguments: InspectDatabase, scope: ToolScope) -> ToolResult:
-        description = await catalog.inspect(scope.environment, scope.thread_id, arguments.database)
-        return _json(description)
+        environment, thread = scope.environment, scope.thread_id
+        tables = await catalog.tables(environment, thread, arguments.database)
+        described = await catalog.describe(environment, thread, tables[0].reference) if tables else None
+        return _json(
+            {
+                "database": arguments.database,
+                "engine": described.engine if described else "",
+                "partition": described.partition if described else None,
+                "tables": [table.to_json() for table in tables],
+            }
+        )
 
     return [
         Tool("list_tables", ListTables, list_tables),

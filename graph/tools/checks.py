@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from dolphin.catalog import Catalog
-from dolphin.script.effects import effects
 from dolphin.script.lint import Finding, lint
 from pydantic import BaseModel, Field
 
 from core.errors import UserError
+from dolphin.pruning import partitions_read
+from dolphin.script.effects import effects
+from dolphin.sessions import Sessions
 from graph.tools.base import Tool, ToolResult, ToolScope
 
 
@@ -28,15 +29,15 @@ class OptimizeQuery(BaseModel):
     script: str = Field(description="One query.")
 
 
-def check_tools(catalog: Catalog) -> list[Tool]:
+def check_tools(sessions: Sessions) -> list[Tool]:
     async def validate(arguments: ValidateScript, _scope: ToolScope) -> ToolResult:
         return ToolResult(json.dumps(judge(arguments.script), ensure_ascii=False))
 
     async def optimize(arguments: OptimizeQuery, scope: ToolScope) -> ToolResult:
         judged = judge(arguments.script)
         try:
-            judged["partitions_read"] = await catalog.partitions_read(
-                scope.environment, scope.thread_id, arguments.script
+            judged["partitions_read"] = await partitions_read(
+                sessions, scope.environment, scope.thread_id, arguments.script
             )
         except UserError as error:
             judged["partitions_read"] = None
@@ -52,9 +53,9 @@ def judge(script: str) -> dict[str, Any]:
     findings = lint(script)
     return {
         "ok": not any(finding.rule == "syntax" for finding in findings),
-        "level": found.level.name.lower(),
+        "level": found.level.name,
         "effects": [
-            {"effect": item.effect.name.lower(), "what": item.name, "reason": item.reason, "line": item.span.line}
+            {"effect": item.effect.name, "what": item.name, "reason": item.reason, "line": item.span.line}
             for item in found.findings
         ],
         "findings": [_finding(item) for item in findings],

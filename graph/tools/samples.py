@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from dolphin.sessions import Sessions
 from pydantic import BaseModel, Field
 
 from core.errors import UserError
+from dolphin.sessions import Sessions
 from graph.tools.base import Tool, ToolResult, ToolScope
 
 _SCRIPTS = {
@@ -50,9 +50,9 @@ def sample_tools(sessions: Sessions) -> list[Tool]:
     async def create(arguments: CreateSampleData, scope: ToolScope) -> ToolResult:
         script = sample_script(arguments)
         outcome = await sessions.run(scope.environment, scope.thread_id, script, timeout=scope.timeout)
-        if outcome.value != arguments.rows:
+        if outcome.value.data != arguments.rows:
             raise UserError(
-                f"The table {arguments.name} was not made: it has {outcome.value} rows.", "Try another name."
+                f"The table {arguments.name} was not made: it has {outcome.value.data} rows.", "Try another name."
             )
         notice = f"{outcome.notice}\n" if outcome.notice else ""
         return ToolResult(

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
-from dolphin.results import preview, to_bytes
-from dolphin.script.effects import Effect, effects
-from dolphin.sessions import Sessions
 from pydantic import BaseModel, Field
 
 from core.artifacts import Artifacts
 from core.errors import UserError
+from dolphin.results import preview, to_bytes
 from dolphin.script import parse_expression
+from dolphin.script.effects import Effect, effects
 from dolphin.script.errors import ScriptSyntaxError
+from dolphin.sessions import Sessions
 from graph.tools.base import Tool, ToolResult, ToolScope
 
 
@@ -78,7 +79,7 @@ def _expression(text: str, part: str) -> str:
         parse_expression(plain)
     except ScriptSyntaxError as error:
         raise UserError(f"{part} is not an expression: {text!r} ({error}).", "Correct it and call again.") from None
-    if effects(plain).level > Effect.READ:
+    if effects(plain).level > Effect.read:
         raise UserError(f"{part} does more than read: {text!r}.", "Use run_dolphindb_script for anything but a query.")
     if alias and not re.fullmatch(r"\w+", alias):
         raise UserError(f"{part} has a strange alias: {alias!r}.", "Use letters, digits and underscores.")
@@ -87,16 +88,17 @@ def _expression(text: str, part: str) -> str:
 
 async def _run(script: str, scope: ToolScope, sessions: Sessions, artifacts: Artifacts) -> ToolResult:
     outcome = await sessions.run(scope.environment, scope.thread_id, script, timeout=scope.timeout)
-    shown = preview(outcome)
+    result = outcome.value
+    shown = preview(result)
     lines = [outcome.notice] if outcome.notice else []
     if outcome.printed:
         lines.append(f"printed:\n{_shorten(outcome.printed)}")
     lines.append(shown.text)
     identifiers: list[str] = []
     if not shown.complete:
-        media_type, data = to_bytes(outcome)
-        suffix = "csv" if media_type == "text/csv" else "json"
-        artifact = await artifacts.save(scope.owner, scope.thread_id, "result", f"result.{suffix}", media_type, data)
+        media_type, data = await asyncio.to_thread(to_bytes, result)
+        name = "result.csv" if media_type.startswith("text/csv") else "result.json"
+        artifact = await artifacts.save(scope.owner, scope.thread_id, "result", name, media_type, data)
         identifiers.append(artifact.id)
         lines.append(f"artifact: {artifact.id}")
     return ToolResult("\n".join(lines), identifiers)

@@ -79,7 +79,7 @@ class StatementParser(DataStatementParser):
                 return self._decorated()
             if token.text == "#":
                 return self._include()
-            if token.text == "{" and not self._is_dictionary():
+            if token.text == "{" and not self._is_dictionary() and self.peek(2).text not in ("->", ","):
                 return self._braced()
             if token.text == "&" and self.peek().kind is Kind.NAME:
                 return self._reference()

@@ -96,13 +96,13 @@ def _insert(node: s.Insert, _indent: str) -> str:
     if node.query is not None:
         return f"insert into {target}{columns} {print_expression(node.query)}"
     rows = ",".join(f"({','.join(print_element(value) for value in row)})" for row in node.rows)
-    return f"insert into {target}{columns} values {rows}"
+    return f"insert into {target}{columns} values {rows}"  # noqa: S608
 
 
 def _update(node: s.Update, _indent: str) -> str:
     sets = ",".join(f"{print_alias(name)}={print_element(value)}" for name, value in node.sets)
     source = f" from {print_source(node.source)}" if node.source is not None else ""
-    text = f"update {print_expression(node.target)} set {sets}{source}"
+    text = f"update {print_expression(node.target)} set {sets}{source}"  # noqa: S608
     text += print_where(node.where) + print_grouping(node.grouping)
     if node.csort:
         text += f" csort {print_orders(node.csort)}"
@@ -111,7 +111,7 @@ def _update(node: s.Update, _indent: str) -> str:
 
 def _delete(node: s.Delete, _indent: str) -> str:
     source = f" from {print_source(node.source)}" if node.source is not None else ""
-    return f"delete from {print_expression(node.target)}{source}{print_where(node.where)}"
+    return f"delete from {print_expression(node.target)}{source}{print_where(node.where)}"  # noqa: S608
 
 
 def _partitioned(partitions: Iterable[s.Expression], options: Iterable[tuple[str, s.Expression]]) -> str:

@@ -12,14 +12,13 @@ import numpy as np
 from engine.cast import cast_vector, common_type
 from engine.errors import ScriptError
 from engine.forms import concat, form_name
+from engine.sql.keys import combined_codes, rank_codes, stable_order
 from engine.types import LITERAL, Type
-from engine.values import AnyVector, Array, ArrayVector, Column, Vector, nulls, take
+from engine.values import NULL, AnyVector, Array, ArrayVector, Column, Vector, nulls, take
 
 
 def common_codes(left: Sequence[Column], right: Sequence[Column]) -> tuple[Array, Array, int]:
     """Codes of the rows on both sides, equal exactly where all key columns are, and how many there are."""
-    from engine.sql.keys import combined_codes
-
     merged = [_together(a, b) for a, b in zip(left, right, strict=True)]
     codes, count = combined_codes(merged)
     rows = len(left[0])
@@ -36,10 +35,7 @@ def _together(left: Column, right: Column) -> Vector:
         if type_ in (Type.ANY, Type.VOID):
             raise ScriptError(f"The join columns have different types: {left.type.name} and {right.type.name}.")
         left, right = cast_vector(left, type_), cast_vector(right, type_)
-    if Type.SYMBOL in (left.type, right.type):
-        merged = concat([left, right], Type.SYMBOL)
-    else:
-        merged = concat([left, right])
+    merged = concat([left, right], Type.SYMBOL if Type.SYMBOL in (left.type, right.type) else None)
     assert isinstance(merged, Vector)
     return merged
 
@@ -49,8 +45,6 @@ def equal_pairs(left: Array, right: Array, count: int, keep_left: bool = False) 
 
     `keep_left` also gives left rows without partner, paired with -1.
     """
-    from engine.sql.keys import stable_order
-
     sizes = np.bincount(right, minlength=count)
     if len(right) and sizes.max() <= 1:
         return _unique_pairs(left, right, count, keep_left)
@@ -119,9 +113,18 @@ class TimeIndex:
         clipped = np.clip(times.astype(np.int64), self._low - 1, self._high + 1)
         return codes.astype(np.int64) * self.span + (clipped - (self._low - 1))
 
-    def before(self, codes: Array, times: Array, inclusive: bool) -> Array:
+    def query_order(self, codes: Array, times: Array, code_count: int) -> Array:
+        """An order in which many searches are fast: neighbours in it look at neighbouring rows."""
+        if len(times) < 2 or bool((times[1:] >= times[:-1]).all()):
+            return stable_order(codes, max(code_count, 1))
+        return np.argsort(self.position(codes, times), kind="stable")
+
+    def before(self, codes: Array, times: Array, inclusive: bool, order: Array) -> Array:
         """How many sorted rows lie before each time (or at it, when inclusive) within its code or below."""
-        return np.searchsorted(self.combined, self.position(codes, times), side="right" if inclusive else "left")
+        wanted = self.position(codes[order], times[order])
+        found = np.empty(len(codes), dtype=np.int64)
+        found[order] = np.searchsorted(self.combined, wanted, side="right" if inclusive else "left")
+        return found
 
     def start_of(self, codes: Array) -> Array:
         """The first sorted row of each code."""
@@ -131,15 +134,33 @@ class TimeIndex:
         return positions if self.order is None else self.order[positions]
 
 
-def last_before(left_codes: Array, left_times: Array, right_codes: Array, right_times: Array, code_count: int) -> Array:
+def last_before(left_codes: Array, left_times: Array, right_codes: Array, right_times: Array) -> Array:
     """For every left row the last right row of the same code whose time is not later."""
-    if not len(right_times):
-        return np.full(len(left_codes), -1, dtype=np.int64)
-    index = TimeIndex(right_codes, right_times, code_count)
-    found = index.before(left_codes, left_times, inclusive=True) - 1
-    safe = np.maximum(found, 0)
-    same = (found >= 0) & (index.combined[safe] // index.span == left_codes)
-    return np.where(same, index.rows(safe), -1)
+    import pandas as pd
+
+    left_order, right_order = _time_order(left_times), _time_order(right_times)
+    left = pd.DataFrame({"time": _ordered(left_times, left_order), "code": _ordered(left_codes, left_order)})
+    right = pd.DataFrame({"time": _ordered(right_times, right_order), "code": _ordered(right_codes, right_order)})
+    right["row"] = np.arange(len(right_times)) if right_order is None else right_order
+    found = pd.merge_asof(left, right, on="time", by="code")["row"].fillna(-1).to_numpy()
+    found = np.asarray(found, dtype=np.int64)
+    if left_order is None:
+        return found
+    rows = np.empty(len(found), dtype=np.int64)
+    rows[left_order] = found
+    return rows
+
+
+def _time_order(times: Array) -> Array | None:
+    """The stable order of times; None if they are in order already."""
+    if len(times) < 2 or bool((times[1:] >= times[:-1]).all()):
+        return None
+    return np.argsort(times, kind="stable")
+
+
+def _ordered(values: Array, order: Array | None) -> Array:
+    values = values.astype(np.int64)
+    return values if order is None else values[order]
 
 
 def take_or_null(column: Column, rows: Array) -> Column:
@@ -161,8 +182,6 @@ def take_or_null(column: Column, rows: Array) -> Column:
             np.concatenate((column.offsets, column.offsets[-1:])),
         )
         return padded.take(np.where(missing, len(sizes), rows))
-    from engine.values import NULL
-
     return AnyVector([NULL if row < 0 else column.items[row] for row in rows.tolist()])
 
 
@@ -172,8 +191,6 @@ def comparable(left: Column, right: Column) -> tuple[Array, Array]:
         raise ScriptError("The last join column must be a vector.")
     if left.type is right.type and left.data.dtype.kind == "i" and left.type is not Type.SYMBOL:
         return left.data, right.data
-    from engine.sql.keys import rank_codes
-
     merged = _together(left, right)
     numbers = merged.data
     if numbers.dtype.kind != "i" or merged.type is Type.SYMBOL:

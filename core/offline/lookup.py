@@ -1,0 +1,151 @@
+"""Finding the table a question is about, and what it looks like."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from core.offline.columns import find_mentions
+from core.offline.conversation import Step
+from core.offline.language import say
+from core.offline.replay import Replay
+from core.offline.schema import Table, parse_description, parse_tables
+
+_NAMED_TABLE = (
+    r"\b(?:table|from)\s+[`\"']?([A-Za-z_]\w*)|[`\"']?\b([A-Za-z_]\w*)[`\"']?\s+table\b|(?:数据表|表)\s*([A-Za-z_]\w*)|([A-Za-z_]\w*)\s*(?:这张|这个)?表(?!示|现|明)"
+)
+_NOT_NAMES = frozenset("the a an this that which what each every all my our it its is in of new whole entire memory".split(" "))
+
+
+def failure_text(step: Step) -> str:
+    """The server's words of a failed call."""
+    text = (step.result or "").strip()
+    text = re.split(r"\nHINT:", text, maxsplit=1)[0]
+    return re.sub(r"^ERROR:\s*", "", text).strip() or "no result"
+
+
+def failed(step: Step) -> bool:
+    return step.failed or step.result is None or step.result.lstrip().startswith("ERROR")
+
+
+def list_tables(replay: Replay) -> tuple[list[Table], list[str]]:
+    """All tables and databases; ends the task when they cannot be had."""
+    language = replay.language
+    if not replay.has("list_tables"):
+        replay.finish(
+            say(
+                language,
+                "This thread has no DolphinDB environment, so I cannot look at any data. Choose an environment for the thread first.",
+                "当前会话没有选定 DolphinDB 环境，因此无法查看数据。请先为会话选择一个环境。",
+            )
+        )
+    step = replay.call("list_tables", database="")
+    if not failed(step):
+        try:
+            return parse_tables(step.result or "")
+        except (ValueError, KeyError, TypeError):
+            pass
+    text = failure_text(step)
+    replay.finish(say(language, f"The tables cannot be listed: {text}", f"无法列出表：{text}"))
+
+
+def mentioned_tables(text: str, tables: Sequence[Table]) -> list[Table]:
+    """Tables whose names the text contains, in order of place; whole names before singular or plural forms."""
+    places: list[tuple[int, int, Table]] = []
+    for table in tables:
+        name = re.escape(table.name)
+        exact = re.search(rf"(?<![A-Za-z0-9_]){name}(?![A-Za-z0-9_])", text, re.IGNORECASE)
+        stem = re.escape(table.name[:-1]) if table.name.lower().endswith("s") and len(table.name) > 3 else name + "s"
+        match = exact or re.search(rf"(?<![A-Za-z0-9_]){stem}(?![A-Za-z0-9_])", text, re.IGNORECASE)
+        if match:
+            places.append((0 if exact else 1, match.start(), table))
+    best = min((place[0] for place in places), default=0)
+    return [table for rank, _, table in sorted(places, key=lambda place: place[:2]) if rank == best]
+
+
+def unknown_table(text: str, tables: Sequence[Table]) -> str | None:
+    """A name the text calls a table that is none."""
+    known = {table.name.lower() for table in tables}
+    for match in re.finditer(_NAMED_TABLE, text, re.IGNORECASE):
+        name = next(group for group in match.groups() if group)
+        if name.lower() in known or name.lower() + "s" in known:
+            return None
+        if name.lower() not in _NOT_NAMES and not re.match(r"\d", name):
+            return name
+    return None
+
+
+def choose_table(replay: Replay, text: str, tables: Sequence[Table]) -> Table:
+    """The table the text is about: named, the only one, the one that has the columns, the last used, or asked for."""
+    language = replay.language
+    named = mentioned_tables(text, tables)
+    if named:
+        in_database = [table for table in named if table.reference.startswith("loadTable") and _url(table) in text]
+        return (in_database or named)[0]
+    names = [table.name for table in tables]
+    unknown = unknown_table(text, tables)
+    if unknown is not None and tables:
+        question = say(
+            language, f"There is no table {unknown}. Which one do you mean?", f"没有名为 {unknown} 的表。您指的是哪一张？"
+        )
+        return _asked(replay, question, tables, names)
+    if len(tables) == 1:
+        return tables[0]
+    if not tables:
+        replay.finish(
+            say(
+                language,
+                "There are no tables yet. I can create sample data (`create sample trades data`) or load a CSV file "
+                "(`load /path/file.csv as stocks`).",
+                "目前没有任何表。我可以生成示例数据（“生成一份交易示例数据”），或加载 CSV 文件（“把 /path/file.csv 加载为表 stocks”）。",
+            )
+        )
+    scores = [(len({mention.column for mention in find_mentions(text, table)}), table) for table in tables]
+    best = max(score for score, _ in scores)
+    fitting = [table for score, table in scores if score == best and best > 0]
+    if len(fitting) == 1:
+        return fitting[0]
+    candidates = fitting or list(tables)
+    recent = "\n".join(script for task in replay.conversation.earlier for script in task.scripts)
+    for source in (recent, replay.conversation.pinned):
+        used = mentioned_tables(source, candidates) if source else []
+        if used:
+            return max(used, key=lambda table: _last_place(source, table))
+    question = say(language, "Which table do you mean?", "您指的是哪张表？")
+    return _asked(replay, question, candidates, [table.name for table in candidates])
+
+
+def describe(replay: Replay, table: Table) -> Table:
+    """The table with exact columns and sample values, as far as they can be had."""
+    if not replay.has("describe_table"):
+        return table
+    step = replay.call("describe_table", table=table.reference)
+    if failed(step):
+        return table
+    try:
+        return parse_description(step.result or "", table)
+    except (ValueError, KeyError, TypeError):
+        return table
+
+
+def _asked(replay: Replay, question: str, tables: Sequence[Table], names: Sequence[str]) -> Table:
+    answer = replay.choice(question, names)
+    found = mentioned_tables(answer, tables)
+    if found:
+        return found[0]
+    replay.finish(
+        say(
+            replay.language,
+            f'I know no table "{answer}". Known tables: {", ".join(names)}.',
+            f"没有找到表“{answer}”。已有的表：{'、'.join(names)}。",
+        )
+    )
+
+
+def _url(table: Table) -> str:
+    match = re.search(r"dfs://[^\"']+", table.reference)
+    return match[0] if match else ""
+
+
+def _last_place(text: str, table: Table) -> int:
+    return text.lower().rfind(table.name.lower())

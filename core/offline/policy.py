@@ -1,0 +1,192 @@
+"""The rules: from the state of a task to the next call or the answer."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.offline import answers
+from core.offline.conversation import Conversation
+from core.offline.execution import execute, propose
+from core.offline.intents import Intent, documented_function, file_path, literal_script, recognise, sample_data
+from core.offline.language import normalise, say
+from core.offline.lookup import choose_table, describe, failed, failure_text, list_tables
+from core.offline.querying import answer_query
+from core.offline.replay import NextCallError, Replay, ReplyError
+from core.offline.storing import delete_rows, drop, export_file, load_file, pinned_file, save_table
+
+MAX_STEPS = 30
+
+
+@dataclass(frozen=True)
+class Action:
+    """What the model does next: calls one tool, with a few words before it, or answers in text."""
+
+    text: str = ""
+    tool: str | None = None
+    args: dict[str, Any] = field(default_factory=dict)
+
+
+def next_action(conversation: Conversation, tools: Collection[str], parameters: Mapping[str, str]) -> Action:
+    """The next action. `parameters` gives the first parameter of a tool whose form is not known beforehand."""
+    replay = Replay(conversation, tools)
+    try:
+        _follow(replay, parameters)
+    except NextCallError as call:
+        return Action(tool=call.name, args=call.args)
+    except ReplyError as reply:
+        return Action(text=reply.text)
+
+
+def _follow(replay: Replay, parameters: Mapping[str, str]) -> None:
+    language, task = replay.language, replay.task
+    if any(step.name == "attempt_completion" and step.result is not None for step in task.steps):
+        raise ReplyError(say(language, "The task is complete.", "任务已完成。"))
+    if len(task.steps) >= MAX_STEPS:
+        replay.finish(say(language, "I give up: too many steps without an answer.", "步骤过多仍未得到答案，已放弃。"))
+    text = normalise(task.question)
+    intent = recognise(text)
+    if intent == "query" and pinned_file(replay, text) is not None:
+        intent = "load_file"
+    if intent == "documentation":
+        _documentation(replay, text, parameters)
+    elif intent == "query" or intent == "chart":
+        answer_query(replay, text, chart=intent == "chart")
+    else:
+        _HANDLERS[intent](replay, text)
+
+
+def _greeting(replay: Replay, _: str) -> None:
+    language = replay.language
+    hello = say(language, "Hello. ", "您好。")
+    replay.finish(hello + answers.capabilities(language))
+
+
+def _capabilities(replay: Replay, _: str) -> None:
+    replay.finish(answers.capabilities(replay.language))
+
+
+def _list_tables(replay: Replay, _: str) -> None:
+    tables, databases = list_tables(replay)
+    replay.finish(answers.tables_answer(replay.language, tables, databases))
+
+
+def _describe_table(replay: Replay, text: str) -> None:
+    tables, _ = list_tables(replay)
+    table = describe(replay, choose_table(replay, text, tables))
+    replay.finish(answers.description_answer(replay.language, table))
+
+
+def _documentation(replay: Replay, text: str, parameters: Mapping[str, str]) -> None:
+    language = replay.language
+    name = documented_function(text) or ""
+    tool = "get_function_documentation"
+    if not replay.has(tool):
+        replay.finish(
+            say(
+                language,
+                f"I have no documentation tool here, and as a set of rules I know nothing about `{name}` myself.",
+                f"这里没有文档工具；我只是一组规则，本身并不了解 `{name}`。",
+            )
+        )
+    step = replay.call(tool, **{parameters.get(tool, "name"): name})
+    if failed(step):
+        error = failure_text(step)
+        replay.finish(say(language, f"No documentation of `{name}`: {error}", f"没有找到 `{name}` 的文档：{error}"))
+    replay.finish(answers.signed(language, step.result or ""))
+
+
+def _sample_data(replay: Replay, text: str) -> None:
+    language = replay.language
+    wanted = sample_data(text)
+    title = say(language, "Create sample data", "生成示例数据")
+    detail = say(
+        language,
+        f"{wanted.rows} rows of {wanted.kind} in the session table {wanted.name}",
+        f"在会话表 {wanted.name} 中生成 {wanted.rows} 行 {wanted.kind} 数据",
+    )
+    propose(replay, [(title, detail)])
+    if not replay.has("create_sample_data"):
+        replay.finish(say(language, "I have no tool to create sample data here.", "这里没有生成示例数据的工具。"))
+    step = replay.call("create_sample_data", kind=wanted.kind, name=wanted.name, rows=wanted.rows)
+    if step.refusal is not None or failed(step):
+        error = failure_text(step)
+        replay.finish(say(language, f"The sample data was not created: {error}", f"未能生成示例数据：{error}"))
+    head = say(language, f"The table {wanted.name} is ready.", f"表 {wanted.name} 已生成。")
+    replay.finish(answers.signed(language, f"{head}\n\n{(step.result or '').strip()}"))
+
+
+def _script(replay: Replay, text: str) -> None:
+    language = replay.language
+    script = literal_script(replay.task.question) or literal_script(text) or ""
+    propose(replay, [(say(language, "Run the script", "运行脚本"), say(language, "as you gave it", "按原样运行"))], script)
+    from core.offline.execution import RefusedError
+
+    try:
+        done = execute(replay, replay.task.approved_script or script, "run the script of the user", repair=False)
+    except RefusedError as refused:
+        replay.finish(not_run(replay, refused.reason, refused.script))
+    replay.finish(
+        answers.script_answer(language, done.result, done.notes), script=done.script, artifact_ids=done.artifact_ids
+    )
+
+
+def _check_script(replay: Replay, text: str) -> None:
+    language = replay.language
+    script = literal_script(replay.task.question) or ""
+    optimise = re.search(r"optimi[sz]e|优化", text, re.IGNORECASE) is not None
+    tool = "optimize_query" if optimise and replay.has("optimize_query") else "validate_script"
+    if not replay.has(tool):
+        replay.finish(say(language, "I have no tool to check scripts here.", "这里没有检查脚本的工具。"))
+    step = replay.call(tool, script=script)
+    if failed(step):
+        error = failure_text(step)
+        replay.finish(say(language, f"The script cannot be checked: {error}", f"无法检查脚本：{error}"))
+    replay.finish(answers.signed(language, _findings(replay, step.result or "")), script=script)
+
+
+def _findings(replay: Replay, text: str) -> str:
+    language = replay.language
+    try:
+        data = json.loads(text)
+    except ValueError:
+        return text
+    findings = data.get("findings", []) if isinstance(data, dict) else []
+    lines = []
+    if isinstance(data, dict) and "ok" in data:
+        verdict = say(language, "The script is sound.", "脚本没有问题。") if data["ok"] else say(language, "The script has problems.", "脚本存在问题。")
+        level = f" {say(language, 'Effect', '影响级别')}: {data['level']}." if data.get("level") else ""
+        lines.append(verdict + level)
+    for finding in findings:
+        fix = f" → `{finding['fix']}`" if finding.get("fix") else ""
+        line = f"{say(language, 'line', '行')} {finding['line']}: " if finding.get("line") else ""
+        lines.append(f"- {line}{finding.get('message', '')}{fix}")
+    return "\n".join(lines) if lines else text
+
+
+def not_run(replay: Replay, reason: str, script: str) -> str:
+    because = say(replay.language, f": {reason}", f"：{reason}") if reason else say(replay.language, ".", "。")
+    head = say(replay.language, f"I did not run this script, since it was rejected{because}", f"脚本被拒绝，因此没有运行{because}")
+    asks = say(replay.language, "Tell me what to do instead.", "请告诉我应该怎么做。")
+    return answers.signed(replay.language, f"{head}\n\n```dolphindb\n{script}\n```\n{asks}")
+
+
+_HANDLERS: dict[Intent, Callable[[Replay, str], None]] = {
+    "greeting": _greeting,
+    "capabilities": _capabilities,
+    "list_tables": _list_tables,
+    "describe_table": _describe_table,
+    "sample_data": _sample_data,
+    "script": _script,
+    "check_script": _check_script,
+    "load_file": load_file,
+    "export_file": export_file,
+    "save_table": save_table,
+    "drop": drop,
+    "delete_rows": delete_rows,
+}
+
+__all__ = ["Action", "file_path", "next_action", "not_run"]

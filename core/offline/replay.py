@@ -1,0 +1,108 @@
+"""The next tool call, told by replaying the task: what was called before returns its result, the first new call stops."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from typing import Any, NoReturn
+
+from core.offline.conversation import Conversation, Step, Task
+from core.offline.language import Language
+
+READS = ("list_tables", "describe_table", "inspect_database", "get_function_documentation", "validate_script", "optimize_query")
+
+
+class NextCallError(Exception):
+    """Stops a replay at the call to be made."""
+
+    def __init__(self, name: str, args: dict[str, Any]) -> None:
+        super().__init__(name)
+        self.name = name
+        self.args = args
+
+
+class ReplyError(Exception):
+    """Stops a replay with a text for the user and no call."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+
+class Replay:
+    """Gives the rules the results of calls as if they were made on the spot."""
+
+    def __init__(self, conversation: Conversation, tools: Collection[str]) -> None:
+        self.conversation = conversation
+        self.tools = frozenset(tools)
+        self._position: Counter[str] = Counter()
+
+    @property
+    def task(self) -> Task:
+        return self.conversation.task
+
+    @property
+    def language(self) -> Language:
+        return self.task.language
+
+    @property
+    def planning(self) -> bool:
+        return self.conversation.mode == "plan"
+
+    def has(self, name: str) -> bool:
+        return name in self.tools
+
+    def call(self, name: str, **args: Any) -> Step:
+        """The recorded step of this call, or a stop.
+
+        Reads are found again by their arguments. Other calls are found by their order, since a human may have changed
+        their arguments; that way no call is ever made twice.
+        """
+        same = [step for step in self.task.steps if step.name == name]
+        if name in READS:
+            matching = [step for step in same if _significant(step.args) == _significant(args)]
+            if matching or len(same) > 8:
+                return (matching or same)[-1]
+        elif self._position[name] < len(same):
+            self._position[name] += 1
+            return same[self._position[name] - 1]
+        raise NextCallError(name, args)
+
+    def ask(self, question: str, options: Sequence[str] = ()) -> str:
+        """The human's answer to a question, or a stop that asks it."""
+        if question in self.task.answers:
+            return self.task.answers[question]
+        if self.planning and self.has("plan_mode_response"):
+            shown = f"{question}\n" + "\n".join(f"- {option}" for option in options) if options else question
+            args = {"plan": shown, "steps": [], "question": question, "needs_more_exploration": False}
+            raise NextCallError("plan_mode_response", args)
+        if self.has("ask_for_human_feedback"):
+            raise NextCallError("ask_for_human_feedback", {"question": question, "options": list(options)})
+        lines = [question, *(f"- {option}" for option in options)]
+        raise ReplyError("\n".join(lines))
+
+    def finish(self, answer: str, *, script: str = "", artifact_ids: Sequence[str] = ()) -> NoReturn:
+        """End the task with an answer."""
+        if self.has("attempt_completion"):
+            args = {"answer": answer, "script": script, "artifact_ids": list(artifact_ids)}
+            raise NextCallError("attempt_completion", args)
+        if self.planning and self.has("plan_mode_response"):
+            args = {"plan": answer, "steps": [], "question": "", "needs_more_exploration": False}
+            raise NextCallError("plan_mode_response", args)
+        raise ReplyError(answer)
+
+    def choice(self, question: str, options: Sequence[str]) -> str:
+        """Like `ask`, and the option that was meant: by its name, or by its number in the list."""
+        answer = self.ask(question, options).strip()
+        exact = [option for option in options if option.lower() == answer.lower()]
+        within = [option for option in options if option.lower() in answer.lower()]
+        if exact or within:
+            return (exact or sorted(within, key=len, reverse=True))[0]
+        digits = "".join(character for character in answer if character.isdigit())
+        if digits and 1 <= int(digits) <= len(options):
+            return options[int(digits) - 1]
+        return answer
+
+
+def _significant(args: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in args.items() if value not in ("", None, [], {})}

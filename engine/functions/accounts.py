@@ -1,0 +1,135 @@
+"""Users and logging in."""
+
+from __future__ import annotations
+
+from engine.arguments import boolean_argument, is_omitted, text_argument
+from engine.context import Context
+from engine.errors import ScriptError, UnsupportedError
+from engine.functions.background import running_job
+from engine.functions.registry import Registry
+from engine.functions.tabular import listing
+from engine.types import Type
+from engine.users import GUEST, WRONG_LOGIN, Users
+from engine.values import NOTHING, AnyVector, Nothing, Scalar, Table, Value, Vector, boolean, string, vector
+
+functions = Registry()
+
+
+def require_admin(context: Context, action: str) -> Users:
+    """The users, for an administrator only."""
+    users: Users = context.node.users
+    if not users.is_admin(context.session.user):
+        raise ScriptError(f"Only administrators can {action}.")
+    return users
+
+
+@functions.builtin("login", "userId, password, [encrypted=false]", context=True)
+def login(context: Context, user: Value, password: Value, encrypted: Value = NOTHING) -> Scalar:
+    if boolean_argument(encrypted, "encrypted", False):
+        raise UnsupportedError("An encrypted password")
+    name = text_argument(user, "userId")
+    if not context.node.users.verify(name, text_argument(password, "password")):
+        raise ScriptError(WRONG_LOGIN)
+    context.session.user = name
+    return boolean(True)
+
+
+@functions.builtin("logout", "[userId], [sessionOnly=true]", context=True)
+def logout(context: Context, user: Value = NOTHING, session_only: Value = NOTHING) -> Nothing:
+    own = context.session.user
+    name = own if is_omitted(user) else text_argument(user, "userId")
+    if name != own:
+        require_admin(context, "log out other users")
+    everywhere = name != own or not boolean_argument(session_only, "sessionOnly", True)
+    if not everywhere:
+        context.session.user = GUEST
+        return NOTHING
+    with context.node.lock:
+        for session in context.node.sessions.values():
+            if session.user == name:
+                session.user = GUEST
+    return NOTHING
+
+
+@functions.builtin("getCurrentSessionAndUser", "", context=True)
+def get_current_session_and_user(context: Context) -> AnyVector:
+    job = running_job(context)
+    host, _, port = (job.address if job is not None else "").rpartition(":")
+    session = context.session
+    remote: list[Value] = [string(host), Scalar(Type.INT, int(port) if port else None)]
+    return AnyVector([Scalar(Type.LONG, session.id), string(session.user), *remote])
+
+
+@functions.builtin("createUser", "userId, password, [groupIds], [isAdmin=false], [authMode]", context=True)
+def create_user(
+    context: Context,
+    user: Value,
+    password: Value,
+    groups: Value = NOTHING,
+    is_admin: Value = NOTHING,
+    mode: Value = NOTHING,
+) -> Nothing:
+    users = require_admin(context, "create users")
+    if not is_omitted(groups):
+        raise UnsupportedError("Groups of users (groupIds)")
+    if text_argument(mode, "authMode", "sha256") != "sha256":
+        raise UnsupportedError("This authMode")
+    users.create(
+        text_argument(user, "userId"),
+        text_argument(password, "password"),
+        boolean_argument(is_admin, "isAdmin", False),
+    )
+    return NOTHING
+
+
+@functions.builtin("deleteUser", "userId", context=True)
+def delete_user(context: Context, user: Value) -> Nothing:
+    users = require_admin(context, "delete users")
+    name = text_argument(user, "userId")
+    users.delete(name)
+    with context.node.lock:
+        for session in context.node.sessions.values():
+            if session.user == name:
+                session.user = GUEST
+    return NOTHING
+
+
+@functions.builtin("changePwd", "oldPwd, newPwd", context=True)
+def change_password(context: Context, old: Value, new: Value) -> Nothing:
+    users: Users = context.node.users
+    name = context.session.user
+    if name == GUEST:
+        raise ScriptError("Log in first: a guest has no password.")
+    if not users.verify(name, text_argument(old, "oldPwd")):
+        raise ScriptError("The old password is incorrect.")
+    users.set_password(name, text_argument(new, "newPwd"))
+    return NOTHING
+
+
+@functions.builtin("resetPwd", "userId, newPwd", context=True)
+def reset_password(context: Context, user: Value, password: Value) -> Nothing:
+    users = require_admin(context, "reset passwords")
+    users.set_password(text_argument(user, "userId"), text_argument(password, "newPwd"))
+    return NOTHING
+
+
+@functions.builtin("getUserList", "", context=True)
+def get_user_list(context: Context) -> Vector:
+    users = require_admin(context, "list users")
+    return vector(Type.STRING, [name for name in users.names() if not users.is_admin(name)])
+
+
+@functions.builtin("getUserAccess", "[userId], [finalAccess=false]", context=True)
+def get_user_access(context: Context, user: Value = NOTHING, final: Value = NOTHING) -> Table:
+    """Who may do what, in the few terms this engine knows."""
+    boolean_argument(final, "finalAccess", False)
+    users: Users = context.node.users
+    name = context.session.user if is_omitted(user) else text_argument(user, "userId")
+    if name != context.session.user:
+        require_admin(context, "see the rights of other users")
+    account = users.account(name)
+    return listing(
+        ("userId", Type.STRING, [name]),
+        ("groups", Type.STRING, [",".join(account.groups)]),
+        ("isAdmin", Type.BOOL, [account.is_admin]),
+    )

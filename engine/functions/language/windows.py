@@ -1,0 +1,341 @@
+"""Functions over windows and groups of rows: `moving`, `rolling`, `window`, `contextby`, `pivot` …"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from engine.cast import cast_vector
+from engine.context import Context
+from engine.errors import ScriptError, UnsupportedError
+from engine.forms import as_vector, concat, tuple_to_vector
+from engine.functions.language.assembling import (
+    data_arguments,
+    function_argument,
+    group_codes,
+    is_divisible,
+    join_rows,
+    null_like,
+    rows_of,
+    scalars_or_rows,
+    slice_rows,
+)
+from engine.functions.language.constructors import whole
+from engine.functions.registry import Registry
+from engine.operators.temporal import add_duration
+from engine.types import Type
+from engine.values import (
+    NOTHING,
+    AnyVector,
+    Array,
+    IndexedSeries,
+    Matrix,
+    Nothing,
+    Scalar,
+    Table,
+    Value,
+    Vector,
+    nulls,
+    repeat,
+)
+
+functions = Registry()
+
+
+def _rows(arguments: list[Value], name: str) -> int:
+    lengths = {rows_of(argument) for argument in arguments if is_divisible(argument)}
+    if len(lengths) != 1:
+        raise ScriptError(f"{name}: the arguments of the function must have the same length.")
+    return lengths.pop()
+
+
+def _observed(value: Value, rows: Array | slice) -> int:
+    part = slice_rows(value, rows)
+    if isinstance(part, Vector):
+        return int((~part.nulls()).sum())
+    return rows_of(part)
+
+
+def _windowed(
+    context: Context, function: Value, arguments: list[Value], bounds: list[tuple[int, int]], minimum: int, name: str
+) -> Value:
+    """One result per window `[start, stop)`; NULL where a window has fewer than `minimum` observations."""
+    callee = function_argument(function, name)
+    results: list[Value | None] = []
+    for start, stop in bounds:
+        context.check()
+        rows = slice(start, stop)
+        if start >= stop or (minimum > 0 and _observed(arguments[0], rows) < minimum):
+            results.append(None)
+        else:
+            results.append(context.call(callee, [slice_rows(argument, rows) for argument in arguments]))
+    missing = null_like([result for result in results if result is not None])
+    return scalars_or_rows([missing if result is None else result for result in results])
+
+
+@functions.builtin("moving", "func, funcArgs, window, [minPeriods]", context=True)
+def moving(context: Context, function: Value, data: Value, window: Value, min_periods: Value = NOTHING) -> Value:
+    """The function of each row and the `window - 1` rows before it."""
+    arguments = data_arguments(data)
+    width = whole(window, "window", 0)
+    if width < 1:
+        raise ScriptError("Usage: moving(func, funcArgs, window, [minPeriods]). window must be a positive integer.")
+    minimum = whole(min_periods, "minPeriods", width)
+    if isinstance(data, Matrix):
+        columns = [
+            as_vector(moving(context, function, data.column(i), window, min_periods)) for i in range(data.columns)
+        ]
+        from engine.lifting import stack
+
+        return stack(columns, data)
+    count = _rows(arguments, "moving")
+    full = isinstance(min_periods, Nothing)
+    bounds = [(max(0, i + 1 - width), i + 1 if i + 1 >= (width if full else minimum) else 0) for i in range(count)]
+    return _windowed(context, function, arguments, bounds, 0 if full else minimum, "moving")
+
+
+@functions.builtin("rolling", "func, funcArgs, window, [step=1], [fill='none']", context=True)
+def rolling(
+    context: Context, function: Value, data: Value, window: Value, step: Value = NOTHING, _fill: Value = NOTHING
+) -> Value:
+    """The function of windows that start every `step` rows."""
+    callee = function_argument(function, "rolling")
+    arguments = data_arguments(data)
+    width, stride = whole(window, "window", 0), whole(step, "step", 1)
+    if width < 1 or stride < 1:
+        raise ScriptError("Usage: rolling(func, funcArgs, window, [step=1]). window and step must be positive.")
+    count = _rows(arguments, "rolling")
+    results = []
+    for start in range(0, count - width + 1, stride):
+        context.check()
+        rows = slice(start, start + width)
+        results.append(context.call(callee, [slice_rows(argument, rows) for argument in arguments]))
+    if results and not isinstance(results[0], Scalar) and rows_of(results[0]) == width and stride == width:
+        return join_rows(results)
+    return scalars_or_rows(results)
+
+
+@functions.builtin("window", "func, funcArgs, range", context=True)
+def window_(context: Context, function: Value, data: Value, span: Value) -> Value:
+    """The function of the rows from `i + first` to `i + last` around each row i."""
+    if not isinstance(span, Vector) or len(span) != 2:
+        raise ScriptError("Usage: window(func, funcArgs, range). range must be a pair.")
+    if isinstance(data, IndexedSeries | Matrix):
+        return _labelled_window(context, function, data, span)
+    if span.type is Type.DURATION:
+        raise ScriptError("Usage: window(func, funcArgs, range). A duration needs an indexed series or matrix.")
+    arguments = data_arguments(data)
+    count = _rows(arguments, "window")
+    first, last = (int(raw) for raw in span.data)
+    bounds = [(max(0, i + first), min(count, i + last + 1)) for i in range(count)]
+    return _windowed(context, function, arguments, bounds, 0, "window")
+
+
+def _labelled_window(context: Context, function: Value, data: IndexedSeries | Matrix, span: Vector) -> Value:
+    labels = data.index if isinstance(data, IndexedSeries) else data.row_labels
+    columns = [data.values] if isinstance(data, IndexedSeries) else [data.column(i) for i in range(data.columns)]
+    if labels is None:
+        count = len(columns[0])
+        first, last = (int(raw) for raw in span.data)
+        bounds = [(max(0, i + first), min(count, i + last + 1)) for i in range(count)]
+    else:
+        starts, stops = (_moved(labels, span, side) for side in (0, 1))
+        low = np.searchsorted(labels.data, starts, side="left")
+        high = np.searchsorted(labels.data, stops, side="right")
+        bounds = list(zip(low.tolist(), high.tolist(), strict=True))
+    results = [as_vector(_windowed(context, function, [column], bounds, 0, "window")) for column in columns]
+    if isinstance(data, IndexedSeries):
+        return IndexedSeries(data.index, results[0])
+    from engine.lifting import stack
+
+    return stack(results, data)
+
+
+def _moved(labels: Vector, span: Vector, side: int) -> Array:
+    if span.type is Type.DURATION:
+        amount, unit = span.data[side]
+        return add_duration(labels, amount, unit).data
+    return np.asarray(labels.data.astype(np.int64) + int(span.data[side]))
+
+
+def _times(value: Value, name: str) -> Vector:
+    times = as_vector(value)
+    if times.data.dtype.kind != "i" or (len(times) > 1 and bool((np.diff(times.data) < 0).any())):
+        raise ScriptError(f"{name}: T must be non-decreasing integral or temporal values.")
+    return times
+
+
+@functions.builtin("tmoving", "func, T, funcArgs, window, [excludedPeriod]", context=True)
+def tmoving(
+    context: Context, function: Value, time: Value, data: Value, window: Value, excluded: Value = NOTHING
+) -> Value:
+    """The function of the rows whose time is within (t - window, t]."""
+    if not isinstance(excluded, Nothing):
+        raise UnsupportedError("tmoving with excludedPeriod")
+    times = _times(time, "tmoving")
+    arguments = data_arguments(data)
+    if isinstance(window, Scalar) and window.type is Type.DURATION:
+        amount, unit = window.value
+        low = add_duration(times, -amount, unit).data
+    else:
+        low = times.data.astype(np.int64) - whole(window, "window", 1)
+    starts = np.searchsorted(times.data, low, side="right")
+    bounds = [(int(start), index + 1) for index, start in enumerate(starts)]
+    return _windowed(context, function, arguments, bounds, 0, "tmoving")
+
+
+@functions.builtin("twindow", "func, funcArgs, T, range, [prevailing=0], [excludedPeriod]", context=True)
+def twindow(
+    context: Context,
+    function: Value,
+    data: Value,
+    time: Value,
+    span: Value,
+    prevailing: Value = NOTHING,
+    excluded: Value = NOTHING,
+) -> Value:
+    """The function of the rows whose time is within [t + first, t + last].
+
+    `prevailing` 1 leaves out all but the last of equal times at the start of the window; 2 also lets a window
+    that starts or ends at t begin or end with the row itself.
+    """
+    if not isinstance(excluded, Nothing):
+        raise UnsupportedError("twindow with excludedPeriod")
+    times = _times(time, "twindow")
+    if not isinstance(span, Vector) or len(span) != 2:
+        raise ScriptError("Usage: twindow(func, funcArgs, T, range). range must be a pair.")
+    starts, stops = _moved(times, span, 0), _moved(times, span, 1)
+    low = np.searchsorted(times.data, starts, side="left")
+    high = np.searchsorted(times.data, stops, side="right")
+    rule = whole(prevailing, "prevailing", 0)
+    if rule:
+        after = np.searchsorted(times.data, starts, side="right")
+        low = np.where(after > low, after - 1, low)
+    if rule == 2:
+        own = np.arange(len(times))
+        low = np.where(starts == times.data, own, low)
+        high = np.where(stops == times.data, own + 1, high)
+    bounds = list(zip(low.tolist(), high.tolist(), strict=True))
+    return _windowed(context, function, data_arguments(data), bounds, 0, "twindow")
+
+
+def _key_columns(value: Value) -> list[Value]:
+    return list(value.items) if isinstance(value, AnyVector) else [value]
+
+
+def _partitioned(
+    context: Context, function: Value, data: Value, codes: Array, order: Array | None, name: str
+) -> tuple[list[Value], list[Array]]:
+    """The function of the rows of each group, and those rows."""
+    callee = function_argument(function, name)
+    arguments = data_arguments(data)
+    sequence = np.argsort(codes, kind="stable") if order is None else order[np.argsort(codes[order], kind="stable")]
+    bounds = np.cumsum(np.bincount(codes))[:-1]
+    rows = [np.asarray(part) for part in np.split(sequence, bounds)]
+    results = []
+    for part in rows:
+        context.check()
+        results.append(
+            context.call(callee, [slice_rows(a, part) if rows_of(a) == len(codes) else a for a in arguments])
+        )
+    return results, rows
+
+
+def _scattered(results: list[Value], rows: list[Array], count: int) -> Value:
+    """Results per group back in the order of the rows: scalars repeated, vectors spread."""
+    parts: list[Value] = []
+    for result, part in zip(results, rows, strict=True):
+        if isinstance(result, Scalar):
+            parts.append(repeat(result, len(part)))
+        elif rows_of(result) == len(part):
+            parts.append(result)
+        else:
+            raise ScriptError("The function must return a scalar or as many elements as its group has rows.")
+    positions = np.concatenate(rows) if rows else np.empty(0, dtype=np.int64)
+    back = np.empty(count, dtype=np.int64)
+    back[positions] = np.arange(count)
+    joined = concat(parts)
+    return slice_rows(joined, back)
+
+
+@functions.builtin("contextby", "func, funcArgs, groupingCol, [sortingCol], [semanticFilter=1]", context=True)
+def contextby(
+    context: Context, function: Value, data: Value, keys: Value, sorting: Value = NOTHING, _filter: Value = NOTHING
+) -> Value:
+    columns = _key_columns(keys)
+    codes, _ = group_codes(columns)
+    order = None
+    if not isinstance(sorting, Nothing):
+        order = np.lexsort([as_vector(column).data for column in reversed(_key_columns(sorting))])
+    results, rows = _partitioned(context, function, data, codes, order, "contextby")
+    return _scattered(results, rows, len(codes))
+
+
+@functions.builtin("segmentby", "func, funcArgs, segment", context=True)
+def segmentby(context: Context, function: Value, data: Value, segment: Value) -> Value:
+    """Like contextby over runs of equal neighbours."""
+    keys = as_vector(segment)
+    changes = np.concatenate(([0], (keys.data[1:] != keys.data[:-1]).astype(np.int64))) if len(keys) else np.empty(0)
+    codes = np.cumsum(changes).astype(np.int64)
+    results, rows = _partitioned(context, function, data, codes, None, "segmentby")
+    return _scattered(results, rows, len(codes))
+
+
+@functions.builtin("groupby", "func, funcArgs, groupingCol", context=True)
+def groupby(context: Context, function: Value, data: Value, keys: Value) -> Value:
+    """A table of the keys and the function of each group."""
+    columns = _key_columns(keys)
+    codes, first = group_codes(columns)
+    results, _ = _partitioned(context, function, data, codes, None, "groupby")
+    parts: list[Any] = [as_vector(column).take(first) for column in columns]
+    names = getattr(context, "argument_names", {})
+    label = getattr(function, "name", None) or "func"
+    written = (names.get(1) or "").split(",")[0]
+    label = f"{label}_{written}" if written else label
+    if all(isinstance(result, Scalar) for result in results):
+        value: Any = tuple_to_vector(results)
+    else:
+        sizes = [rows_of(result) for result in results]
+        parts = [part.take(np.repeat(np.arange(len(sizes)), sizes)) for part in parts]
+        value = concat(results)
+    keys_named = str(names.get(2) or "").split(",") if names.get(2) else []
+    keys_named += [""] * (len(columns) - len(keys_named))
+    return Table([name or "groupingKey" for name in keys_named] + [label], [*parts, value])
+
+
+@functions.builtin("pivot", "func, funcArgs, rowAlignCol, colAlignCol", context=True)
+def pivot(context: Context, function: Value, data: Value, row_keys: Value, column_keys: Value) -> Value:
+    """A matrix of the function by the values of two columns."""
+    row_codes, row_first = group_codes(_key_columns(row_keys))
+    column_codes, column_first = group_codes(_key_columns(column_keys))
+    width = len(column_first)
+    cells, codes = np.unique(row_codes * width + column_codes, return_inverse=True)
+    results, _ = _partitioned(context, function, data, codes.reshape(-1), None, "pivot")
+    values = tuple_to_vector(results)
+    if not isinstance(values, Vector):
+        raise ScriptError("pivot: the function must return scalars of one type.")
+    flat = nulls(values.type, len(row_first) * width, values.scale)
+    flat.data[cells] = values.data
+    data_ = flat.data.reshape((len(row_first), width))
+    out = Matrix(values.type, np.asfortranarray(data_), scale=values.scale)
+    out.row_labels = as_vector(row_keys).take(row_first)
+    out.column_labels = as_vector(column_keys).take(column_first)
+    return out
+
+
+@functions.builtin("aggrTopN", "func, funcArgs, sortingCol, top, [ascending=true]", context=True)
+def aggr_top_n(
+    context: Context, function: Value, data: Value, sorting: Value, top: Value, ascending: Value = NOTHING
+) -> Value:
+    """An aggregate of the rows that come first in a sort order."""
+    keys = as_vector(sorting)
+    if not isinstance(top, Scalar) or top.value is None:
+        raise ScriptError("Usage: aggrTopN(func, funcArgs, sortingCol, top, [ascending=true]). top must be a number.")
+    count = max(1, int(top.value * len(keys))) if isinstance(top.value, float) else int(top.value)
+    ranks = cast_vector(keys, Type.DOUBLE).data if keys.data.dtype.kind == "f" else keys.data.astype(np.int64)
+    ranks = np.where(keys.nulls(), -np.inf, ranks)
+    descending = isinstance(ascending, Scalar) and not ascending.value
+    order = np.argsort(-ranks if descending else ranks, kind="stable")[:count]
+    callee = function_argument(function, "aggrTopN")
+    return context.call(callee, [slice_rows(argument, order) for argument in data_arguments(data)])

@@ -1,0 +1,243 @@
+"""Names and columns of tables and matrices: asking for them and changing them in place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dolphin.script import syntax
+from engine.cast import cast_vector
+from engine.context import Context
+from engine.errors import CallError, ScriptError, UnsupportedError
+from engine.forms import as_vector, form_name
+from engine.functions.registry import Registry
+from engine.sql import definitions
+from engine.sql.construct import column_types
+from engine.sql.naming import check_unique
+from engine.sql.output import as_column
+from engine.sql.source import stored_table
+from engine.sql.statements import delete_from, update_table
+from engine.types import LITERAL, Type
+from engine.values import (
+    NOTHING,
+    AnyVector,
+    Code,
+    Dictionary,
+    Matrix,
+    Scalar,
+    Set,
+    Table,
+    Value,
+    Vector,
+    elements,
+    raw_of,
+    vector,
+)
+
+functions = Registry()
+
+
+def names_of(value: Value, parameter: str) -> list[str]:
+    """The strings of a scalar or vector."""
+    if isinstance(value, Scalar) and isinstance(value.value, str):
+        return [value.value]
+    if isinstance(value, Vector) and value.type in LITERAL:
+        return [str(text) for text in value.strings()]
+    raise CallError(f"{parameter} must be a string or a vector of strings.")
+
+
+def table_argument(value: Value, parameter: str = "table") -> Table:
+    if isinstance(value, Table):
+        return value
+    if stored_table(value) is not None:
+        raise UnsupportedError("This function on a stored table")
+    raise CallError(f"{parameter} must be a table, not {form_name(value)}.")
+
+
+@functions.builtin("columnNames", "X", aliases=("colNames",))
+def column_names(x: Value) -> Vector:
+    if isinstance(x, Table):
+        return vector(Type.STRING, list(x.names))
+    stored = stored_table(x)
+    if stored is not None:
+        return vector(Type.STRING, list(stored.names))
+    if isinstance(x, Matrix) and x.column_labels is not None:
+        return x.column_labels
+    if isinstance(x, Matrix):
+        return vector(Type.STRING, [f"#{index}" for index in range(x.columns)])
+    raise CallError("X must be a table or a matrix.")
+
+
+@functions.builtin("rename!", "X, Y, [Z]")
+def rename(x: Value, y: Value, z: Value = NOTHING) -> Value:
+    if isinstance(x, Table):
+        _rename_columns(x, y, z)
+        return x
+    stored = stored_table(x)
+    if stored is not None:
+        pairs = _renaming(list(stored.names), y, z)
+        for old, new in pairs:
+            stored.rename_column(old, new)
+        return x
+    if isinstance(x, Matrix):
+        labels = as_vector(y if z is NOTHING else z)
+        if len(labels) != x.columns or (z is not NOTHING and len(as_vector(y)) != x.rows):
+            raise CallError("The number of labels must match the dimensions of the matrix.")
+        x.column_labels = labels
+        if z is not NOTHING:
+            x.row_labels = as_vector(y)
+        return x
+    if isinstance(x, Vector):
+        return x
+    raise CallError("X must be a vector, a matrix or a table.")
+
+
+def _renaming(names: Sequence[str], y: Value, z: Value) -> list[tuple[str, str]]:
+    first = names_of(y, "Y")
+    if z is NOTHING:
+        if len(first) > len(names):
+            raise CallError(f"{len(first)} names were given for {len(names)} columns.")
+        return list(zip(names, first, strict=False))
+    second = names_of(z, "Z")
+    if len(first) != len(second):
+        raise CallError("Y and Z must have the same length.")
+    return list(zip(first, second, strict=True))
+
+
+def _rename_columns(table: Table, y: Value, z: Value) -> None:
+    with table.lock:
+        names, keys = list(table.names), list(table.keys)
+        for position, (old, new) in enumerate(_renaming(table.names, y, z)):
+            place = position if z is NOTHING else table.find(old)
+            if place < 0:
+                raise ScriptError(f"Unrecognized column name [{old}].")
+            keys = [new if key == names[place] else key for key in keys]
+            names[place] = new
+        check_unique(names)
+        table.names, table.keys = names, tuple(keys)
+
+
+@functions.builtin("reorderColumns!", "table, reorderedColNames")
+def reorder_columns(table: Value, names: Value) -> Table:
+    target = table_argument(table)
+    with target.lock:
+        front = []
+        for name in names_of(names, "reorderedColNames"):
+            position = target.find(name)
+            if position < 0:
+                raise ScriptError(f"Unrecognized column name [{name}].")
+            front.append(position)
+        order = front + [index for index in range(len(target.names)) if index not in front]
+        target.names, target.columns = [target.names[i] for i in order], [target.columns[i] for i in order]
+    return target
+
+
+@functions.builtin("replaceColumn!", "table, colName, newCol")
+def replace_column(table: Value, name: Value, column: Value) -> Table:
+    target = table_argument(table)
+    names = names_of(name, "colName")
+    if isinstance(name, Scalar):
+        parts: list[Value] = [column]
+    elif isinstance(column, AnyVector) and len(column) == len(names):
+        parts = list(column.items)
+    elif len(names) == 1:
+        parts = [column]
+    else:
+        raise CallError("newCol must be a tuple with one vector for every name in colName.")
+    with target.lock:
+        for each, part in zip(names, parts, strict=True):
+            position = target.find(each)
+            if position < 0:
+                raise ScriptError(f"Unrecognized column name [{each}].")
+            new = as_column(part, each)
+            if isinstance(new, Scalar) or len(new) != target.rows:
+                raise ScriptError(f"The new column [{each}] must have as many elements as the table has rows.")
+            target.columns[position] = new.copy() if isinstance(new, Vector) else new
+    return target
+
+
+@functions.builtin("dropColumns!", "table, colNames", aliases=("drop!",))
+def drop_columns(table: Value, names: Value) -> Value:
+    stored = stored_table(table)
+    if stored is not None:
+        stored.drop_columns(names_of(names, "colNames"))
+        return table
+    target = table_argument(table)
+    definitions.drop_columns(target, names_of(names, "colNames"))
+    return target
+
+
+@functions.builtin("addColumn", "table, colNames, colTypes")
+def add_column(table: Value, names: Value, types: Value) -> Value:
+    labels, declared = names_of(names, "colNames"), column_types(types)
+    if len(labels) != len(declared):
+        raise CallError("colNames and colTypes must have the same length.")
+    stored = stored_table(table)
+    if stored is not None:
+        stored.add_columns(labels, [each.type for each in declared], [each.scale for each in declared])
+        return table
+    target = table_argument(table)
+    definitions.add_columns(target, labels, declared)
+    return target
+
+
+@functions.builtin("update!", "table, colNames, newValues, [filter]", context=True)
+def update(context: Context, table: Value, names: Value, values: Value, condition: Value = NOTHING) -> Table:
+    target = table_argument(table)
+    labels = names_of(names, "colNames")
+    if not isinstance(values, Code):
+        raise CallError("newValues must be metacode such as <price * 2>.")
+    node = values.node
+    if isinstance(node, syntax.VectorLiteral | syntax.TupleLiteral) and len(labels) > 1:
+        parts: tuple[syntax.Expression, ...] = node.items
+    else:
+        parts = (node,)  # type: ignore[assignment]
+    if len(parts) != len(labels):
+        raise CallError("newValues must have one expression for every column.")
+    where = _conditions(condition)
+    statement = syntax.Update(
+        syntax.Name("", span=node.span), tuple(zip(labels, parts, strict=True)), None, where, span=node.span
+    )
+    with target.lock:
+        update_table(target, statement, None, context, context.scope)  # type: ignore[arg-type, attr-defined]
+    return target
+
+
+def _conditions(value: Value) -> tuple[syntax.Expression, ...]:
+    if value is NOTHING:
+        return ()
+    if isinstance(value, Code):
+        return (value.node,)  # type: ignore[return-value]
+    if isinstance(value, AnyVector):
+        return tuple(condition for item in value.items for condition in _conditions(item))
+    raise CallError("filter must be metacode such as <price > 10>.")
+
+
+@functions.builtin("erase!", "obj, filter", context=True)
+def erase(context: Context, obj: Value, key: Value) -> Value:
+    if isinstance(obj, Table):
+        with obj.lock:
+            delete_from(obj, _conditions(key), None, context, context.scope)  # type: ignore[arg-type, attr-defined]
+        return obj
+    if isinstance(obj, Set):
+        for raw in _keys(key, obj.type):
+            obj.members.pop(raw, None)
+        return obj
+    if isinstance(obj, Dictionary):
+        for raw in _keys(key, obj.key_type):
+            obj.items.pop(raw, None)
+        return obj
+    raise CallError("obj must be a set, a dictionary or a table.")
+
+
+def _keys(value: Value, type_: Type) -> list[object]:
+    if isinstance(value, Set):
+        return list(value.members)
+    if type_ is Type.ANY or not isinstance(value, Scalar | Vector):
+        return (
+            [item.value for item in elements(value) if isinstance(item, Scalar)] if isinstance(value, AnyVector) else []
+        )
+    column = as_vector(value)
+    target = Type.STRING if type_ is Type.SYMBOL else type_
+    if column.type is not target:
+        column = cast_vector(column, target)
+    return [each.value if not each.is_null else raw_of(each) for each in elements(column) if isinstance(each, Scalar)]

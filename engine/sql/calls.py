@@ -1,0 +1,97 @@
+"""Calls of table functions whose result depends on how their arguments are written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dolphin.script import syntax
+from engine.errors import CallError, ScriptError
+from engine.interpreter.scope import Scope
+from engine.sql import joining
+from engine.sql.construct import (
+    LatestTable,
+    column_types,
+    empty_table,
+    keyed,
+    table_of_columns,
+    table_of_dictionary,
+    table_of_matrix,
+)
+from engine.sql.evaluation import Executor
+from engine.sql.pruning import Need
+from engine.sql.statements import stacked
+from engine.values import NOTHING, AnyVector, Dictionary, Matrix, Scalar, Table, Value, Vector
+
+KEYED_KINDS = {
+    "keyedTable": "KEYED TABLE", "indexedTable": "INDEXED TABLE", "latestKeyedTable": "KEYED TABLE",
+    "latestIndexedTable": "INDEXED TABLE",
+}  # fmt: skip
+NAMED_CALLS = frozenset(("table", *KEYED_KINDS, *joining.JOIN_FUNCTIONS))
+
+
+def call_named(node: syntax.Call, context: Executor, scope: Scope) -> Value:
+    """`table(id, x as price)` and its kin, and joins, called with the nodes of their arguments."""
+    assert isinstance(node.function, syntax.Name)
+    name = node.function.id
+    if name in joining.JOIN_FUNCTIONS:
+        return joining.function_join(node, context, scope, Need()).table()
+    values, names = [], []
+    for argument in node.arguments:
+        inner = argument.value
+        if isinstance(inner, syntax.SelectItem):
+            assert inner.value is not None
+            values.append(context.evaluate(inner.value, scope))
+            names.append(inner.aliases[0] if inner.aliases else "")
+        else:
+            values.append(NOTHING if inner is None else context.evaluate(inner, scope))
+            names.append(argument.name or (inner.id if isinstance(inner, syntax.Name) else ""))
+    return make_table(name, values, names)
+
+
+def make_table(name: str, values: Sequence[Value], names: Sequence[str]) -> Table:
+    """The table a call of `table`, `keyedTable` … makes of evaluated arguments with the names they go by."""
+    if name == "table":
+        return plain_table(values, names)
+    if not values:
+        raise CallError(f"Usage: {name}(keyColumns, X, [X1], …). keyColumns must be specified.")
+    keys = _strings(values[0], name, "keyColumns")
+    if name.startswith("latest"):
+        times = _strings(values[1], name, "timeColumn") if len(values) > 1 else []
+        if len(times) != 1:
+            raise CallError(f"Usage: {name}(keyColumns, timeColumn, X, …). timeColumn must be the name of a column.")
+        plain = keyed(plain_table(values[2:], names[2:]), keys, KEYED_KINDS[name])
+        if plain.find(times[0]) < 0:
+            raise ScriptError(f"Unrecognized column name [{times[0]}].")
+        latest = LatestTable(plain.names, plain.columns, plain.keys, plain.kind)
+        latest.time_column = times[0]
+        return latest
+    return keyed(plain_table(values[1:], names[1:]), keys, KEYED_KINDS[name])
+
+
+def _strings(value: Value, name: str, parameter: str) -> list[str]:
+    if isinstance(value, Scalar) and isinstance(value.value, str):
+        return [value.value]
+    if isinstance(value, Vector) and (value.symbols is not None or value.data.dtype == object):
+        return [str(text) for text in value.strings()]
+    raise CallError(f"Usage: {name}(…). {parameter} must be a string or a vector of strings.")
+
+
+def plain_table(values: Sequence[Value], names: Sequence[str]) -> Table:
+    if not values:
+        raise CallError("Usage: table(X, [X1], …) or table(capacity:size, colNames, colTypes).")
+    first = values[0]
+    if isinstance(first, Vector) and first.is_pair and len(values) == 3:
+        labels = _strings(values[1], "table", "colNames")
+        return empty_table(labels, column_types(values[2]), int(first.data[1]))
+    if len(values) == 1:
+        if isinstance(first, Table):
+            return table_of_columns(first.names, list(first.columns))
+        if isinstance(first, Dictionary):
+            return table_of_dictionary(first)
+        if isinstance(first, Matrix):
+            return table_of_matrix(first)
+        if isinstance(first, AnyVector) and first.items and all(isinstance(item, Dictionary) for item in first.items):
+            return stacked([table_of_dictionary(item) for item in first.items if isinstance(item, Dictionary)])
+        if isinstance(first, AnyVector) and first.items and all(isinstance(item, Table) for item in first.items):
+            return stacked([item for item in first.items if isinstance(item, Table)])
+    return table_of_columns(names, values)

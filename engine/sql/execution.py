@@ -1,0 +1,94 @@
+"""Which part of the package runs which kind of node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dolphin.script import syntax
+from engine.errors import ScriptError, UnsupportedError
+from engine.sql.definitions import alter, create_database, create_table, drop
+from engine.sql.ordering import distinct_rows
+from engine.sql.quantifiers import quantified
+from engine.sql.select import select
+from engine.sql.statements import delete, insert, stacked, update
+from engine.values import NOTHING, Table, Value
+
+if TYPE_CHECKING:
+    from engine.interpreter.scope import Scope
+    from engine.sql.evaluation import Executor
+
+
+UNKNOWN_NAME = "Cannot recognize the token "
+
+
+def execute(node: Any, context: Executor, scope: Scope) -> Value:
+    """The value of a query; NOTHING for statements. Raises ScriptError."""
+    handler = HANDLERS.get(type(node))
+    if handler is None:
+        raise UnsupportedError(f"{type(node).__name__} in a query")
+    try:
+        with np.errstate(all="ignore"):
+            result: Value | None = handler(node, context, scope)
+    except ScriptError as error:
+        raise _about_columns(error, node) from error
+    return NOTHING if result is None else result
+
+
+def _about_columns(error: ScriptError, node: syntax.Node) -> ScriptError:
+    """Inside a query an unknown name is an unknown column, unless it stands for a table."""
+    if not error.message.startswith(UNKNOWN_NAME):
+        return error
+    name = error.message.removeprefix(UNKNOWN_NAME).strip()
+    tables = {
+        each.value.id
+        for each in syntax.walk(node)
+        if isinstance(each, syntax.Source) and isinstance(each.value, syntax.Name)
+    }
+    target = getattr(node, "target", None)
+    if isinstance(target, syntax.Name):
+        tables.add(target.id)
+    called = {
+        each.function.id
+        for each in syntax.walk(node)
+        if isinstance(each, syntax.Call) and isinstance(each.function, syntax.Name)
+    }
+    if name in tables or name in called:
+        return error
+    return ScriptError(f"Unrecognized column name [{name}].", error.line)
+
+
+def set_operation(node: syntax.SetOperation, executor: Executor, scope: Scope) -> Table:
+    left, right = (executor.evaluate(side, scope) for side in (node.left, node.right))
+    if not isinstance(left, Table) or not isinstance(right, Table):
+        raise ScriptError(f"{node.kind} requires two queries that return tables.")
+    if len(left.columns) != len(right.columns):
+        raise ScriptError(f"The queries of {node.kind} must have the same number of columns.")
+    if node.kind not in ("union", "union all"):
+        raise UnsupportedError(f"The set operation {node.kind}")
+    both = stacked([left, right])
+    return both if node.kind == "union all" else both.take(distinct_rows(both.columns))
+
+
+def with_tables(node: syntax.With, executor: Executor, scope: Scope) -> Value:
+    inner = scope.child({})
+    for name, query in node.tables:
+        inner.assign(name, executor.evaluate(query, inner))
+    return executor.evaluate(node.body, inner)
+
+
+HANDLERS: dict[type, Callable[[Any, Any, Any], Any]] = {
+    syntax.Select: select,
+    syntax.SetOperation: set_operation,
+    syntax.With: with_tables,
+    syntax.Quantifier: quantified,
+    syntax.Update: update,
+    syntax.Delete: delete,
+    syntax.Insert: insert,
+    syntax.CreateDatabase: create_database,
+    syntax.CreateTable: create_table,
+    syntax.Alter: alter,
+    syntax.Drop: drop,
+}

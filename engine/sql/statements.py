@@ -1,0 +1,229 @@
+"""Update, delete and insert, on tables in memory and in storage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dolphin.script import syntax
+from engine.errors import ScriptError
+from engine.forms import concat, form_name
+from engine.interpreter.scope import Scope
+from engine.sql import modify, resolve
+from engine.sql.evaluation import Executor, GroupEvaluator, boolean_mask
+from engine.sql.frame import Field, Frame, RowScope, frame_of
+from engine.sql.grouping import evaluate_keys
+from engine.sql.keys import group_rows
+from engine.sql.output import as_column
+from engine.sql.pruning import Need, need_of
+from engine.sql.rewrite import prepare
+from engine.sql.select import contiguous, filtered
+from engine.sql.source import Conjunct, StoredTable, stored_table
+from engine.types import Type
+from engine.values import (
+    AnyVector,
+    Array,
+    Column,
+    Scalar,
+    Table,
+    Value,
+    Vector,
+    take,
+)
+
+ROW_NUMBER = "\0number"
+
+
+def target_of(node: syntax.Expression, executor: Executor, scope: Scope) -> Table | StoredTable:
+    value = executor.evaluate(node, scope)
+    if isinstance(value, Table):
+        return value
+    stored = stored_table(value)
+    if stored is None:
+        raise ScriptError(f"The target of the statement must be a table, not {form_name(value)}.")
+    return stored
+
+
+# --- update
+
+
+def update(node: syntax.Update, executor: Executor, scope: Scope) -> None:
+    target = target_of(node.target, executor, scope)
+    alias = resolve.default_alias(node.target)
+    if isinstance(target, Table):
+        with target.lock:
+            update_table(target, node, alias, executor, scope)
+        return
+    if node.source is not None:
+        raise ScriptError("update with a from clause is only possible on in-memory tables.")
+    for name, _ in node.sets:
+        if name.lower() not in {each.lower() for each in target.names}:
+            raise ScriptError(f"Unrecognized column name [{name}]. Use addColumn to add a column to a stored table.")
+
+    def change(part: Table) -> Table | None:
+        return part if update_table(part, node, alias, executor, scope) else None
+
+    target.rewrite(_conjuncts(node, node.where, target, alias, executor, scope), change)
+
+
+def _conjuncts(
+    node: syntax.Node,
+    where: Sequence[syntax.Expression],
+    target: StoredTable,
+    alias: str | None,
+    executor: Executor,
+    scope: Scope,
+) -> list[Conjunct]:
+    need: Need = need_of([node], where, lambda each: executor.evaluate(each, scope))
+    return need.conjuncts_of(target.names, alias)
+
+
+def update_table(table: Table, node: syntax.Update, alias: str | None, executor: Executor, scope: Scope) -> int:
+    """Set columns at the rows that meet the conditions; returns how many rows that were."""
+    frame = numbered(frame_of(table, alias))
+    if node.source is not None:
+        frame = _joined_source(node.source, frame, alias, executor, scope)
+    whole = frame.rows
+    frame = filtered(frame, node.where, executor, scope)
+    everything = frame.rows == whole == table.rows and node.source is None
+    if node.grouping is not None:
+        values, rows = _grouped_values(node, frame, executor, scope)
+    else:
+        if node.having is not None or node.csort:
+            raise ScriptError("having and csort require context by.")
+        values = {name: _value(expression, frame, executor, scope) for name, expression in node.sets}
+        rows = _row_numbers(frame)
+    for name, value in values.items():
+        modify.assign_column(table, name, None if everything and node.grouping is None else rows, value)
+    return len(rows)
+
+
+def numbered(frame: Frame) -> Frame:
+    """The frame with a hidden column of row numbers."""
+    numbers = Vector(Type.LONG, np.arange(frame.rows))
+    return Frame([*frame.fields, Field(ROW_NUMBER, numbers, hidden=True)], frame.base_rows)
+
+
+def _row_numbers(frame: Frame) -> Array:
+    column = frame.column(frame.find(ROW_NUMBER))
+    assert isinstance(column, Vector)
+    return column.data
+
+
+def _value(expression: syntax.Expression, frame: Frame, executor: Executor, scope: Scope) -> Column | Scalar:
+    return as_column(executor.evaluate(prepare(expression, frame), RowScope(frame, scope)), "")
+
+
+def _grouped_values(
+    node: syntax.Update, frame: Frame, executor: Executor, scope: Scope
+) -> tuple[dict[str, Column | Scalar], Array]:
+    assert node.grouping is not None
+    if node.csort:
+        frame, groups, _ = contiguous(node.grouping.keys, node.csort, frame, executor, scope)
+        evaluator = GroupEvaluator(executor, scope, frame, groups)
+    else:
+        keys = evaluate_keys(node.grouping.keys, frame, executor, scope)
+        evaluator = GroupEvaluator(executor, scope, frame, group_rows(keys.columns)[0])
+    values: dict[str, Column | Scalar] = {
+        name: evaluator.per_row(prepare(expression, frame)) for name, expression in node.sets
+    }
+    rows = _row_numbers(frame)
+    if node.having is not None:
+        kept = np.flatnonzero(boolean_mask(evaluator.per_row(prepare(node.having, frame)), frame.rows))
+        rows = rows[kept]
+        values = {name: take(value, kept) for name, value in values.items() if not isinstance(value, Scalar)}
+    return values, rows
+
+
+def _joined_source(
+    source: syntax.Source | syntax.Join, target: Frame, alias: str | None, executor: Executor, scope: Scope
+) -> Frame:
+    """The rows of a join over the target, which keeps its row numbers through the join."""
+    if isinstance(source, syntax.Source):
+        value = source.value
+        if isinstance(value, syntax.Call) and alias is not None:
+            table = target.table()
+            table.names.append(ROW_NUMBER)
+            table.columns.append(target.column(target.find(ROW_NUMBER)))
+            inner = scope.child({alias: table})
+            return resolve.resolve(source, executor, inner)
+    raise ScriptError("The from clause of an update must join the table that is updated, as in `from ej(t1, t2, `id)`.")
+
+
+# --- delete
+
+
+def delete(node: syntax.Delete, executor: Executor, scope: Scope) -> None:
+    target = target_of(node.target, executor, scope)
+    alias = resolve.default_alias(node.target)
+    if node.source is not None:
+        raise ScriptError("delete with a join is not supported. Use a condition with `in` and a subquery.")
+    if isinstance(target, Table):
+        with target.lock:
+            delete_from(target, node.where, alias, executor, scope)
+        return
+
+    def change(part: Table) -> Table | None:
+        return part if delete_from(part, node.where, alias, executor, scope) else None
+
+    target.rewrite(_conjuncts(node, node.where, target, alias, executor, scope), change)
+
+
+def delete_from(
+    table: Table, where: Sequence[syntax.Expression], alias: str | None, executor: Executor, scope: Scope
+) -> int:
+    if not where:
+        rows = table.rows
+        modify.delete_rows(table, None)
+        return rows
+    frame = filtered(numbered(frame_of(table, alias)), where, executor, scope)
+    modify.delete_rows(table, _row_numbers(frame))
+    return frame.rows
+
+
+# --- insert
+
+
+def insert(node: syntax.Insert, executor: Executor, scope: Scope) -> None:
+    target = target_of(node.target, executor, scope)
+    if isinstance(target, Table):
+        sample = target
+    else:
+        sample = target.read(None, []).take(np.zeros(0, dtype=np.int64)) if not node.query else Table([], [])
+    if node.query is not None:
+        rows = executor.evaluate(node.query, scope)
+        if not isinstance(rows, Table):
+            raise ScriptError("insert into requires a query that returns a table.")
+        if node.columns:
+            rows = modify.rows_of_values(sample, node.columns, list(rows.columns))
+        _append(target, rows)
+        return
+    names = list(node.columns) or list(sample.names)
+    parts: list[Table] = []
+    for row in node.rows:
+        values = [executor.evaluate(each, scope) for each in row]
+        if len(values) == 1 and isinstance(values[0], Table):
+            parts.append(values[0])
+        else:
+            parts.append(modify.rows_of_values(sample, names, _unpacked(values, len(names))))
+    _append(target, parts[0] if len(parts) == 1 else stacked(parts))
+
+
+def _unpacked(values: list[Value], columns: int) -> list[Value]:
+    """`values(tuple)` gives one value per column."""
+    if len(values) == 1 and columns > 1 and isinstance(values[0], AnyVector) and len(values[0]) == columns:
+        return list(values[0].items)
+    return values
+
+
+def stacked(parts: Sequence[Table]) -> Table:
+    columns = [concat([part.columns[index] for part in parts]) for index in range(len(parts[0].columns))]
+    return Table(list(parts[0].names), columns)
+
+
+def _append(target: Table | StoredTable, rows: Table) -> None:
+    if isinstance(target, Table):
+        modify.append_rows(target, rows)
+    else:
+        target.append(rows)

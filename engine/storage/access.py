@@ -1,0 +1,105 @@
+"""Stored tables and databases as a session sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.errors import ScriptError
+from engine.session import Session
+from engine.sql.source import Conjunct
+from engine.storage.databases import PREFIX, Database
+from engine.storage.partitions import Level
+from engine.storage.tables import TableStore
+from engine.types import Type
+from engine.values import Handle, Scalar, Table, Value
+
+DATABASE_KIND = "DB"
+PARTITIONED_KIND = "SEGMENTED DFS TABLE"
+DIMENSION_KIND = "DFS TABLE"
+
+
+@dataclass(eq=False)
+class Scheme:
+    """A database handle without a directory: a partition scheme for in-memory tables and composite schemes."""
+
+    levels: list[Level]
+
+
+@dataclass(eq=False)
+class OpenTable:
+    """A stored table in the hands of a session; implements `engine.sql.source.StoredTable`."""
+
+    store: TableStore
+    session: Session
+
+    @property
+    def names(self) -> list[str]:
+        return self.store.names
+
+    @property
+    def types(self) -> list[Type]:
+        return self.store.types
+
+    @property
+    def rows(self) -> int:
+        return self.store.rows
+
+    def read(self, columns: Sequence[str] | None, conjuncts: Sequence[Conjunct]) -> Table:
+        return self.store.read(columns, conjuncts)
+
+    def append(self, table: Table) -> int:
+        return self._writable().append(table)
+
+    def upsert(self, table: Table, keys: Sequence[str], ignore_null: bool) -> None:
+        self._writable().upsert(table, keys, ignore_null)
+
+    def rewrite(self, conjuncts: Sequence[Conjunct], change: Callable[[Table], Table | None]) -> None:
+        self._writable().rewrite(conjuncts, change)
+
+    def drop_columns(self, names: Sequence[str]) -> None:
+        self._writable().drop_columns(names)
+
+    def rename_column(self, name: str, new_name: str) -> None:
+        self._writable().rename_column(name, new_name)
+
+    def add_columns(self, names: Sequence[str], types: Sequence[Type], scales: Sequence[int]) -> None:
+        self._writable().add_columns(names, types, scales)
+
+    def _writable(self) -> TableStore:
+        require_user(self.session, f"write to the table [{self.store.url}]")
+        return self.store
+
+
+def require_user(session: Session, action: str) -> None:
+    """Guests may look, not change."""
+    if session.user == "guest":
+        raise ScriptError(f"Not granted to {action}: log in first, guests can only read.")
+
+
+def table_handle(store: TableStore, session: Session) -> Handle:
+    kind = PARTITIONED_KIND if store.is_partitioned else DIMENSION_KIND
+    return Handle(kind, store.url, OpenTable(store, session))
+
+
+def database_handle(target: Database | Scheme) -> Handle:
+    return Handle(DATABASE_KIND, f"DB[{target.url if isinstance(target, Database) else ''}]", target)
+
+
+def database_of(value: Value | None, databases: Any) -> Database:
+    """The database behind a handle or a `dfs://` path."""
+    if isinstance(value, Handle) and isinstance(value.target, Database):
+        return value.target
+    if isinstance(value, Scalar) and value.type in (Type.STRING, Type.SYMBOL) and value.value:
+        url = str(value.value)
+        if not url.startswith(PREFIX):
+            raise ScriptError(f"[{url}] is not the path of a database: it starts with dfs://.")
+        found: Database = databases.get(url)
+        return found
+    raise ScriptError("A database handle or the path of a database is expected.")
+
+
+def opened_table(value: Value) -> OpenTable | None:
+    """The stored table behind a value, if it is one."""
+    return value.target if isinstance(value, Handle) and isinstance(value.target, OpenTable) else None

@@ -1,0 +1,131 @@
+"""`ddb-agent demo`: real questions about real data, on embedded parts in a folder that is thrown away."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import tempfile
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.util import find_spec
+from pathlib import Path
+
+from rich.console import Console
+
+from core.errors import ConfigurationError
+from core.postgres import release_database
+from core.settings import Settings
+from dolphin.environment import stop_embedded
+from graph.host import Host, open_host
+from graph.review import ReviewRequest
+from graph.state import Answer, RunContext
+from terminal.ask import LOCAL_USER
+from terminal.conversation import Display, Turn, thread_for, turn
+from terminal.review import Decisions, approve_all, show
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question with `{stocks}` and `{weather}` for the files; `note` says what to watch for."""
+
+    text: str
+    note: str = ""
+
+
+QUESTIONS = [
+    Question("load {stocks} as stocks", "loading a CSV file"),
+    Question("load {weather} as weather"),
+    Question("how many rows are in stocks per symbol?", "counting by group"),
+    Question("top 3 symbols by average price in stocks", "a ranking"),
+    Question("weather 表中每种天气的平均最高气温是多少？", "a question in Chinese"),
+    Question("average closing_price by symbol in stocks", "a column that does not exist: the agent repairs its script"),
+    Question("3-row moving average of price by symbol in stocks", "a window per group"),
+    Question("max drawdown of price by symbol in stocks", "a measure that looks back"),
+    Question("save stocks to database dfs://market as prices", "a write: it needs approval"),
+    Question("count the rows of prices in dfs://market", "what was stored"),
+]
+
+
+async def demo(settings: Settings) -> int:
+    """Ask everything; exit code 0 when every question was answered."""
+    console = Console()
+    with tempfile.TemporaryDirectory(prefix="ddb-agent-demo-") as folder:
+        own = settings.model_copy(update={"data_dir": Path(folder), "database_url": None, "dolphindb_host": None})
+        files = await asyncio.to_thread(sample_files, Path(folder))
+        try:
+            async with open_host(own) as host:
+                failed = await _ask_all(host, files, console)
+        finally:
+            await asyncio.to_thread(stop_embedded, own)
+            await asyncio.to_thread(release_database, own)
+    if failed:
+        console.print(f"\n[red]{len(failed)} questions were not answered:[/] {'; '.join(failed)}", highlight=False)
+        return 1
+    console.print(f"\n[green]All {len(QUESTIONS)} questions were answered.[/] Your turn: ddb-agent chat")
+    return 0
+
+
+async def _ask_all(host: Host, files: dict[str, Path], console: Console) -> list[str]:
+    model = host.deps.models.entry("actor")
+    console.print("[bold]ddb-agent demo[/]")
+    console.print(
+        "Embedded for this demo: the DolphinDB-compatible engine, a private Postgres"
+        + (", and the rule-based offline model" if model.provider == "offline" else "")
+        + f". Model: {model.name}.\nData: monthly prices of five stocks and daily weather of Seattle"
+        " (vega_datasets; dates rewritten as yyyy.MM.dd).",
+        highlight=False,
+    )
+    thread = await thread_for(host, LOCAL_USER, None, "demo")
+    failed = []
+    for number, question in enumerate(QUESTIONS, 1):
+        text = question.text.format(**files)
+        console.rule(f"{number}/{len(QUESTIONS)} {question.note}".strip(), align="left")
+        console.print(f"[bold]> {text}[/]", highlight=False)
+        ended = await turn(
+            host,
+            LOCAL_USER,
+            thread,
+            text,
+            display=Display(console),
+            review=lambda request: _approve(request, console),
+            context=RunContext(owner=LOCAL_USER, interactive=False),
+        )
+        if not _answered(ended):
+            failed.append(text)
+    return failed
+
+
+def _approve(request: ReviewRequest, console: Console) -> Decisions | None:
+    show(request, console)
+    decisions = approve_all(request)
+    console.print("[bold yellow]approved by the demo[/]" if decisions else "[red]the demo cannot answer this[/]")
+    return decisions
+
+
+def _answered(ended: Turn) -> bool:
+    answer: Answer | None = ended.answer
+    return answer is not None and answer["status"] == "completed"
+
+
+def sample_files(folder: Path) -> dict[str, Path]:
+    """The two data sets as CSV files with dates that `loadText` reads as DATE."""
+    if find_spec("vega_datasets") is None:
+        raise ConfigurationError(
+            "The demo's data is not installed.", "Run it by: make demo (or pip install vega_datasets)."
+        )
+    from vega_datasets import local_data
+
+    stocks, weather = folder / "stocks.csv", folder / "weather.csv"
+    _rewrite(Path(local_data.stocks.filepath), stocks, "%b %d %Y")
+    _rewrite(Path(local_data.seattle_weather.filepath), weather, "%Y/%m/%d")
+    return {"stocks": stocks, "weather": weather}
+
+
+def _rewrite(source: Path, target: Path, date_format: str) -> None:
+    with source.open(newline="", encoding="utf-8") as read, target.open("w", newline="", encoding="utf-8") as write:
+        rows = csv.DictReader(read)
+        writer = csv.DictWriter(write, rows.fieldnames or [])
+        writer.writeheader()
+        for row in rows:
+            day = datetime.strptime(row["date"], date_format)
+            writer.writerow({**row, "date": f"{day:%Y.%m.%d}"})
