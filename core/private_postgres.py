@@ -46,6 +46,7 @@ class PrivatePostgres:
 
     directory: Path
     _users: IO[bytes] | None = field(default=None, repr=False)
+    _holder: int = field(default=0, repr=False)
     _thread_lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
@@ -67,7 +68,8 @@ class PrivatePostgres:
         import fcntl
 
         with self._thread_lock:
-            if self._users is None:
+            # A forked child shares its parent's lock, and must not give it up.
+            if self._users is None or self._holder != os.getpid():
                 return
             users, self._users = self._users, None
             with users, contextlib.suppress(BlockingIOError), self._exclusive():
@@ -97,7 +99,7 @@ class PrivatePostgres:
         if self._users is None:
             users = (self.directory / "users.lock").open("wb")
             fcntl.flock(users, fcntl.LOCK_SH)
-            self._users = users
+            self._users, self._holder = users, os.getpid()
             atexit.register(self.release)
 
     def _create_cluster(self) -> None:
@@ -120,7 +122,7 @@ class PrivatePostgres:
     def _make_directory(self, path: Path) -> None:
         path.mkdir(mode=0o700, parents=True)
         if os.geteuid() == 0:
-            _let_traverse(path.parent)
+            _let_traverse(path)
             account = _system_account()
             os.chown(path, account.uid, account.gid)
 
@@ -181,6 +183,8 @@ class PrivatePostgres:
         return path
 
     def _launch(self) -> None:
+        if os.geteuid() == 0:
+            _let_traverse(self.cluster)
         options = f"-c listen_addresses='' -c unix_socket_permissions=0700 -k '{self._socket_directory()}'"
         log = self.cluster / "server.log"
         try:

@@ -15,12 +15,13 @@ from core.errors import DolphinDBError, DolphinDBUnavailableError
 from dolphin.capture import RESULT, capture
 from dolphin.environment import Environment
 from dolphin.fetch import fetch
-from dolphin.results import Result, python_result
+from dolphin.values import Result, python_result
 
 if TYPE_CHECKING:
     import dolphindb
 
 CONNECT_SECONDS = 5.0
+PRINTED_LINES = 10_000
 SERVER_RESPONSE = re.compile(r"Server Response: '(?P<text>.*)' script: ", re.DOTALL)
 LINE = re.compile(r"\[line #(\d+)\]")
 NOT_SENT = ("connection has been closed", "Couldn't send script/function")
@@ -44,6 +45,7 @@ class Connection:
         self.environment = environment
         self._session = _connect(environment)
         self._printed = _collect_output(self._session)
+        self._functions: Mapping[str, bool] = {}
         self.session_id = str(self._session.session_id)
 
     def alive(self) -> bool:
@@ -55,7 +57,8 @@ class Connection:
 
     def run(self, script: str, row_limit: int) -> Result:
         """Runs a script once and brings its last value. Raises DolphinDBError or DolphinDBUnavailableError."""
-        captured = capture(script)
+        captured = capture(script, self._functions)
+        self._functions = captured.functions
         try:
             value = self._session.run(captured.text)
         except RuntimeError as error:
@@ -201,7 +204,10 @@ def _collect_output(session: dolphindb.Session) -> list[str]:
 
     class Collector(Sink):  # type: ignore[misc]
         def handle(self, message: Any) -> None:
-            lines.append(str(message.log))
+            if len(lines) < PRINTED_LINES:
+                lines.append(str(message.log))
+            elif len(lines) == PRINTED_LINES:
+                lines.append("… (further output is left out)")
 
     session.msg_logger.add_sink(Collector("collector"))
     return lines

@@ -71,3 +71,10 @@ def _embedded(settings: Settings) -> Environment:
         kind="embedded",
         resolve=lambda: _embedded(settings),
     )
+
+
+def stop_embedded(settings: Settings) -> None:
+    """Ends the embedded engine of `data_dir`, if one runs. Blocking."""
+    from engine.launcher import stop
+
+    stop(settings.data_dir / "engine")

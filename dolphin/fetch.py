@@ -13,8 +13,20 @@ import numpy as np
 
 from dolphin.capture import ROWS
 from dolphin.quoting import quoted
-from dolphin.results import Column, Matrix, Result, python_result
-from dolphin.types import DECODABLE, FORMS, INTEGERS, TEMPORALS, base_type, is_null, normalize, type_name
+from dolphin.types import (
+    DECODABLE,
+    FORMS,
+    INTEGERS,
+    NULL,
+    TEMPORALS,
+    base_type,
+    is_null,
+    literal,
+    literals,
+    normalize,
+    type_name,
+)
+from dolphin.values import Column, Matrix, Result, python_result
 
 Run = Callable[[str], Any]
 
@@ -95,7 +107,25 @@ def _vector(run: Run, name: str, kind: str, row_limit: int) -> Result:
     count = int(run(f"size({name})"))
     part = name if count <= row_limit else f"{name}[0:{row_limit}]"
     data = _exact(run, part, kind, run(_as_text(part, kind)))
-    return Result("VECTOR", kind, data, count, 1)
+    return Result("VECTOR", kind, _timed(run, part, data) if kind == "ANY" else data, count, 1)
+
+
+def _timed(run: Run, part: str, items: Any) -> list[Any]:
+    """The elements of a tuple, with times as text: the client's own do not tell a time of day from a moment in 1970."""
+    if not any(_is_time(item) for item in items):
+        return list(items)
+    kinds = [type_name(int(code)) for code in run(f"each(type, {part})")]
+    return [_time_text(item, kind) if _is_time(item) else item for item, kind in zip(items, kinds, strict=True)]
+
+
+def _is_time(item: Any) -> bool:
+    return getattr(getattr(item, "dtype", None), "kind", "") == "M"
+
+
+def _time_text(item: Any, kind: str) -> Any:
+    if isinstance(item, np.ndarray):
+        return [None if text == NULL else text for text in literals(item, kind)]
+    return None if is_null(item) else literal(item, kind)
 
 
 def _scalar(run: Run, name: str, kind: str) -> Result:
@@ -109,8 +139,9 @@ def _matrix(run: Run, name: str, kind: str, row_limit: int) -> Result:
     rows, columns = (int(item) for item in run(f"(rows({name}), cols({name}))"))
     fitting = max(row_limit * 10 // max(columns, 1), 1)
     part = name if rows <= min(row_limit, fitting) else f"{name}[0:{min(row_limit, fitting)}, ]"
-    if kind in MATRIX_TYPES:
-        values, row_labels, column_labels = run(part)
+    decoded = run(part) if kind in MATRIX_TYPES or kind == "LONG" else None
+    if decoded is not None and not (kind == "LONG" and decoded[0].dtype.kind == "f"):
+        values, row_labels, column_labels = decoded
         if kind in INTEGERS and values.dtype.kind == "f":
             values = normalize(values.ravel(), kind).reshape(values.shape)
         return Result("MATRIX", kind, Matrix(values, row_labels, column_labels), rows, columns)
@@ -129,8 +160,14 @@ def _dictionary(run: Run, name: str, row_limit: int) -> Result:
     count = int(run(f"size({name})"))
     suffix = f"[0:{row_limit}]" if count > row_limit else ""
     # Not the dictionary itself: the client loses its order, and refuses times as keys.
-    keys, values = run(f"(keys({name}){suffix}, values({name}){suffix})")
-    return Result("DICTIONARY", "", list(zip(keys, values, strict=True)), count, 1)
+    keys, values = (f"{function}({name}){suffix}" for function in ("keys", "values"))
+    items, kinds = run(f"({keys}, {values})"), run(f"(type({keys}), type({values}))")
+    columns = []
+    for part, data, code in zip((keys, values), items, kinds, strict=True):
+        kind = type_name(int(code))
+        exact = _timed(run, part, data) if kind == "ANY" else _exact(run, part, kind, data)
+        columns.append(_time_text(exact, kind) if kind in TEMPORALS else exact)
+    return Result("DICTIONARY", "", list(zip(*columns, strict=True)), count, 1)
 
 
 def _set(run: Run, name: str, kind: str, row_limit: int) -> Result:

@@ -16,17 +16,18 @@ from core.errors import (
     DolphinDBUnavailableError,
     TooManySessionsError,
 )
+from dolphin import blocking
+from dolphin.blocking import close_after, connect, in_thread
 from dolphin.connection import Connection
 from dolphin.environment import Environment
 from dolphin.quoting import identifier
-from dolphin.results import Result
+from dolphin.values import Result
 
 T = TypeVar("T")
 Key = tuple[str, str]
 
 LOST = "The session was lost; its variables are gone."
 STOP_SECONDS = 5.0
-ANSWER_SECONDS = 10.0
 STOP_INTERVAL = 0.1
 REMEMBERED = 10_000
 
@@ -204,7 +205,7 @@ class Sessions:
         if await self._answers(held):
             return
         await self._make_room(held)
-        held.connection = await _connected(await environment.current())
+        held.connection = await connect(environment)
         held.notice = LOST if held.had_session else None
         held.had_session = held.fresh = True
 
@@ -212,12 +213,12 @@ class Sessions:
         connection = held.connection
         if connection is None:
             return False
-        future = _in_thread(connection.alive)
-        done, _ = await asyncio.wait([future], timeout=ANSWER_SECONDS)
+        future = in_thread(connection.alive)
+        done, _ = await asyncio.wait([future], timeout=blocking.ANSWER_SECONDS)
         if done and future.result():
             return True
         held.connection = None
-        future.add_done_callback(lambda finished: _finish(finished, connection))
+        close_after(future, connection)
         return False
 
     async def _make_room(self, wanting: _Held) -> None:
@@ -237,7 +238,7 @@ class Sessions:
     async def _drop(self, held: _Held) -> None:
         connection, held.connection = held.connection, None
         if connection is not None:
-            await _in_thread(connection.close)
+            await in_thread(connection.close)
 
     async def _reap(self) -> None:
         while True:
@@ -263,7 +264,7 @@ class Sessions:
         """`function` in a thread, stopped on the server when it takes over `limit` seconds or is cancelled."""
         connection = held.connection
         assert connection is not None
-        future = _in_thread(lambda: function(connection))
+        future = in_thread(lambda: function(connection))
         try:
             done, _ = await asyncio.wait([future], timeout=limit)
         except asyncio.CancelledError:
@@ -309,7 +310,7 @@ class Sessions:
                     second.close()
 
         given_up = threading.Event()
-        cancelling = _in_thread(lambda: cancel(given_up))
+        cancelling = in_thread(lambda: cancel(given_up))
         try:
             await asyncio.wait([future], timeout=STOP_SECONDS)
         finally:
@@ -322,60 +323,6 @@ class Sessions:
                 # A late cancellation would hit the session's next script.
                 await self._drop(held)
             return True
-        # Closed by its own thread: the client must not be closed while it waits for an answer.
-        future.add_done_callback(lambda done: _finish(done, connection))
+        close_after(future, connection)
         held.connection = None
         return False
-
-
-async def _connected(environment: Environment) -> Connection:
-    future = _in_thread(lambda: Connection(environment))
-    try:
-        done, _ = await asyncio.wait([future], timeout=ANSWER_SECONDS)
-    except asyncio.CancelledError:
-        future.add_done_callback(_discard)
-        raise
-    if not done:
-        future.add_done_callback(_discard)
-        raise DolphinDBUnavailableError(
-            f"DolphinDB at {environment.host}:{environment.port} takes connections but does not answer.",
-            "Check the load and the log of the server.",
-        )
-    return future.result()
-
-
-def _discard(future: asyncio.Future[Connection]) -> None:
-    if not future.cancelled() and future.exception() is None:
-        future.result().close()
-
-
-def _finish(future: asyncio.Future[Any], connection: Connection) -> None:
-    if not future.cancelled():
-        future.exception()
-    connection.close()
-
-
-def _in_thread(function: Callable[[], T]) -> asyncio.Future[T]:
-    """Runs a blocking function in a daemon thread, so that a server that never answers cannot hold up the exit."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def settle(result: T | None, error: BaseException | None) -> None:
-        if future.cancelled():
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(result)  # type: ignore[arg-type]
-
-    def work() -> None:
-        result, error = None, None
-        try:
-            result = function()
-        except BaseException as caught:
-            error = caught
-        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(settle, result, error)
-
-    threading.Thread(target=work, name="dolphindb", daemon=True).start()
-    return future

@@ -85,6 +85,7 @@ TEMPORALS = frozenset(
         "DATEMINUTE",
     }
 )
+UNIT_TYPES = {"D": "DATE", "M": "MONTH", "h": "DATEHOUR", "m": "MINUTE", "s": "DATETIME", "ms": "TIMESTAMP"}
 STRINGS = frozenset({"STRING", "SYMBOL"})
 # Types that the client decodes without loss in a vector. LONG is among them only while it has no NULL.
 DECODABLE = (
@@ -102,6 +103,7 @@ EMPTY_IS_NULL = {
     "IPADDR": "0.0.0.0",  # noqa: S104
 }
 NULL = "NULL"
+FRAME_ROWS = 20
 
 
 def type_name(code: int) -> str:
@@ -180,6 +182,8 @@ def literal(value: Any, name: str = "") -> str:
         return "[" + ", ".join(literal(item, base.removesuffix("[]")) for item in value) + "]"
     if isinstance(value, set | frozenset):
         return "{" + ", ".join(sorted(literal(item) for item in value)) + "}"
+    if type(value).__name__ == "DataFrame":
+        return _frame(value)
     if isinstance(value, dict):
         return "{" + ", ".join(f"{literal(key)}: {literal(item)}" for key, item in value.items()) + "}"
     return str(value)
@@ -198,6 +202,13 @@ def literals(values: Any, name: str) -> list[str]:
     return [literal(value, name) for value in values]
 
 
+def _frame(frame: Any) -> str:
+    rows = [" ".join(literal(value) for value in row) for row in frame.itertuples(index=False)]
+    shown = rows[:FRAME_ROWS] + ([f"… ({len(rows) - FRAME_ROWS} rows more)"] if len(rows) > FRAME_ROWS else [])
+    title = f"TABLE {len(rows)} rows x {len(frame.columns)} columns"
+    return f"{title} ({' '.join(map(str, frame.columns))}" + "".join(f"; {row}" for row in shown) + ")"
+
+
 def _float(text: str) -> str:
     return text.removesuffix(".0")
 
@@ -208,10 +219,8 @@ def _moment(value: datetime | date | time) -> datetime | date:
 
 def _temporal(value: np.datetime64, base: str) -> str:
     unit = np.datetime_data(value.dtype)[0]
-    if not base:
-        base = {"D": "DATE", "M": "MONTH", "h": "DATEHOUR", "m": "DATEMINUTE", "s": "DATETIME", "ms": "TIMESTAMP"}.get(
-            unit, "NANOTIMESTAMP"
-        )
+    if base not in TEMPORALS:
+        base = UNIT_TYPES.get(unit, "NANOTIMESTAMP")
     return _moment_text(str(np.datetime_as_string(value)), base)
 
 

@@ -32,7 +32,15 @@ def call_builtin(
         raise
     except MemoryError:
         raise ScriptError(f"{function.name}: out of memory.") from None
-    except (ArithmeticError, ValueError, TypeError, LookupError, AttributeError, np.linalg.LinAlgError) as error:
+    except (
+        ArithmeticError,
+        AssertionError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+        np.linalg.LinAlgError,
+    ) as error:
         raise ScriptError(f"Usage: {function.signature}. {describe(error)}") from error
     return NOTHING if result is None else result
 
@@ -45,7 +53,7 @@ def describe(error: BaseException) -> str:
 def _apply(context: Context, function: Builtin, arguments: list[Value]) -> Any:
     implementation = function.implementation
     leading = (context,) if function.wants_context else ()
-    if function.kind is Kind.OTHER:
+    if function.kind is Kind.OTHER or getattr(implementation, "every_form", False):
         return implementation(*leading, *arguments)
     count = function.vectors
     data, rest = arguments[:count], arguments[count:]

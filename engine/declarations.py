@@ -20,7 +20,7 @@ from engine.arguments import (
 from engine.errors import CallError
 from engine.functions.registry import Implementation, Parameter, Registry, parse_parameters
 from engine.grouping import Groups
-from engine.values import AnyVector, Scalar, Table, Value, Vector, repeat
+from engine.values import AnyVector, IndexedSeries, Matrix, Scalar, Table, Value, Vector, repeat
 
 TIES = ("min", "max", "average", "first", "dense")
 
@@ -114,6 +114,17 @@ def over_columns(kernel: Callable[..., Any], values: Sequence[Value]) -> Value:
     return lifting.sequence(kernel, values)
 
 
+def aligned(values: Sequence[Value]) -> Sequence[Value]:
+    """Several indexed series or indexed matrices with their labels made the same."""
+    series = [value for value in values if isinstance(value, IndexedSeries)]
+    matrices = [value for value in values if isinstance(value, Matrix) and value.indexed]
+    if len(values) > 1 and len(series) == len(values):
+        return lifting.align_series(series)
+    if len(values) > 1 and len(matrices) == len(values):
+        return lifting.align_matrices(matrices)
+    return values
+
+
 def declare_aggregate(
     family: Registry,
     name: str,
@@ -127,10 +138,15 @@ def declare_aggregate(
     """An aggregate and its many-groups form; parameters after the first `vectors` are options of the kernel."""
     parameters = parse_parameters(signature)[vectors:]
 
+    @every_form
     def plain(*values: Value) -> Value:
-        columns = columns_of(values[:vectors])
         options = options_of(parameters, values[vectors:], parsers)
-        return kernel(whole(len(columns[0])), *columns, **options).scalar(0)
+
+        def reduce(*columns: Value) -> Value:
+            data = columns_of(columns)
+            return kernel(whole(len(data[0])), *data, **options).scalar(0)
+
+        return lifting.aggregate(reduce, aligned(values[:vectors]))
 
     def grouped(groups: Groups, *values: Value) -> Vector:
         columns = columns_of(values[:vectors], groups.rows)

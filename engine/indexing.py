@@ -129,7 +129,7 @@ def _scalar_type(column: Vector) -> Type:
 
 def _array_vector(target: ArrayVector, index: Value) -> Value:
     if isinstance(index, Scalar) and index.type is not Type.BOOL:
-        return _inner_column(target, int(index.value if index.value is not None else -1))
+        return _inner_column(target, int(positions_of(index, 0)[0]))
     if isinstance(index, ArrayVector):
         if index.type is Type.BOOL:
             keep = index.flat.data == 1
@@ -262,7 +262,7 @@ def _gather(target: Matrix, rows: Array, columns: Array) -> Array:
     data = target.data[np.ix_(np.where(bad_rows, 0, rows), np.where(bad_columns, 0, columns))]
     data[bad_rows, :] = null(target.type)
     data[:, bad_columns] = null(target.type)
-    return data
+    return np.asarray(data)
 
 
 def _table(target: Table, indices: Sequence[Index]) -> Value:
@@ -315,7 +315,7 @@ def _columns_at(target: Table, positions: Array, index: Value) -> Value:
     if any(not 0 <= place < len(target.names) for place in positions):
         raise ScriptError("The column index is out of range.")
     if isinstance(index, Scalar):
-        return target.columns[positions[0]]
+        return target.columns[int(positions[0])]
     return Table([target.names[p] for p in positions], [target.columns[p] for p in positions])
 
 
@@ -444,6 +444,8 @@ def _set_matrix(target: Matrix, indices: Sequence[Index], value: Value) -> None:
     flat = Vector(target.type, target.data, None, target.scale)
     if len(indices) == 1 and isinstance(indices[0], Matrix):
         mask = indices[0].data == 1
+        if mask.shape != target.data.shape:
+            raise ScriptError("The Boolean matrix must have the same shape.")
         if isinstance(value, Matrix):
             target.data[mask] = cast_vector(as_vector(value), target.type, target.scale).data.reshape(
                 target.data.shape, order="F"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +17,7 @@ from engine.values import NOTHING, Value
 
 _KEPT_BATCH_JOBS = 1000
 _DESCRIPTION_LENGTH = 200
+_BATCH_WORKERS = 8
 
 
 @dataclass(eq=False)
@@ -74,6 +75,8 @@ class Jobs:
         self._console: dict[str, ConsoleJob] = {}
         self._batch: OrderedDict[str, BatchJob] = OrderedDict()
         self._lock = RLock()
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._workers = 0
 
     @contextmanager
     def running(self, job: ConsoleJob) -> Iterator[ConsoleJob]:
@@ -104,16 +107,6 @@ class Jobs:
 
     def submit(self, job: BatchJob, work: Callable[[], Value]) -> str:
         """Start `work` in the background; returns the id, made unique where it is taken."""
-        with self._lock:
-            base, number = job.id + time.strftime("%Y%m%d"), 0
-            while job.id in self._batch:
-                job.id = f"{base}{number:04d}"
-                number += 1
-            self._batch[job.id] = job
-            for old in [key for key, other in self._batch.items() if other.ended is not None]:
-                if len(self._batch) <= _KEPT_BATCH_JOBS:
-                    break
-                del self._batch[old]
 
         def run() -> None:
             job.started = time.time()
@@ -130,8 +123,30 @@ class Jobs:
                 job.ended = time.time()
                 job.done.set()
 
-        Thread(target=run, name=f"job-{job.id}", daemon=True).start()
+        with self._lock:
+            base, number = job.id + time.strftime("%Y%m%d"), 0
+            while job.id in self._batch:
+                job.id = f"{base}{number:04d}"
+                number += 1
+            self._batch[job.id] = job
+            for old in [key for key, other in self._batch.items() if other.ended is not None]:
+                if len(self._batch) <= _KEPT_BATCH_JOBS:
+                    break
+                del self._batch[old]
+            self._waiting.append(run)
+            if self._workers < _BATCH_WORKERS:
+                self._workers += 1
+                Thread(target=self._work, name="batch-job", daemon=True).start()
         return job.id
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    self._workers -= 1
+                    return
+                run = self._waiting.popleft()
+            run()
 
     def batch_jobs(self) -> list[BatchJob]:
         """Oldest first."""

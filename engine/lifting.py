@@ -135,7 +135,10 @@ def _on_tables(kernel: Kernel, values: Sequence[Value]) -> Value:
         own = first.columns[position]
         if len(values) == 1 or not (isinstance(own, Vector) and own.type in LITERAL):
             parts = [value.columns[position] if isinstance(value, Table) else value for value in values]
-            columns.append(elementwise(kernel, parts))
+            result = elementwise(kernel, parts)
+            if not isinstance(result, Vector | AnyVector | ArrayVector) or len(result) != first.rows:
+                raise ScriptError("A table can only be combined with scalars, vectors of its length and tables.")
+            columns.append(result)
         else:
             columns.append(own)
     return Table(list(first.names), columns)

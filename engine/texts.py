@@ -35,7 +35,7 @@ def float_text(value: float, decimals: int = 15, significant: int = 16) -> str:
         return f"{mantissa}E{int(exponent)}"
     shortest = repr(float(value))
     if "e" not in shortest and len(shortest.partition(".")[2]) <= decimals and significant >= 16:
-        return shortest.removesuffix(".0")
+        return "0" if shortest == "-0.0" else shortest.removesuffix(".0")
     whole = len(str(int(magnitude)))
     text = f"{value:.{max(0, min(decimals, significant - whole))}f}"
     if "." in text:

@@ -69,6 +69,14 @@ class Host:
         )
 
 
+def unfinished(state: StateSnapshot) -> bool:
+    """Whether a run on the thread stopped before its end: killed, or waiting for a human.
+
+    `state.next` is not enough: it is empty when the last step's writes are stored and the step after it is not begun.
+    """
+    return bool(state.tasks)
+
+
 def run_config(thread_id: str) -> RunnableConfig:
     return RunnableConfig(configurable={"thread_id": thread_id}, recursion_limit=RECURSION_LIMIT)
 

@@ -9,11 +9,11 @@ from rich.console import Console
 
 from core.errors import UserError
 from core.settings import Settings
-from graph.host import Host, open_host, run_config
+from graph.host import Host, open_host, run_config, unfinished
 from graph.review import ReviewRequest
 from graph.state import Answer, Mode
 from terminal.ask import LOCAL_USER, check_question
-from terminal.conversation import Display, pending, thread_for, turn
+from terminal.conversation import Display, thread_for, turn
 from terminal.pins import pin
 from terminal.review import Decisions, ask_person
 
@@ -120,7 +120,7 @@ async def chat(settings: Settings, *, mode: Mode, thread_id: str | None) -> int:
         talk = Chat(host, console, thread, mode)
         entry = host.deps.models.entry("actor")
         console.print(f"thread {thread}, model {entry.name}. /help for commands.", style="dim", highlight=False)
-        if thread_id is not None and await _unfinished(host, thread):
+        if thread_id is not None and unfinished(await host.state(LOCAL_USER, thread)):
             await _guarded(talk, None)
         while True:
             try:
@@ -130,11 +130,6 @@ async def chat(settings: Settings, *, mode: Mode, thread_id: str | None) -> int:
             if line and not await _guarded(talk, line):
                 break
     return 0
-
-
-async def _unfinished(host: Host, thread_id: str) -> bool:
-    state = await host.state(LOCAL_USER, thread_id)
-    return bool(state.next) or await pending(host, LOCAL_USER, thread_id) is not None
 
 
 async def _guarded(talk: Chat, line: str | None) -> bool:

@@ -13,7 +13,7 @@ from rich.syntax import Syntax
 
 from core.errors import NotFoundError
 from core.thread_lock import exclusive
-from graph.host import Host
+from graph.host import Host, unfinished
 from graph.review import ReviewRequest
 from graph.state import Answer, Input, Mode, RunContext
 from terminal.review import Decisions
@@ -133,8 +133,7 @@ async def turn(
             if decisions is None:
                 return Turn(thread_id, waiting=waiting)
             start = Command(resume={"decisions": decisions})
-        elif not (await host.state(owner, thread_id)).next:
-            state = await host.state(owner, thread_id)
+        elif not unfinished(state := await host.state(owner, thread_id)):
             return Turn(thread_id, answer=state.values.get("answer"))
         while True:
             async for part in host.stream(thread_id, start, context):

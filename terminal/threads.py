@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from core.settings import Settings
-from graph.host import open_host
+from graph.host import open_host, unfinished
 from terminal.ask import LOCAL_USER
 
 
@@ -41,7 +41,7 @@ async def show_thread(settings: Settings, thread_id: str) -> None:
                 console.print(f"→ {call['name']}\n{shown}", style="cyan", markup=False, highlight=False)
             if message.text.strip():
                 console.print(f"agent: {message.text}", markup=False, highlight=False)
-    if state.next:
+    if unfinished(state):
         waits = "for you" if state.interrupts else "to be gone on with"
         console.print(f"\nThis thread waits {waits}: ddb-agent ask --thread {thread_id}", highlight=False)
 

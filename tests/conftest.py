@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import pytest
@@ -16,14 +17,18 @@ from engine import launcher
 
 
 @pytest.fixture(scope="session")
-def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("data")
+def data_dir() -> Iterator[Path]:
+    """Not below pytest's own folder: another session of pytest would take its rights away from the Postgres account."""
+    with TemporaryDirectory(prefix="ddb-agent-tests-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session")
 def settings(data_dir: Path) -> Iterator[Settings]:
     """Settings of a session-wide data directory: a private Postgres and an embedded engine of the tests' own."""
-    settings = Settings(_env_file=None, data_dir=data_dir, database_url=None, dolphindb_host=None)
+    settings = Settings(
+        _env_file=None, data_dir=data_dir, database_url=None, dolphindb_host=None, engine_idle_seconds=120
+    )
     yield settings
     release_database(settings)
     launcher.stop(data_dir / "engine")

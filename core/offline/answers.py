@@ -13,8 +13,16 @@ from core.offline.schema import Table
 SHOWN_ROWS = 15
 
 
+def counted(count: int | str, noun: str) -> str:
+    return f"{count} {noun}" if str(count) == "1" else f"{count} {noun}s"
+
+
 def signed(language: Language, text: str) -> str:
-    signature = say(language, "Answered by the offline model (rules, no language model).", "由离线模型（基于规则，不是大语言模型）回答。")
+    signature = say(
+        language,
+        "Answered by the offline model (rules, no language model).",
+        "由离线模型（基于规则，不是大语言模型）回答。",
+    )
     return f"{text.rstrip()}\n\n_{signature}_"
 
 
@@ -32,7 +40,8 @@ def capabilities(language: Language) -> str:
         "OpenAI-compatible endpoint (`model`, `base_url`, `api_key_env`) and restart.",
         "我是 ddb-agent 的离线模型：由规则组成，不是大语言模型。我可以\n"
         "- 列出和描述表、显示数据行、统计行数、列出不同的取值；\n"
-        "- 按列、按天、按月等分组聚合（平均、总和、最大、最小、中位数、标准差、计数），可加条件（取值、数值、日期）并排名；\n"
+        "- 按列、按天、按月等分组聚合（平均、总和、最大、最小、中位数、标准差、计数），可加条件（取值、数值、"
+        "日期）并排名；\n"
         "- 计算 VWAP、K 线、移动平均、收益率、相关系数、最大回撤；\n"
         "- 生成示例数据、加载 CSV 文件、把表保存到数据库、删除行、删除表；\n"
         "- 运行您给出的脚本（放在 ``` 中，或写在“运行:”之后）。\n"
@@ -67,7 +76,8 @@ def script_answer(language: Language, result: Result, notes: Sequence[tuple[str,
     if result.is_table:
         head = say(
             language,
-            f"The script returned a table with {result.row_count} rows and {len(result.columns)} columns.",
+            f"The script returned a table with {counted(result.row_count, 'row')} and "
+            f"{counted(len(result.columns), 'column')}.",
             f"脚本返回一张表，共 {result.row_count} 行、{len(result.columns)} 列。",
         )
         parts = [head, result.markdown(SHOWN_ROWS) if result.row_count else "", _rest(language, result)]
@@ -80,21 +90,43 @@ def script_answer(language: Language, result: Result, notes: Sequence[tuple[str,
     return signed(language, "\n\n".join(part for part in (*parts, remarks(language, notes)) if part))
 
 
+def refused(language: Language, reason: str, script: str) -> str:
+    """The answer when a human did not let a script run."""
+    because = say(language, f": {reason}", f"：{reason}") if reason else say(language, ".", "。")
+    head = say(
+        language, f"I did not run this script, since it was rejected{because}", f"脚本被拒绝，因此没有运行{because}"
+    )
+    asks = say(language, "Tell me what to do instead.", "请告诉我应该怎么做。")
+    return signed(language, f"{head}\n\n```dolphindb\n{script}\n```\n{asks}")
+
+
 def tables_answer(language: Language, tables: Sequence[Table], databases: Sequence[str]) -> str:
     if not tables and not databases:
         return signed(
             language,
             say(
                 language,
-                "There are no tables and no databases yet. I can create sample data (`create sample trades data`) or load a CSV "
+                "There are no tables and no databases yet. I can create sample data (`create sample trades "
+                "data`) or load a CSV "
                 "file (`load /path/file.csv as stocks`).",
-                "目前没有任何表和数据库。我可以生成示例数据（“生成一份交易示例数据”），或加载 CSV 文件（“把 /path/file.csv 加载为表 stocks”）。",
+                "目前没有任何表和数据库。我可以生成示例数据（“生成一份交易示例数据”），或加载 CSV 文件（“把 "
+                "/path/file.csv 加载为表 stocks”）。",
             ),
         )
-    lines = [say(language, f"There are {len(tables)} tables:", f"共有 {len(tables)} 张表：")] if tables else []
+    lines = (
+        [
+            say(
+                language,
+                f"There {'is' if len(tables) == 1 else 'are'} {counted(len(tables), 'table')}:",
+                f"共有 {len(tables)} 张表：",
+            )
+        ]
+        if tables
+        else []
+    )
     for table in tables:
         columns = ", ".join(f"{column.name} {column.type}".strip() for column in table.columns)
-        rows = "" if table.rows is None else say(language, f", {table.rows} rows", f"，{table.rows} 行")
+        rows = "" if table.rows is None else say(language, f", {counted(table.rows, 'row')}", f"，{table.rows} 行")
         reference = "" if table.reference == table.name else f" `{table.reference}`"
         lines.append(f"- {table.name}{reference} ({table.kind or 'table'}{rows}): {columns}")
     if databases:
@@ -103,14 +135,27 @@ def tables_answer(language: Language, tables: Sequence[Table], databases: Sequen
 
 
 def description_answer(language: Language, table: Table) -> str:
-    rows = "" if table.rows is None else say(language, f" It has {table.rows} rows.", f"共 {table.rows} 行。")
-    head = say(language, f"{table.name} has {len(table.columns)} columns.", f"表 {table.name} 有 {len(table.columns)} 列。") + rows
+    rows = (
+        "" if table.rows is None else say(language, f" It has {counted(table.rows, 'row')}.", f"共 {table.rows} 行。")
+    )
+    head = (
+        say(
+            language,
+            f"{table.name} has {counted(len(table.columns), 'column')}.",
+            f"表 {table.name} 有 {len(table.columns)} 列。",
+        )
+        + rows
+    )
     names = (say(language, "column", "列"), say(language, "type", "类型"), say(language, "sample values", "示例值"))
     lines = ["| " + " | ".join(names) + " |", "|---|---|---|"]
     for column in table.columns:
         samples = ", ".join(table.samples.get(column.name, ())[:3])
         lines.append(f"| {column.name} | {column.type} | {samples} |")
-    reference = "" if table.reference == table.name else "\n\n" + say(language, "In script: ", "脚本中的写法：") + f"`{table.reference}`"
+    reference = (
+        ""
+        if table.reference == table.name
+        else "\n\n" + say(language, "In script: ", "脚本中的写法：") + f"`{table.reference}`"
+    )
     return signed(language, f"{head}\n\n" + "\n".join(lines) + reference)
 
 
@@ -122,7 +167,9 @@ def _rest(language: Language, result: Result) -> str:
     shown = min(len(result.rows), SHOWN_ROWS)
     if shown >= result.row_count:
         return ""
-    text = say(language, f"{shown} of {result.row_count} rows are shown.", f"共 {result.row_count} 行，此处显示 {shown} 行。")
+    text = say(
+        language, f"{shown} of {result.row_count} rows are shown.", f"共 {result.row_count} 行，此处显示 {shown} 行。"
+    )
     if result.statistics:
         text += " " + say(language, "Over all rows: ", "全部行的统计：") + result.statistics
     if result.artifact:
@@ -141,27 +188,40 @@ def _headline(language: Language, query: Query, result: Result) -> str:
     if query.kind == "count":
         count = result.rows[0][-1]
         if query.conditions:
-            return say(language, f"{count} rows of {table} match.", f"表 {table} 中有 {count} 行符合条件。")
-        return say(language, f"{table} has {count} rows.", f"表 {table} 共有 {count} 行。")
+            return say(language, f"{counted(count, 'row')} of {table} match.", f"表 {table} 中有 {count} 行符合条件。")
+        return say(language, f"{table} has {counted(count, 'row')}.", f"表 {table} 共有 {count} 行。")
     if query.kind == "distinct":
         name = query.columns[0].name
         if query.function == "count":
             count = result.rows[0][-1]
-            return say(language, f"{name} has {count} distinct values.", f"{name} 共有 {count} 个不同的值。")
+            return say(language, f"{name} has {counted(count, 'distinct value')}.", f"{name} 共有 {count} 个不同的值。")
         count = str(result.row_count)
-        return say(language, f"{name} has {count} distinct values, with their rows:", f"{name} 共有 {count} 个不同的值及其行数：")
+        return say(
+            language,
+            f"{name} has {counted(count, 'distinct value')}, with their rows:",
+            f"{name} 共有 {count} 个不同的值及其行数：",
+        )
     if query.kind == "rows":
         count = str(result.row_count)
         if query.order:
             ends = ("highest", "最高") if query.descending else ("lowest", "最低")
             return say(
-                language, f"The {count} rows of {table} with the {ends[0]} {query.order}:", f"表 {table} 中 {query.order} {ends[1]}的 {count} 行："
+                language,
+                f"The {count} rows of {table} with the {ends[0]} {query.order}:",
+                f"表 {table} 中 {query.order} {ends[1]}的 {count} 行：",
             )
         which = ("last", "最后") if query.from_end else ("first", "前")
         matching = say(language, " that match", "符合条件的") if query.conditions else ""
-        return say(language, f"The {which[0]} {count} rows of {table}{matching}:", f"表 {table} {matching}{which[1]} {count} 行：")
+        return say(
+            language,
+            f"The {which[0]} {count} rows of {table}{matching}:",
+            f"表 {table} {matching}{which[1]} {count} 行：",
+        )
     if _is_single(result):
-        pairs = [f"{_label(language, query, name)}: {value}" for name, value in zip(result.columns, result.rows[0], strict=True)]
+        pairs = [
+            f"{_label(language, query, name)}: {value}"
+            for name, value in zip(result.columns, result.rows[0], strict=True)
+        ]
         return say(language, "; ".join(pairs) + ".", "；".join(pairs) + "。")
     return _grouped_headline(language, query, result)
 
@@ -172,16 +232,27 @@ def _grouped_headline(language: Language, query: Query, result: Result) -> str:
     subject = {
         "vwap": ("VWAP", "VWAP"),
         "ohlc": ("OHLC bars", "K 线"),
-        "moving": (f"Moving {query.function} over {query.window} rows", f"{query.window} 行移动{AGGREGATE_NAMES[query.function][1]}"),
+        "moving": (
+            f"Moving {query.function} over {query.window} rows",
+            f"{query.window} 行移动{AGGREGATE_NAMES[query.function][1]}",
+        ),
         "returns": ("Returns", "收益率"),
         "total_return": ("Returns from the first to the last price", "首末价格之间的收益率"),
         "correlation": ("Correlations", "相关系数"),
         "pair_correlation": (f"Correlation of {' and '.join(query.symbols)}", f"{'、'.join(query.symbols)} 的相关系数"),
         "drawdown": ("Maximum drawdowns", "最大回撤"),
     }.get(query.kind)
-    what = say(language, *subject) if subject else say(language, ", ", "、").join(_label(language, query, name) for name in measures)
+    what = (
+        say(language, *subject)
+        if subject
+        else say(language, ", ", "、").join(_label(language, query, name) for name in measures)
+    )
     by = say(language, f" by {', '.join(keys)}", f"（按 {'、'.join(keys)}）") if keys else ""
-    head = say(language, f"{what[:1].upper()}{what[1:]}{by}, {result.row_count} rows.", f"{what}{by}，共 {result.row_count} 行。")
+    head = say(
+        language,
+        f"{what[:1].upper()}{what[1:]}{by}, {counted(result.row_count, 'row')}.",
+        f"{what}{by}，共 {result.row_count} 行。",
+    )
     best = _extremes(language, query, result, keys)
     return f"{head} {best}" if best else head
 
@@ -210,7 +281,9 @@ def _extremes(language: Language, query: Query, result: Result, keys: Sequence[s
         ends = ("Highest", "最高") if query.descending else ("Lowest", "最低")
         return say(language, f"{ends[0]} {name}: {shown(first)}.", f"{name}{ends[1]}：{shown(first)}。")
     return say(
-        language, f"Highest {name}: {shown(high)}; lowest: {shown(low)}.", f"{name}最高：{shown(high)}；最低：{shown(low)}。"
+        language,
+        f"Highest {name}: {shown(high)}; lowest: {shown(low)}.",
+        f"{name}最高：{shown(high)}；最低：{shown(low)}。",
     )
 
 

@@ -61,7 +61,9 @@ def find_mentions(text: str, table: Table) -> list[Mention]:
     """Mentions in order of their places; longer and more exact ones win over those they overlap."""
     found: list[tuple[int, int, int, Column]] = []
     for pattern, column in derived_columns(table):
-        found += [(match.start(), match.end(), 3, column) for match in re.finditer(pattern, text, re.IGNORECASE)]
+        found += [
+            (match.start(), match.end(), 3, column) for match in re.finditer(pattern, text, re.IGNORECASE | re.ASCII)
+        ]
     for column in table.columns:
         for weight, words in _names(column):
             for word in words:
@@ -95,7 +97,7 @@ def _occurrences(word: str, text: str) -> Iterable[re.Match[str]]:
         return re.finditer(re.escape(word), text)
     pattern = re.escape(word).replace(r"\ ", r"[ _-]?")
     plural = rf"{pattern[:-1]}(?:y|ies)" if word.endswith("y") else rf"{pattern}(?:e?s)?"
-    return re.finditer(rf"(?<![A-Za-z0-9_]){plural}(?![A-Za-z0-9_])", text, re.IGNORECASE)
+    return re.finditer(rf"(?<![A-Za-z0-9_]){plural}(?![A-Za-z0-9_])", text, re.IGNORECASE | re.ASCII)
 
 
 def closest_column(name: str, columns: Sequence[str]) -> str | None:

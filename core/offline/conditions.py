@@ -97,7 +97,7 @@ _TICKER = (
 _AFTER_COLUMN = re.compile(
     r"\s*(?P<sign>!=|<>|==|=|is not|isn't|不等于|不是|is|equals?(?: to)?|等于|为|是|:)?\s*"
     r"(?P<quote>[\"'`]?)(?P<value>[A-Za-z][\w.-]*)(?P=quote)",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,
 )
 _NO_VALUE = frozenset({"the", "a", "an", "in", "above", "below", "not", "what", "over", "with", "of"})
 _CALENDAR = frozenset(name.lower() for name in (*calendar.month_name, *calendar.month_abbr, *calendar.day_name) if name)
@@ -126,7 +126,7 @@ class Values:
 def time_conditions(scanner: Scanner, table: Table) -> list[str]:
     """Conditions on the table's time column, taken from the scanner."""
     ranges = find_time_ranges(scanner.text)
-    relative = _relative_time(scanner, table)
+    relative = _relative_time(scanner, table) + _times_of_day(scanner, table)
     if not ranges:
         return relative
     time = table.time
@@ -138,6 +138,34 @@ def time_conditions(scanner: Scanner, table: Table) -> list[str]:
     for item in ranges:
         scanner.take(item.start, item.end)
     return [item.condition(time) for item in ranges] + relative
+
+
+def _times_of_day(scanner: Scanner, table: Table) -> list[str]:
+    """`Between 10:00 and 11:00`, `after 14:30`: the end is not included."""
+    clock = r"((?:[01]?\d|2[0-3]):[0-5]\d)(?!:?\d)"
+    match = scanner.find(rf"(?:\bbetween|\bfrom|从|在)?\s*{clock}\s*(?:and|to|until|-|~|到|至)\s*{clock}")
+    one = scanner.find(rf"(\bafter|\bsince|\bbefore|\buntil)\s+{clock}|{clock}\s*(之后|以后|之前|以前)")
+    if match is None and one is None:
+        return []
+    time = table.time
+    if time is None or time.base_type in ("DATE", "MONTH"):
+        raise UnableError(
+            f"The question speaks of times of day, but {table.name} has none.",
+            f"问题涉及一天中的时刻，但表 {table.name} 没有时刻。",
+        )
+    moment = f"minute({time.name})"
+    if match is not None:
+        scanner.take(match.start(), match.end())
+        return [f"{moment} >= {_minute(match[1])}", f"{moment} < {_minute(match[2])}"]
+    assert one is not None
+    scanner.take(one.start(), one.end())
+    word = (one[1] or one[4]).lower()
+    sign = ">=" if word in {"after", "since", "之后", "以后"} else "<"
+    return [f"{moment} {sign} {_minute(one[2] or one[3])}"]
+
+
+def _minute(clock: str) -> str:
+    return f"{clock.zfill(5)}m"
 
 
 def _relative_time(scanner: Scanner, table: Table) -> list[str]:
@@ -161,7 +189,7 @@ def value_conditions(scanner: Scanner, table: Table, mentions: Sequence[Mention]
 
     def add(column: Column, value: str, start: int, end: int, *, excluded: bool = False) -> None:
         scanner.take(start, end)
-        excluded = excluded or re.search(_EXCEPT, scanner.text[:start], re.IGNORECASE) is not None
+        excluded = excluded or re.search(_EXCEPT, scanner.text[:start], re.IGNORECASE | re.ASCII) is not None
         found.append((start, column, value, excluded))
 
     for mention in mentions:
@@ -179,7 +207,7 @@ def value_conditions(scanner: Scanner, table: Table, mentions: Sequence[Mention]
     for column in texts:
         for sample in table.samples.get(column.name, ()):
             for match in list(scanner.find_all(rf"(?<![A-Za-z0-9_]){re.escape(sample)}(?![A-Za-z0-9_])")):
-                measured = re.search(_MEASURED, scanner.text[: match.start()], re.IGNORECASE)
+                measured = re.search(_MEASURED, scanner.text[: match.start()], re.IGNORECASE | re.ASCII)
                 named = any(m.start == match.start() and m.column.is_numeric for m in mentions) and measured
                 if len(sample) > 1 and not named and table.column(match[0]) is None:
                     add(column, sample, match.start(), match.end())

@@ -14,19 +14,30 @@ from core.offline.language import Language, detect
 
 Mode = Literal["plan", "act"]
 
-_MODE = re.compile(r"^\s*\W{0,4}MODE:\s*(plan|act)\b", re.IGNORECASE | re.MULTILINE)
+_MODE = re.compile(r"^\s*\W{0,4}MODE:\s*(plan|act)\b", re.IGNORECASE | re.ASCII | re.MULTILINE)
 _PINNED = re.compile(r"^## Pinned context\s*$(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+_GOAL = re.compile(r"^\W*(?:Goal|目标)[:：]\s*(.+)$", re.MULTILINE)
 _APPROVAL = re.compile(
-    r"\bapproved?\b|\bapproves\b|\bcarry (?:it |this |the plan )?out\b|\bgo ahead\b|\bproceed\b|^\s*(?:yes|ok|okay|lgtm|sure)\b"
+    r"\bapproved?\b|\bapproves\b|\bcarry (?:it |this |the plan )?out\b|\bgo ahead\b|\bproceed\b|^\s*(?:yes|ok"
+    r"|okay|lgtm|sure)\b"
     r"|批准|同意|可以执行|执行(?:该|此|这个|上述)?计划|按计划|^\s*(?:好的?|可以|没问题|行)(?:[，。！\s]|$)",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,
 )
 _REFUSAL = re.compile(
-    r"\breject(?:ed|s)?\b|\bdeclin(?:ed|es)\b|\bdenied\b|\bdisapproved\b|\bnot (?:be )?approved?\b|\brefused\b|拒绝|不批准|未批准|不同意|驳回",
-    re.IGNORECASE,
+    r"\breject(?:ed|s)?\b|\bdeclin(?:ed|es)\b|\bdenied\b|\bdisapproved\b|\bnot (?:be )?approved?\b|\brefused\b"
+    r"|拒绝|不批准|未批准|不同意|驳回",
+    re.IGNORECASE | re.ASCII,
 )
+_REFUSED_CALL = re.compile(
+    r"\b(?:user|human|reviewer)\b.{0,40}\b(?:reject|declin|den(?:y|ied)|refus)|^\W*rejected\b|\bnot approved\b"
+    r"|被拒绝|拒绝了|未批准",
+    re.IGNORECASE | re.ASCII | re.DOTALL,
+)
+_ADVICE = re.compile(r"\s*(?:Do not run it again unchanged|Make another one)\.\s*$")
+_SAID = re.compile(r"^\s*The user says:\s*")
 _REMARK = re.compile(
-    r"\b(?:instead|rather|but|only|also|without|change|use|make it|not)\b|^no\b|改|不要|换|只|不是|另外|还要|用", re.IGNORECASE
+    r"\b(?:instead|rather|but|only|also|without|change|use|make it|not)\b|^no\b|改|不要|换|只|不是|另外|还要|用",
+    re.IGNORECASE | re.ASCII,
 )
 
 
@@ -43,13 +54,10 @@ class Step:
     def refusal(self) -> str | None:
         """The reason for which a human did not let the call run, or None; it may be empty."""
         text = (self.result or "").strip()
-        head = text[:200]
-        if text.startswith("ERROR") or not _REFUSAL.search(head):
+        if text.startswith("ERROR") or not _REFUSED_CALL.search(text[:200]):
             return None
-        if not re.search(r"\b(?:user|human|reviewer|you|call|script|action)\b|用户|人工|审批|脚本|^\W*(?:reject|拒绝|驳回)", head, re.I):
-            return None
-        parts = re.split(r"(?:\breasons?\b|\bbecause\b|\bfeedback\b|原因|理由|因为)\W*|[:：]", text, maxsplit=1)
-        return parts[1].strip() if len(parts) > 1 else ""
+        reason = re.split(r"\b[Rr]easons?\b\W*|原因\W*|[:：]", text, maxsplit=1)
+        return _ADVICE.sub("", reason[1]).strip() if len(reason) > 1 else ""
 
 
 @dataclass
@@ -139,11 +147,15 @@ def _add_human(tasks: list[Task], text: str) -> None:
         ):
             task.remarks.append(text)
             return
+    goal = _GOAL.search(text)
+    if goal is not None and _is_approval(text):
+        tasks.append(Task(goal[1].strip(), approved_plan=text))
+        return
     tasks.append(Task(text))
 
 
 def _note_answer(task: Task, step: Step) -> None:
-    text = step.result or ""
+    text = _SAID.sub("", step.result or "").strip()
     asked = str(step.args.get("question") or "")
     if step.name == "ask_for_human_feedback" or (step.name == "plan_mode_response" and asked):
         if asked and not step.failed:
@@ -153,7 +165,7 @@ def _note_answer(task: Task, step: Step) -> None:
             task.remarks.append(step.refusal)
         elif _is_approval(text):
             task.approved_plan = text
-        elif _REMARK.search(text):
+        elif text:
             task.remarks.append(text)
 
 

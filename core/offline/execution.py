@@ -10,13 +10,14 @@ from core.offline.columns import closest_column
 from core.offline.intents import literal_script
 from core.offline.language import say
 from core.offline.lookup import failed, failure_text
-from core.offline.replay import NextCallError, Replay
+from core.offline.replay import NextCallError, Replay, plan_arguments
 from core.offline.results import Result, parse_result
 
 MAX_REPAIRS = 3
 _UNKNOWN_COLUMN = (
     r"[Uu]nrecognized column(?: name)?:?\s*\[?[\"'`]?([A-Za-z_]\w*)",
-    r"(?:[Cc]an(?:'t|not) recognize|[Uu]nrecognized) (?:the )?(?:column|token|name|identifier)(?: name)?:?\s*\[?[\"'`]?([A-Za-z_]\w*)",
+    r"(?:[Cc]an(?:'t|not) recognize|[Uu]nrecognized) (?:the )?(?:column|token|name|identifier)(?: "
+    r"name)?:?\s*\[?[\"'`]?([A-Za-z_]\w*)",
     r"(?:[Cc]olumn|[Vv]ariable) \[?[\"'`]?([A-Za-z_]\w*)[\"'`]?\]? (?:is not|not|does not|doesn't|was not)",
 )
 _HINT_COLUMNS = r"columns of ([^:\n]+):\s*([^;\n]+)"
@@ -58,18 +59,12 @@ def propose(replay: Replay, steps: Sequence[tuple[str, str]], script: str = "") 
     plan = "\n".join(lines)
     if not replay.has("plan_mode_response"):
         replay.finish(plan)
-    raise NextCallError(
-        "plan_mode_response",
-        {
-            "plan": plan,
-            "steps": [{"title": title, "detail": detail} for title, detail in steps],
-            "question": "",
-            "needs_more_exploration": False,
-        },
-    )
+    raise NextCallError("plan_mode_response", plan_arguments(plan, steps))
 
 
-def execute(replay: Replay, script: str, purpose: str, columns: Sequence[str] = (), *, repair: bool = True) -> Execution:
+def execute(
+    replay: Replay, script: str, purpose: str, columns: Sequence[str] = (), *, repair: bool = True
+) -> Execution:
     """Run a script and read its result. Ends the task when it cannot be made to run; raises RefusedError."""
     language = replay.language
     if not replay.has("run_dolphindb_script"):
@@ -115,14 +110,15 @@ def _correction(script: str, message: str, columns: Sequence[str]) -> tuple[str,
     return None
 
 
-def _asked(replay: Replay, script: str, error: str, message: str) -> str:
+def _asked(replay: Replay, script: str, error: str, message: str) -> str:  # noqa: RET503
     """What to run instead, from the human; ends the task without it."""
     language = replay.language
     hint = re.search(_HINT_COLUMNS, message)
     options = [part.strip() for part in hint[2].split(",")] if hint else []
     question = say(
         language,
-        f"The script failed: {error}. What should I do? You can name the right column, or give a corrected script in ``` fences.",
+        f"The script failed: {error}. What should I do? You can name the right column, or give a corrected "
+        "script in ``` fences.",
         f"脚本出错：{error}。应该怎么做？可以告诉我正确的列名，或用 ``` 给出修改后的脚本。",
     )
     attempts = sum(1 for step in replay.task.steps if step.name == "run_dolphindb_script")
@@ -133,12 +129,13 @@ def _asked(replay: Replay, script: str, error: str, message: str) -> str:
             return given
         wrong = next((m[1] for pattern in _UNKNOWN_COLUMN if (m := re.search(pattern, message))), None)
         named = next((option for option in options if re.search(rf"(?<!\w){re.escape(option)}(?!\w)", answer)), None)
-        if wrong and named and not re.search(_GIVE_UP, answer, re.IGNORECASE):
+        if wrong and named and not re.search(_GIVE_UP, answer, re.IGNORECASE | re.ASCII):
             return re.sub(rf"(?<!\w){re.escape(wrong)}(?!\w)", named, script)
     replay.finish(
         say(
             language,
-            f"The script did not run: {error}\n\n```dolphindb\n{script}\n```\nI tried {attempts} times and cannot repair it by rule.",
+            f"The script did not run: {error}\n\n```dolphindb\n{script}\n```\nI tried {attempts} times and "
+            "cannot repair it by rule.",
             f"脚本没有运行成功：{error}\n\n```dolphindb\n{script}\n```\n已尝试 {attempts} 次，离线规则无法修复。",
         ),
         script=script,

@@ -14,11 +14,14 @@ from core.offline.unclear import UnableError
 
 _UNIT = "(?:" + "|".join(f"(?P<{unit}>{pattern})" for unit, pattern in UNITS.items()) + r")(?!(?<=[a-z])[a-z])"
 _BY = (
-    r"(?:\b(?:grouped?\s+by|for\s+each|for\s+every|broken\s+down\s+by|by|per|each|every|across)\s+(?:the\s+)?(?:each\s+)?"
+    r"(?:\b(?:grouped?\s+by|for\s+each|for\s+every|broken\s+down\s+by|by|per|each|every"
+    r"|across)\s+(?:the\s+)?(?:each\s+)?"
     r"|按照?每?(?:一)?(?:个|只|支)?|每一?(?:个|只|支|种|台|家|座|笔)?|各个?(?:只|支)?|不同的?|逐|分(?=[^钟布析]))\s?"
 )
 _WHICH = r"(?:\b(?:which|what)\s+|哪一?(?:个|只|支|些|家|台|种|座)?\s?)"
-_AND = re.compile(r"\s*(?:,|，|、|\band\b|和|与|以及|及)\s*(?:(?:by|per|each|按|每个?|各个?)\s?)?", re.IGNORECASE)
+_AND = re.compile(
+    r"\s*(?:,|，|、|\band\b|和|与|以及|及)\s*(?:(?:by|per|each|按|每个?|各个?)\s?)?", re.IGNORECASE | re.ASCII
+)
 _SHORT = {"s": "second", "m": "minute", "min": "minute", "h": "hour", "d": "day", "w": "week"}
 
 
@@ -92,6 +95,11 @@ def find_entity(scanner: Scanner, table: Table, mentions: Sequence[Mention]) -> 
         if found is not None:
             scanner.take(match.start(), found[1])
             return found[0]
+    for match in scanner.find_all(r"最(?:[高低大小多少热冷贵好差]|活跃|便宜)的(?!\d)"):
+        found = _group_at(scanner, match.end(), table, mentions)
+        if found is not None:
+            scanner.take(match.end(), found[1])
+            return found[0]
     return None
 
 
@@ -104,16 +112,21 @@ def entity_at(scanner: Scanner, position: int, table: Table, mentions: Sequence[
     return found[0]
 
 
-def find_bar(scanner: Scanner, table: Table) -> Group | None:
-    """A bar length such as `5-minute`, `1h` or `5分钟`."""
-    match = scanner.pop(rf"({NUMBER})[- ]?(?:个)?{_UNIT}") or scanner.pop(r"\b(\d+)\s?(?P<short>s|m|min|h|d|w)\b")
+def find_bar(scanner: Scanner, table: Table, *, adjective: bool = False) -> Group | None:
+    """A bar length such as `5-minute`, `1h` or `5分钟`; as an `adjective` only what stands before a noun."""
+    if adjective:
+        match = scanner.pop(rf"({NUMBER})-{_UNIT}") or scanner.pop(rf"({NUMBER})个?{_UNIT}(?=的?(?:平均|总|最|成交))")
+    else:
+        match = scanner.pop(rf"({NUMBER})[- ]?(?:个)?{_UNIT}") or scanner.pop(r"\b(\d+)\s?(?P<short>s|m|min|h|d|w)\b")
     if match is None:
         return None
     return bucket(table, _unit_of(match), integer(match[1]))
 
 
 def _group_at(scanner: Scanner, position: int, table: Table, mentions: Sequence[Mention]) -> tuple[Group, int] | None:
-    unit = re.compile(rf"\s?(?P<count>{NUMBER})?[- ]?个?{_UNIT}", re.IGNORECASE).match(scanner.text, position)
+    unit = re.compile(rf"\s?(?P<count>{NUMBER})?[- ]?个?{_UNIT}", re.IGNORECASE | re.ASCII).match(
+        scanner.text, position
+    )
     for mention in mentions:
         if position <= mention.start <= position + 1 and scanner.is_free(mention.start, mention.end):
             if unit is not None and mention.column.is_time:

@@ -13,12 +13,15 @@ Intent = Literal[
     "drop", "delete_rows", "list_tables", "describe_table", "check_script", "chart", "query",
 ]  # fmt: skip
 
-_PATH = r"""["'`]?((?:/|[A-Za-z]:[\\/]|\./|~/)[^\s"'`，。；、]*\.(?:csv|txt|tsv))["'`]?"""
+_PATH = r"""(?P<path>(?:/|[A-Za-z]:[\\/]|\./|~/)[^\s"'`，。；、]*\.(?:csv|txt|tsv))"""
+_QUOTED_PATH = r"""(?P<quote>["'`])(?P<path>(?:/|[A-Za-z]:[\\/]|\./|~/)[^"'`\n]*\.(?:csv|txt|tsv))(?P=quote)"""
 _NAME = r"`?([A-Za-z]\w*)`?"
 _FENCE = re.compile(r"```[ \t]*(?:[A-Za-z]+[ \t]*\n)?(.*?)```", re.DOTALL)
 _RUN = re.compile(
-    r"^\s*(?:run|execute|exec|运行|执行)\s*(?:this|the following|以下|下面的?)?\s*(?:script|脚本)?\s*[:：]", re.I
+    r"^\s*(?:run|execute|exec|运行|执行)\s*(?:this|the following|以下|下面的?)?\s*(?:script|脚本)?\s*[:：]",
+    re.IGNORECASE | re.ASCII,
 )
+_SELECT = re.compile(r"^\s*(?:select|exec)\s.+\sfrom\s+(?!the\b|my\b|all\b)[\x00-\x7f]+$", re.DOTALL)
 _AFTER_TO = (
     rf"(?:\b(?:named|called|name it|as|into)\s+(?:a\s+|the\s+)?(?:(?:in-memory|memory|session)\s+)?(?:table\s+)?"
     rf"|(?:命名为|名为|名叫|叫做?|取名|加载为|作为|存为|成为?|为)\s*(?:内存)?(?:表)?\s*|表名(?:为|是|叫)?\s*){_NAME}"
@@ -43,6 +46,8 @@ def literal_script(text: str) -> str | None:
     fence = _FENCE.search(text)
     if fence:
         return fence[1].strip() or None
+    if _SELECT.match(text):
+        return text.strip()
     run = _RUN.match(text)
     return text[run.end() :].strip() or None if run else None
 
@@ -57,13 +62,15 @@ def recognise(text: str) -> Intent:
             else "script"
         )
     if _matches(
-        r"^(?:hi|hello|hey|good (?:morning|afternoon|evening)|greetings|thanks?|thank you|你好|您好|嗨|早上好|下午好|晚上好|在吗|谢谢)"
+        r"^(?:hi|hello|hey|good (?:morning|afternoon|evening)|greetings|thanks?|thank you|你好|您好|嗨|早上好"
+        r"|下午好|晚上好|在吗|谢谢)"
         r"(?: there| everyone|啊|呀)?[\s,.!！。~？?]*$",
         stripped,
     ):
         return "greeting"
     if _matches(
-        r"what can you do|what do you do|who are you|what are you|how can you help|^help(?: me)?[\s.!?]*$|your capabilities"
+        r"what can you do|what do you do|who are you|what are you|how can you help|^help(?: me)?[\s.!?]*$"
+        r"|your capabilities"
         r"|你能(?:做|干)|你会(?:做|什么)|你可以做|你是谁|你是什么|^帮助|有什么功能|怎么(?:使)?用你",
         stripped,
     ):
@@ -96,7 +103,8 @@ def recognise(text: str) -> Intent:
     if _matches(
         r"\b(?:list|show|what|which|see|display)\b.{0,30}\b(?:tables|databases|datasets)\b|\bwhat data\b"
         r"|\bdata (?:is|do you have)\b"
-        r"|(?:有|列出|查看|显示|看看|展示).{0,8}(?:哪些|什么|所有|全部)?.{0,4}(?:数据表|表|数据库|库)(?:[？?。！!\s]|$|有|都)|有(?:哪些|什么)数据",
+        r"|(?:有|列出|查看|显示|看看|展示).{0,8}(?:哪些|什么|所有|全部)?.{0,4}(?:数据表|表|数据库|库)(?:[？?。"
+        r"！!\s]|$|有|都)|有(?:哪些|什么)数据",
         text,
     ) and not _matches(r"字段|列名|结构|\bcolumns?\b|\bschema\b|的列|哪些列", text):
         return "list_tables"
@@ -120,7 +128,8 @@ def documented_function(text: str) -> str | None:
         rf"(?:documentation|docs|help|manual|syntax|usage|signature)\s+(?:page\s+)?(?:of|for|on|about)\s+(?:the\s+)?"
         rf"(?:function\s+)?{_NAME}(?:\(\))?(?!\s+(?:table|tables|data))",
         rf"what does (?:the )?(?:function )?{_NAME}(?:\(\))? (?:function )?do\b",
-        rf"how (?:do i use|to use|does|do you use) (?:the )?(?:function )?{_NAME}(?:\(\))?(?: function)?(?: work)?\s*[?.]*$",
+        rf"how (?:do i use|to use|does|do you use) (?:the )?(?:function )?{_NAME}(?:\(\))?(?: function)?(?: "
+        r"work)?\s*[?.]*$",
         rf"explain (?:the )?(?:function )?{_NAME}(?:\(\)| function)",
         rf"what is (?:the )?{_NAME}(?:\(\)| function)",
         rf"{_NAME}(?:\(\))?\s*(?:这个)?(?:函数)?\s*(?:怎么用|如何使用|的用法|的文档|的作用|用法)",
@@ -128,20 +137,20 @@ def documented_function(text: str) -> str | None:
         rf"{_NAME}\s*函数(?:是)?(?:什么|干什么|做什么)",
     )
     for pattern in patterns:
-        match = re.search(pattern, text, re.IGNORECASE)
+        match = re.search(pattern, text, re.IGNORECASE | re.ASCII)
         if match and match[1].lower() not in {"the", "this", "it", "you", "table", "function"}:
             return match[1]
     return None
 
 
 def file_path(text: str) -> str | None:
-    match = re.search(_PATH, text, re.IGNORECASE)
-    return match[1] if match else None
+    match = re.search(_QUOTED_PATH, text, re.IGNORECASE) or re.search(_PATH, text, re.IGNORECASE)
+    return match["path"] if match else None
 
 
 def new_name(text: str) -> str | None:
     """The name the message wants a new table to have."""
-    for match in re.finditer(_AFTER_TO, text, re.IGNORECASE):
+    for match in re.finditer(_AFTER_TO, text, re.IGNORECASE | re.ASCII):
         if match[1].lower() not in _STOP_NAMES:
             return match[1]
     return None
@@ -152,9 +161,9 @@ def database_url(text: str) -> str | None:
     match = re.search(r"dfs://\w[\w/.-]*", text)
     if match:
         return match[0].rstrip("/.")
-    match = re.search(rf"\b(?:database|db)\s+(?:called\s+|named\s+)?{_NAME}", text, re.I) or re.search(
-        rf"(?:数据库|库)\s*{_NAME}|{_NAME}\s*(?:数据库|库)", text
-    )
+    match = re.search(
+        rf"\b(?:database|db)\s+(?:called\s+|named\s+)?{_NAME}", text, re.IGNORECASE | re.ASCII
+    ) or re.search(rf"(?:数据库|库)\s*{_NAME}|{_NAME}\s*(?:数据库|库)", text)
     name = next((group for group in match.groups() if group), None) if match else None
     return f"dfs://{name}" if name and name.lower() not in {"as", "dfs", "into", "in", "to"} else None
 
@@ -164,16 +173,21 @@ def sample_data(text: str) -> SampleData:
         ("quotes", r"\bquotes?\b|报价|行情|买卖盘|盘口"),
         (
             "timeseries",
-            r"\b(?:sensors?|devices?|time ?series|iot|temperatures?|humidity|telemetry)\b|传感器|设备|时序|物联网|温度|湿度",
+            r"\b(?:sensors?|devices?|time ?series|iot|temperatures?|humidity|telemetry)\b|传感器|设备|时序"
+            r"|物联网|温度|湿度",
         ),
         ("trades", r""),
     )
     kind = next(kind for kind, pattern in kinds if _matches(pattern, text))
-    rows = re.search(rf"({NUMBER})\s*(?:rows?|records?|trades|quotes|entries|lines|points|条|行|笔|个)", text, re.I)
-    rows = rows or re.search(r"\b(\d[\d,]{2,}(?:\s?(?:k|million))?)\b", text, re.I)
+    rows = re.search(
+        rf"({NUMBER})\s*(?:rows?|records?|trades|quotes|entries|lines|points|条|行|笔|个)",
+        text,
+        re.IGNORECASE | re.ASCII,
+    )
+    rows = rows or re.search(r"\b(\d[\d,]{2,}(?:\s?(?:k|million))?)\b", text, re.IGNORECASE | re.ASCII)
     count = integer(rows[1]) if rows else 10_000
     return SampleData(kind, new_name(text) or kind, max(count, 1))
 
 
 def _matches(pattern: str, text: str) -> bool:
-    return re.search(pattern, text, re.IGNORECASE) is not None
+    return re.search(pattern, text, re.IGNORECASE | re.ASCII) is not None

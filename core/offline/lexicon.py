@@ -23,7 +23,7 @@ CONCEPTS: tuple[Concept, ...] = (
     _concept(
         "symbol",
         "sym symbol ticker stock code security secid instrument symbols",
-        "symbol ticker stock security instrument 股票代码 证券代码 股票 代码 证券 标的 个股",
+        "symbol ticker stock security instrument 股票代码 证券代码 股票 代码 证券 标的",
     ),
     _concept(
         "price",

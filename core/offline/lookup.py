@@ -12,9 +12,34 @@ from core.offline.replay import Replay
 from core.offline.schema import Table, parse_description, parse_tables
 
 _NAMED_TABLE = (
-    r"\b(?:table|from)\s+[`\"']?([A-Za-z_]\w*)|[`\"']?\b([A-Za-z_]\w*)[`\"']?\s+table\b|(?:数据表|表)\s*([A-Za-z_]\w*)|([A-Za-z_]\w*)\s*(?:这张|这个)?表(?!示|现|明)"
+    r"\b(?:table|from)\s+[`\"']?([A-Za-z_]\w*)|[`\"']?\b([A-Za-z_]\w*)[`\"']?\s+table\b|(?:数据表"
+    r"|表)\s*([A-Za-z_]\w*)|([A-Za-z_]\w*)\s*(?:这张|这个)?表(?!示|现|明)"
 )
-_NOT_NAMES = frozenset("the a an this that which what each every all my our it its is in of new whole entire memory".split(" "))
+_NOT_NAMES = frozenset(
+    [
+        "the",
+        "a",
+        "an",
+        "this",
+        "that",
+        "which",
+        "what",
+        "each",
+        "every",
+        "all",
+        "my",
+        "our",
+        "it",
+        "its",
+        "is",
+        "in",
+        "of",
+        "new",
+        "whole",
+        "entire",
+        "memory",
+    ]
+)
 
 
 def failure_text(step: Step) -> str:
@@ -28,14 +53,15 @@ def failed(step: Step) -> bool:
     return step.failed or step.result is None or step.result.lstrip().startswith("ERROR")
 
 
-def list_tables(replay: Replay) -> tuple[list[Table], list[str]]:
+def list_tables(replay: Replay) -> tuple[list[Table], list[str]]:  # noqa: RET503
     """All tables and databases; ends the task when they cannot be had."""
     language = replay.language
     if not replay.has("list_tables"):
         replay.finish(
             say(
                 language,
-                "This thread has no DolphinDB environment, so I cannot look at any data. Choose an environment for the thread first.",
+                "This thread has no DolphinDB environment, so I cannot look at any data. Choose an "
+                "environment for the thread first.",
                 "当前会话没有选定 DolphinDB 环境，因此无法查看数据。请先为会话选择一个环境。",
             )
         )
@@ -54,9 +80,9 @@ def mentioned_tables(text: str, tables: Sequence[Table]) -> list[Table]:
     places: list[tuple[int, int, Table]] = []
     for table in tables:
         name = re.escape(table.name)
-        exact = re.search(rf"(?<![A-Za-z0-9_]){name}(?![A-Za-z0-9_])", text, re.IGNORECASE)
+        exact = re.search(rf"(?<![A-Za-z0-9_]){name}(?![A-Za-z0-9_])", text, re.IGNORECASE | re.ASCII)
         stem = re.escape(table.name[:-1]) if table.name.lower().endswith("s") and len(table.name) > 3 else name + "s"
-        match = exact or re.search(rf"(?<![A-Za-z0-9_]){stem}(?![A-Za-z0-9_])", text, re.IGNORECASE)
+        match = exact or re.search(rf"(?<![A-Za-z0-9_]){stem}(?![A-Za-z0-9_])", text, re.IGNORECASE | re.ASCII)
         if match:
             places.append((0 if exact else 1, match.start(), table))
     best = min((place[0] for place in places), default=0)
@@ -66,7 +92,7 @@ def mentioned_tables(text: str, tables: Sequence[Table]) -> list[Table]:
 def unknown_table(text: str, tables: Sequence[Table]) -> str | None:
     """A name the text calls a table that is none."""
     known = {table.name.lower() for table in tables}
-    for match in re.finditer(_NAMED_TABLE, text, re.IGNORECASE):
+    for match in re.finditer(_NAMED_TABLE, text, re.IGNORECASE | re.ASCII):
         name = next(group for group in match.groups() if group)
         if name.lower() in known or name.lower() + "s" in known:
             return None
@@ -86,7 +112,9 @@ def choose_table(replay: Replay, text: str, tables: Sequence[Table]) -> Table:
     unknown = unknown_table(text, tables)
     if unknown is not None and tables:
         question = say(
-            language, f"There is no table {unknown}. Which one do you mean?", f"没有名为 {unknown} 的表。您指的是哪一张？"
+            language,
+            f"There is no table {unknown}. Which one do you mean?",
+            f"没有名为 {unknown} 的表。您指的是哪一张？",
         )
         return _asked(replay, question, tables, names)
     if len(tables) == 1:
@@ -97,10 +125,12 @@ def choose_table(replay: Replay, text: str, tables: Sequence[Table]) -> Table:
                 language,
                 "There are no tables yet. I can create sample data (`create sample trades data`) or load a CSV file "
                 "(`load /path/file.csv as stocks`).",
-                "目前没有任何表。我可以生成示例数据（“生成一份交易示例数据”），或加载 CSV 文件（“把 /path/file.csv 加载为表 stocks”）。",
+                "目前没有任何表。我可以生成示例数据（“生成一份交易示例数据”），或加载 CSV 文件（“把 "
+                "/path/file.csv 加载为表 stocks”）。",
             )
         )
-    scores = [(len({mention.column for mention in find_mentions(text, table)}), table) for table in tables]
+    # The more of the text a table's columns account for, the better it fits.
+    scores = [(sum(m.end - m.start for m in find_mentions(text, table)), table) for table in tables]
     best = max(score for score, _ in scores)
     fitting = [table for score, table in scores if score == best and best > 0]
     if len(fitting) == 1:
@@ -128,7 +158,7 @@ def describe(replay: Replay, table: Table) -> Table:
         return table
 
 
-def _asked(replay: Replay, question: str, tables: Sequence[Table], names: Sequence[str]) -> Table:
+def _asked(replay: Replay, question: str, tables: Sequence[Table], names: Sequence[str]) -> Table:  # noqa: RET503
     answer = replay.choice(question, names)
     found = mentioned_tables(answer, tables)
     if found:

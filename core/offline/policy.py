@@ -10,8 +10,8 @@ from typing import Any
 
 from core.offline import answers
 from core.offline.conversation import Conversation
-from core.offline.execution import execute, propose
-from core.offline.intents import Intent, documented_function, file_path, literal_script, recognise, sample_data
+from core.offline.execution import RefusedError, execute, propose
+from core.offline.intents import Intent, documented_function, literal_script, recognise, sample_data
 from core.offline.language import normalise, say
 from core.offline.lookup import choose_table, describe, failed, failure_text, list_tables
 from core.offline.querying import answer_query
@@ -36,9 +36,10 @@ def next_action(conversation: Conversation, tools: Collection[str], parameters: 
     try:
         _follow(replay, parameters)
     except NextCallError as call:
-        return Action(tool=call.name, args=call.args)
+        return Action(tool=call.tool, args=call.arguments)
     except ReplyError as reply:
         return Action(text=reply.text)
+    return Action(text=answers.not_understood(replay.language))
 
 
 def _follow(replay: Replay, parameters: Mapping[str, str]) -> None:
@@ -122,13 +123,13 @@ def _sample_data(replay: Replay, text: str) -> None:
 def _script(replay: Replay, text: str) -> None:
     language = replay.language
     script = literal_script(replay.task.question) or literal_script(text) or ""
-    propose(replay, [(say(language, "Run the script", "运行脚本"), say(language, "as you gave it", "按原样运行"))], script)
-    from core.offline.execution import RefusedError
-
+    propose(
+        replay, [(say(language, "Run the script", "运行脚本"), say(language, "as you gave it", "按原样运行"))], script
+    )
     try:
         done = execute(replay, replay.task.approved_script or script, "run the script of the user", repair=False)
     except RefusedError as refused:
-        replay.finish(not_run(replay, refused.reason, refused.script))
+        replay.finish(answers.refused(language, refused.reason, refused.script))
     replay.finish(
         answers.script_answer(language, done.result, done.notes), script=done.script, artifact_ids=done.artifact_ids
     )
@@ -137,7 +138,7 @@ def _script(replay: Replay, text: str) -> None:
 def _check_script(replay: Replay, text: str) -> None:
     language = replay.language
     script = literal_script(replay.task.question) or ""
-    optimise = re.search(r"optimi[sz]e|优化", text, re.IGNORECASE) is not None
+    optimise = re.search(r"optimi[sz]e|优化", text, re.IGNORECASE | re.ASCII) is not None
     tool = "optimize_query" if optimise and replay.has("optimize_query") else "validate_script"
     if not replay.has(tool):
         replay.finish(say(language, "I have no tool to check scripts here.", "这里没有检查脚本的工具。"))
@@ -157,7 +158,11 @@ def _findings(replay: Replay, text: str) -> str:
     findings = data.get("findings", []) if isinstance(data, dict) else []
     lines = []
     if isinstance(data, dict) and "ok" in data:
-        verdict = say(language, "The script is sound.", "脚本没有问题。") if data["ok"] else say(language, "The script has problems.", "脚本存在问题。")
+        verdict = (
+            say(language, "The script is sound.", "脚本没有问题。")
+            if data["ok"]
+            else say(language, "The script has problems.", "脚本存在问题。")
+        )
         level = f" {say(language, 'Effect', '影响级别')}: {data['level']}." if data.get("level") else ""
         lines.append(verdict + level)
     for finding in findings:
@@ -165,13 +170,6 @@ def _findings(replay: Replay, text: str) -> str:
         line = f"{say(language, 'line', '行')} {finding['line']}: " if finding.get("line") else ""
         lines.append(f"- {line}{finding.get('message', '')}{fix}")
     return "\n".join(lines) if lines else text
-
-
-def not_run(replay: Replay, reason: str, script: str) -> str:
-    because = say(replay.language, f": {reason}", f"：{reason}") if reason else say(replay.language, ".", "。")
-    head = say(replay.language, f"I did not run this script, since it was rejected{because}", f"脚本被拒绝，因此没有运行{because}")
-    asks = say(replay.language, "Tell me what to do instead.", "请告诉我应该怎么做。")
-    return answers.signed(replay.language, f"{head}\n\n```dolphindb\n{script}\n```\n{asks}")
 
 
 _HANDLERS: dict[Intent, Callable[[Replay, str], None]] = {
@@ -188,5 +186,3 @@ _HANDLERS: dict[Intent, Callable[[Replay, str], None]] = {
     "drop": drop,
     "delete_rows": delete_rows,
 }
-
-__all__ = ["Action", "file_path", "next_action", "not_run"]

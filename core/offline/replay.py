@@ -1,4 +1,4 @@
-"""The next tool call, told by replaying the task: what was called before returns its result, the first new call stops."""
+"""The next tool call, by replaying the task: what was called before returns its result, a new call stops."""
 
 from __future__ import annotations
 
@@ -9,16 +9,23 @@ from typing import Any, NoReturn
 from core.offline.conversation import Conversation, Step, Task
 from core.offline.language import Language
 
-READS = ("list_tables", "describe_table", "inspect_database", "get_function_documentation", "validate_script", "optimize_query")
+READS = (
+    "list_tables",
+    "describe_table",
+    "inspect_database",
+    "get_function_documentation",
+    "validate_script",
+    "optimize_query",
+)
 
 
 class NextCallError(Exception):
     """Stops a replay at the call to be made."""
 
-    def __init__(self, name: str, args: dict[str, Any]) -> None:
-        super().__init__(name)
-        self.name = name
-        self.args = args
+    def __init__(self, tool: str, arguments: dict[str, Any]) -> None:
+        super().__init__(tool)
+        self.tool = tool
+        self.arguments = arguments
 
 
 class ReplyError(Exception):
@@ -52,7 +59,7 @@ class Replay:
     def has(self, name: str) -> bool:
         return name in self.tools
 
-    def call(self, name: str, **args: Any) -> Step:
+    def call(self, name: str, /, **args: Any) -> Step:
         """The recorded step of this call, or a stop.
 
         Reads are found again by their arguments. Other calls are found by their order, since a human may have changed
@@ -74,8 +81,7 @@ class Replay:
             return self.task.answers[question]
         if self.planning and self.has("plan_mode_response"):
             shown = f"{question}\n" + "\n".join(f"- {option}" for option in options) if options else question
-            args = {"plan": shown, "steps": [], "question": question, "needs_more_exploration": False}
-            raise NextCallError("plan_mode_response", args)
+            raise NextCallError("plan_mode_response", plan_arguments(shown, question=question))
         if self.has("ask_for_human_feedback"):
             raise NextCallError("ask_for_human_feedback", {"question": question, "options": list(options)})
         lines = [question, *(f"- {option}" for option in options)]
@@ -86,9 +92,6 @@ class Replay:
         if self.has("attempt_completion"):
             args = {"answer": answer, "script": script, "artifact_ids": list(artifact_ids)}
             raise NextCallError("attempt_completion", args)
-        if self.planning and self.has("plan_mode_response"):
-            args = {"plan": answer, "steps": [], "question": "", "needs_more_exploration": False}
-            raise NextCallError("plan_mode_response", args)
         raise ReplyError(answer)
 
     def choice(self, question: str, options: Sequence[str]) -> str:
@@ -102,6 +105,12 @@ class Replay:
         if digits and 1 <= int(digits) <= len(options):
             return options[int(digits) - 1]
         return answer
+
+
+def plan_arguments(plan: str, steps: Sequence[tuple[str, str]] = (), *, question: str = "") -> dict[str, Any]:
+    """The arguments of plan_mode_response."""
+    shown = [{"title": title, "detail": detail} for title, detail in steps]
+    return {"plan": plan, "steps": shown, "question": question, "needs_more_exploration": False}
 
 
 def _significant(args: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 NULL = "NULL"
 
+_HEAD = r"^(?:TABLE|SCALAR|VECTOR|MATRIX|DICTIONARY|SET|PAIR|NOTHING)\b"
+
 
 @dataclass(frozen=True)
 class Result:
@@ -45,7 +47,8 @@ class Result:
 
 def parse_result(text: str) -> Result:
     """Read a preview: its head line, the rows shown, statistics and the artifact's id."""
-    lines = text.strip().splitlines()
+    start = re.search(_HEAD, text, re.MULTILINE)
+    lines = text[start.start() :].strip().splitlines() if start else []
     head = lines[0] if lines else "NOTHING"
     found = re.search(r"^artifact: *(\S+)", text, re.MULTILINE)
     artifact = found[1] if found else ""
@@ -62,7 +65,7 @@ def parse_result(text: str) -> Result:
         return Result(form, columns, tuple(rows[1:]), count, None, statistics, artifact, text, types)
     scalar = None
     if form == "SCALAR":
-        match = re.match(r"SCALAR[^:]*: ?(.*)", text.strip(), re.DOTALL)
+        match = re.match(r"SCALAR[^:]*: ?(.*)", "\n".join(lines), re.DOTALL)
         scalar = re.sub(r"\n(?:artifact|printed):.*", "", match[1], flags=re.DOTALL).strip() if match else None
     return Result(form, scalar=scalar, artifact=artifact, text=text)
 

@@ -7,7 +7,10 @@ from collections.abc import Iterator
 
 
 class Scanner:
-    """`text` as it was given; patterns match in any case and never within what was taken."""
+    """`text` as it was given; patterns match in any case and never within what was taken.
+
+    `\\b` and `\\w` mean ASCII, so that Chinese characters beside a word end it.
+    """
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -17,7 +20,7 @@ class Scanner:
         return all(end <= begin or stop <= start for begin, stop in self.taken)
 
     def find_all(self, pattern: str) -> Iterator[re.Match[str]]:
-        for match in re.finditer(pattern, self.text, re.IGNORECASE):
+        for match in re.finditer(pattern, self.text, re.IGNORECASE | re.ASCII):
             if match.end() > match.start() and self.is_free(match.start(), match.end()):
                 yield match
 

@@ -135,6 +135,9 @@ def _returns(query: Query) -> str:
     ordering = "" if keys else f" order by {period.alias}"
     inner = f"select last({price.script}) as price from {source}{where}{_group_by(query)}{ordering}"
     items = f"{names}{period.alias}, price, price \\ prev(price) - 1 as return_rate"
+    if query.order:
+        ranked = f"select {items} from ({inner}){context}"
+        return f"select * from ({ranked}) where isValid(return_rate){_order_by(query)}{_limit(query)}"
     return f"select {items} from ({inner}){context}"
 
 

@@ -122,7 +122,7 @@ def _previous_day(day: date) -> date:
 def _periods(text: str) -> list[tuple[int, int, Period]]:
     places: list[tuple[int, int, Period]] = []
     for pattern, read in _PATTERNS:
-        for match in re.finditer(pattern, text, re.IGNORECASE):
+        for match in re.finditer(pattern, text, re.IGNORECASE | re.ASCII):
             begin = match.start("place") if "place" in match.re.groupindex else match.start()
             if any(begin < end and start < match.end() for start, end, _ in places):
                 continue

@@ -107,6 +107,11 @@ _FUNCTION_TAKERS = """
     nullCompare partial pcall pcross peach pipeline pivot ploop reduce regroup resample rolling rowGroupby segmentby
     sqlCol talib tmoving twindow unifiedCall window withNullFill
 """
+_FUNCTION_FIRST = """
+    accumulate aggrTopN byColumn byRow call contextby cross each eachLeft eachPost eachPre eachRight evalTimer groupby
+    loop makeCall makeUnifiedCall moving movingValid nothrowCall nullCompare partial pcall pcross peach pivot ploop
+    reduce rolling rowGroupby segmentby talib tmoving twindow unifiedCall window withNullFill
+"""
 _SHARING = "share enableTableShareAndPersistence enableTableShareAndCachePurge"
 
 MUTATORS = frozenset(_MUTATORS.split()) | {name for name in BUILTIN_NAMES if name.endswith("!")}
@@ -128,3 +133,7 @@ UNKNOWN_SOURCES = frozenset(_UNKNOWN_SOURCES.split())
 
 # a bare name among the arguments of these is a function even in a query, where it could be a column
 FUNCTION_TAKERS = frozenset(_FUNCTION_TAKERS.split())
+
+# where their function stands among the arguments: first, or at these positions
+FUNCTION_FIRST = frozenset(_FUNCTION_FIRST.split())
+FUNCTION_POSITIONS = {"mr": (1, 2, 3), "imr": (2, 3, 4, 5), "resample": (2,), "regroup": (2,), "sqlCol": (1,)}

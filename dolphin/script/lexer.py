@@ -153,7 +153,7 @@ def tokenize(text: str) -> list[Token]:
                 line += lexeme.count("\n")
                 line_start = start + lexeme.rfind("\n") + 1
         newline = space = False
-        if len(tokens) > MAX_TOKENS:
+        if len(tokens) > MAX_TOKENS or (tokens[-1].kind is Kind.SYMBOLS and len(tokens[-1].value) > MAX_TOKENS):
             message = f"The script is too long (more than {MAX_TOKENS} tokens)"
             raise ScriptSyntaxError(message, tokens[-1].span, text)
     append(Token(Kind.END, "", size, line, size - line_start + 1, newline=True, space=True))

@@ -143,11 +143,8 @@ class Argument(Node):
 
 @dataclass(frozen=True, slots=True)
 class Call(Node):
-    """A function application.
-
-    style: `call` f(x), `space` f x (with two arguments: x f y), `method` x.f(y) (then `arguments[0]` is
-    x and `function` a Name), `partial` f{x,}.
-    """
+    """A function application. style: `call` f(x), `space` f x (with two arguments: x f y),
+    `method` x.f(y) (then `arguments[0]` is x and `function` a Name), `partial` f{x,}."""
 
     function: Expression
     arguments: tuple[Argument, ...]
@@ -181,8 +178,7 @@ class Parameter(Node):
 class Lambda(Node):
     """`x -> x + 1`, `def(x) {…}`, `def(x): x + 1`; `name` when it is the value of a definition.
 
-    The body of a `mapr` is a tuple of one or two tuples: the functions to apply, then the one that combines.
-    """
+    A `mapr` body is a tuple of one or two tuples, the reducer last in each."""
 
     parameters: tuple[Parameter, ...]
     body: Expression | Block
@@ -221,8 +217,7 @@ class Quantifier(Node):
 class SelectItem(Node):
     """One column of a select. `aliases` is empty, one name, or several (`f(x) as `a`b`).
 
-    `value` None stands for `*`; `t.*` is `Member(t, "*")`. Outside a select an aliased expression is one too:
-    `table(1 2 3 as id)` has an Argument whose value is a SelectItem, `<[avg(x) as y]>` an item of the vector.
+    `value` None stands for `*`; `t.*` is `Member(t, "*")`. Any `x as y` is one: the argument of `table(1 2 as id)` too.
     """
 
     value: Expression | None
@@ -394,13 +389,11 @@ class While(Node):
 
 
 @dataclass(frozen=True, slots=True)
-class Break(Node):
-    pass
+class Break(Node): ...
 
 
 @dataclass(frozen=True, slots=True)
-class Continue(Node):
-    pass
+class Continue(Node): ...
 
 
 @dataclass(frozen=True, slots=True)

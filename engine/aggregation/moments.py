@@ -62,7 +62,7 @@ def kurtosis(groups: Groups, x: Vector, biased: bool = True) -> Vector:
         result = totals(groups, deviation**4) / n / second**2
         if not biased:
             result = (n - 1.0) / ((n - 2.0) * (n - 3.0)) * ((n + 1.0) * result - 3.0 * (n - 1.0)) + 3.0
-    return doubles(result, (n < (1 if biased else 4)) | ~(second > 1e-14))
+    return doubles(result, (n < (3 if biased else 4)) | ~(second > 1e-14))
 
 
 def _pair(groups: Groups, x: Vector, y: Vector) -> tuple[Array, Array, Array, Array, Array]:

@@ -178,12 +178,3 @@ def mutual_information(groups: Groups, x: Vector, y: Vector) -> Vector:
 
     result = entropy([kept_x]) + entropy([kept_y]) - entropy([kept_x, kept_y])
     return doubles(np.maximum(result, 0.0), number == 0)
-
-
-def rank_kernel(groups: Groups, x: Vector, **options: object) -> Vector:
-    """The rank of the last row of each group."""
-    from engine.aggregation import rolling
-    from engine.aggregation.windows import Windows
-
-    ordered = x.take(groups.order)
-    return rolling.rank(Windows(groups.offsets[:-1], groups.offsets[1:]), ordered, **options)  # type: ignore[arg-type]

@@ -15,6 +15,8 @@ from engine.aggregation.windows import Windows, windowed
 from engine.types import FLOATING, INTEGRAL, Type, null
 from engine.values import Array, Vector
 
+NEGLIGIBLE = 1e-6
+"""Variances that are so small a part of the greatest deviation carry errors of earlier windows."""
 SMALL = 4096
 """Windows with so few elements in all are evaluated one by one."""
 
@@ -86,9 +88,9 @@ def variance(*, sample: bool, root: bool = False) -> Kernel:
         values = numbers(x)
         if _unsuitable(windows, values):
             return windowed(exact, windows, x)
-        result = rolling(windows, values).var(ddof=lost).to_numpy()
-        result = np.sqrt(result) if root else result
-        return doubles(result, windows.counts(~np.isnan(values)) <= lost)
+        spread = rolling(windows, values).var(ddof=lost).to_numpy()
+        result = doubles(np.sqrt(spread) if root else spread, windows.counts(~np.isnan(values)) <= lost)
+        return _afresh(exact, windows, result, spread < NEGLIGIBLE * _greatest_square(values), x)
 
     return kernel
 
@@ -220,15 +222,22 @@ def _second_moments(windows: Windows, x: Vector, y: Vector) -> tuple[Array, Arra
     var_y = rolling(windows, second).var(ddof=0).to_numpy()
     mean_x, mean_y = rolling(windows, first).mean().to_numpy(), rolling(windows, second).mean().to_numpy()
     covariance = rolling(windows, first * second).mean().to_numpy() - mean_x * mean_y
-    scale_x, scale_y = np.nanmax(first**2, initial=0.0), np.nanmax(second**2, initial=0.0)
-    doubtful = (var_x < 1e-6 * scale_x) | (var_y < 1e-6 * scale_y)
+    doubtful = (var_x < NEGLIGIBLE * _greatest_square(first)) | (var_y < NEGLIGIBLE * _greatest_square(second))
     return number, var_x, var_y, covariance, doubtful
 
 
+def _greatest_square(values: Array) -> float:
+    """The greatest squared distance from the mean."""
+    known = values[~np.isnan(values)]
+    return float(((known - known.mean()) ** 2).max()) if len(known) else 0.0
+
+
 def _afresh(kernel: Kernel, windows: Windows, result: Vector, doubtful: Array, *columns: Vector) -> Vector:
-    if doubtful.any():
-        result.data[doubtful] = windowed(kernel, windows.only(doubtful), *columns).data
-    return result
+    if not doubtful.any():
+        return result
+    data = result.data.copy()
+    data[doubtful] = windowed(kernel, windows.only(doubtful), *columns).data
+    return result.with_data(data)
 
 
 def covariance(*, sample: bool) -> Kernel:
@@ -302,7 +311,7 @@ def shape(exact: Kernel, method: str) -> Kernel:
         window = rolling(windows, values)
         result = getattr(window, method)().to_numpy()
         n = windows.counts(~np.isnan(values)).astype(np.float64)
-        few = (n < 4) | ~(window.var(ddof=0).to_numpy() > 1e-6 * np.nanmax(values**2, initial=0.0))
+        few = (n < 4) | ~(window.var(ddof=0).to_numpy() > NEGLIGIBLE * _greatest_square(values))
         with np.errstate(invalid="ignore", divide="ignore"):
             if method == "skew":
                 result = result * (n - 2) / np.sqrt(n * (n - 1)) if biased else result

@@ -30,6 +30,7 @@ from engine.values import (
     Table,
     Value,
     Vector,
+    boolean,
     double,
     elements,
     integer,
@@ -98,6 +99,20 @@ def _count_groups(groups: Groups, x: Value) -> Vector:
     if isinstance(x, AnyVector | ArrayVector):
         return basic.ints(groups.sizes)
     return basic.count(groups, *columns_of([x], groups.rows))
+
+
+def _holds_null(x: Value) -> bool:
+    if isinstance(x, Table):
+        return any(_holds_null(column) for column in x.columns)
+    if isinstance(x, AnyVector):
+        return any(isinstance(item, Scalar) and item.is_null for item in x.items)
+    column = x.flat if isinstance(x, ArrayVector) else as_vector(x)
+    return bool(column.nulls().any())
+
+
+@functions.builtin("hasNull", "X")
+def has_null(x: Value) -> Scalar:
+    return boolean(_holds_null(x))
 
 
 @functions.builtin("nunique", "X, [ignoreNull=false]", kind=Kind.AGGREGATE)

@@ -38,6 +38,8 @@ class Periods:
                 start = number[~missing].min(initial=2**40)
             else:
                 start = self.index(np.array([offset], dtype=np.int64))[0]
+                if self.is_end and self.day(start) < offset:
+                    start += 1
             past = number - start
             number = start + (-(-past // step) * step if self.is_end else past // step * step)
         return self.day(number)

@@ -6,9 +6,8 @@ import itertools
 from typing import Any
 
 from engine.arguments import choice_argument, integer_argument, is_omitted, text_argument
-from engine.cast import cast_vector
 from engine.context import Context
-from engine.errors import CallError, ScriptError, UnsupportedError
+from engine.errors import CallError, UnsupportedError
 from engine.functions.registry import Registry
 from engine.storage.access import Scheme, database_handle, database_of, require_user
 from engine.storage.databases import ENGINES, PREFIX, Database, Databases
@@ -37,7 +36,6 @@ from engine.values import (
     Vector,
     boolean,
     elements,
-    integer,
     vector,
 )
 
@@ -49,13 +47,13 @@ _HASH_TYPES = (*_SCHEME_TYPES, Type.UUID, Type.IPADDR, Type.INT128)
 
 @functions.builtin(
     "database",
-    "directory, [partitionType], [partitionScheme], [locations], [engine='OLAP'], [atomic='TRANS'], "
+    "[directory], [partitionType], [partitionScheme], [locations], [engine='OLAP'], [atomic='TRANS'], "
     "[chunkGranularity='TABLE']",
     context=True,
 )
 def database(
     context: Context,
-    directory: Value,
+    directory: Value = NOTHING,
     partition_type: Value = NOTHING,
     scheme: Value = NOTHING,
     locations: Value = NOTHING,
@@ -109,11 +107,11 @@ def _levels(kind: int, scheme: Value) -> list[Level]:
     if kind == SEQ:
         raise UnsupportedError("The partition type SEQ")
     if kind == VALUE:
-        column = _scheme_vector(scheme)
-        return [ValueLevel(column.type, list(dict.fromkeys(_raw(column))))]
+        column = scheme_vector(scheme)
+        return [ValueLevel(column.type, list(dict.fromkeys(raw_scheme(column))))]
     if kind == RANGE:
-        column = _scheme_vector(scheme)
-        bounds = _raw(column)
+        column = scheme_vector(scheme)
+        bounds = raw_scheme(column)
         if len(bounds) < 2 or any(low >= high for low, high in itertools.pairwise(bounds)):
             raise CallError("partitionScheme of a RANGE domain must be a vector in strictly ascending order.")
         return [RangeLevel(column.type, bounds)]
@@ -124,7 +122,7 @@ def _levels(kind: int, scheme: Value) -> list[Level]:
     raise CallError("partitionType must be one of VALUE, RANGE, LIST, COMPO, HASH.")
 
 
-def _scheme_vector(scheme: Value) -> Vector:
+def scheme_vector(scheme: Value) -> Vector:
     if isinstance(scheme, Scalar):
         scheme = vector(scheme.type, [scheme.value], scheme.scale)
     if not isinstance(scheme, Vector) or scheme.type not in _SCHEME_TYPES or scheme.nulls().any() or not len(scheme):
@@ -132,7 +130,7 @@ def _scheme_vector(scheme: Value) -> Vector:
     return Vector(Type.SYMBOL, scheme.data, scheme.symbols) if scheme.type in LITERAL else scheme
 
 
-def _raw(column: Vector) -> list[Any]:
+def raw_scheme(column: Vector) -> list[Any]:
     if column.type is Type.SYMBOL:
         return [str(text) for text in (column.strings() if column.symbols is not None else column.data)]
     items: list[Any] = column.data.tolist()
@@ -142,10 +140,10 @@ def _raw(column: Vector) -> list[Any]:
 def _list_level(scheme: Value) -> ListLevel:
     if not isinstance(scheme, AnyVector | ArrayVector) or not len(scheme):
         raise CallError("partitionScheme of a LIST domain must be a tuple of vectors or scalars.")
-    columns = [_scheme_vector(part) for part in elements(scheme)]
+    columns = [scheme_vector(part) for part in elements(scheme)]
     if len({column.type for column in columns}) != 1:
         raise CallError("The elements of the partitionScheme of a LIST domain must have the same type.")
-    return ListLevel(columns[0].type, [_raw(column) for column in columns])
+    return ListLevel(columns[0].type, [raw_scheme(column) for column in columns])
 
 
 def _hash_level(scheme: Value) -> HashLevel:
@@ -201,23 +199,3 @@ def get_cluster_dfs_tables(context: Context, _system: Value = NOTHING) -> Vector
     return vector(
         Type.STRING, [f"{url}/{name}" for url in databases.urls() for name in sorted(databases.get(url).tables)]
     )
-
-
-@functions.builtin("addValuePartitions", "dbHandle, newValues, [level=0], [locations]", context=True)
-def add_value_partitions(
-    context: Context, handle: Value, values: Value, level: Value = NOTHING, locations: Value = NOTHING
-) -> Scalar:
-    """Returns how many values were given."""
-    require_user(context.session, "add partitions")
-    if not is_omitted(locations):
-        raise UnsupportedError("Placing partitions on nodes (locations)")
-    target = database_of(handle, context.node.databases)
-    position = integer_argument(level, "level", 0)
-    if not 0 <= position < len(target.levels):
-        raise CallError(f"level must be between 0 and {len(target.levels) - 1}.")
-    column = _scheme_vector(values)
-    wanted = target.levels[position].type
-    if column.type is not wanted and Type.SYMBOL in (column.type, wanted):
-        raise ScriptError(f"newValues must be of type {wanted.name}.")
-    target.add_values(_raw(column if column.type is wanted else cast_vector(column, wanted)), position)
-    return integer(len(column))

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
-import uuid
 from collections.abc import Sequence
-from typing import Any
 
-from engine.arguments import boolean_argument, choice_argument, integer_argument, is_omitted, text_argument
-from engine.cast import cast
+from engine.arguments import boolean_argument, choice_argument, is_omitted, text_argument
 from engine.context import Context
 from engine.errors import CallError, ScriptError, UnsupportedError
 from engine.functions.registry import Registry
-from engine.functions.tabular import listing
-from engine.sql.source import Conjunct
 from engine.storage.access import OpenTable, Scheme, database_of, require_user, table_handle
-from engine.storage.databases import PREFIX, Database, Databases
-from engine.storage.tables import ColumnSchema, Partition, TableSchema, TableStore
+from engine.storage.databases import Database, Databases
+from engine.storage.tables import ColumnSchema, TableSchema
 from engine.types import INTEGRAL, LITERAL, TEMPORAL, Type
 from engine.values import (
     NOTHING,
@@ -30,7 +23,6 @@ from engine.values import (
     Value,
     Vector,
     boolean,
-    elements,
     take,
 )
 
@@ -254,120 +246,3 @@ def truncate(context: Context, url: Value, name: Value) -> Nothing:
     require_user(context.session, "truncate tables")
     database_of(url, context.node.databases).table(text_argument(name, "tableName")).truncate()
     return NOTHING
-
-
-@functions.builtin(
-    "dropPartition", "dbHandle, partitionPaths, [tableName], [forceDelete=false], [deleteSchema=false]", context=True
-)
-def drop_partition(
-    context: Context,
-    handle: Value,
-    partitions: Value,
-    name: Value = NOTHING,
-    force: Value = NOTHING,
-    delete_schema: Value = NOTHING,
-) -> Nothing:
-    """Partitions by path (`/20240101/Key3`) or by values of the partitioning columns."""
-    require_user(context.session, "drop partitions")
-    boolean_argument(force, "forceDelete", False)
-    if boolean_argument(delete_schema, "deleteSchema", False):
-        raise UnsupportedError("Removing partitions from the scheme (deleteSchema)")
-    target = database_of(handle, context.node.databases)
-    stores = [target.table(text_argument(name, "tableName"))] if not is_omitted(name) else list(target.tables.values())
-    for store in stores:
-        if store.is_partitioned:
-            store.remove(_named_partitions(store, partitions))
-    return NOTHING
-
-
-def _named_partitions(store: TableStore, wanted: Value) -> list[Partition]:
-    there = list(store.partition_rows())
-    texts = names_argument(wanted, "partitionPaths") if _is_text(wanted) else []
-    if texts and all(text.startswith("/") for text in texts):
-        paths = {text.rstrip("/") for text in texts}
-        return [key for key in there if store.partition_path(key) in paths]
-    filters = wanted.items if isinstance(wanted, AnyVector) else [wanted]
-    if len(filters) > len(store.levels):
-        raise CallError("partitionPaths has more conditions than there are partition levels.")
-    keys = set(there)
-    for position, condition in enumerate(filters):
-        values = [] if is_omitted(condition) else _scalars(condition)
-        if not values:
-            continue
-        column = store.column(store.schema.partition_columns[position])
-        allowed: set[int] = set()
-        for value in values:
-            converted = cast(value, column.type) if _finer(value.type, column.type) else value
-            assert isinstance(converted, Scalar)
-            found = store.levels[position].candidates(Conjunct(column.name, "==", converted), column.type)
-            allowed |= {key[position] for key in there} if found is None else found
-        keys = {key for key in keys if key[position] in allowed}
-    return [key for key in there if key in keys]
-
-
-def _finer(given: Type, declared: Type) -> bool:
-    return given is not declared and given not in LITERAL and given not in TEMPORAL
-
-
-def _is_text(value: Value) -> bool:
-    return isinstance(value, Scalar | Vector) and value.type in LITERAL
-
-
-def _scalars(value: Value) -> list[Scalar]:
-    items: list[Any] = list(elements(value)) if isinstance(value, Vector | AnyVector) else [value]
-    return [item for item in items if isinstance(item, Scalar)]
-
-
-@functions.builtin("existsPartition", "path, [tableName]", context=True)
-def exists_partition(context: Context, path: Value, name: Value = NOTHING) -> Scalar:
-    databases: Databases = context.node.databases
-    text = text_argument(path, "path").rstrip("/")
-    for url in sorted(databases.urls(), key=len, reverse=True):
-        if text.startswith(url + "/"):
-            stores = databases.get(url).tables.values()
-            wanted = text_argument(name, "tableName", "")
-            rest = text.removeprefix(url)
-            return boolean(
-                any(
-                    store.partition_path(key) == rest
-                    for store in stores
-                    if store.is_partitioned and wanted in ("", store.name)
-                    for key in store.partition_rows()
-                )
-            )
-    return boolean(False)
-
-
-@functions.builtin("getTabletsMeta", "[chunkPath], [tableName], [diskUsage=false], [top=1024]", context=True)
-def get_tablets_meta(
-    context: Context, path: Value = NOTHING, name: Value = NOTHING, usage: Value = NOTHING, top: Value = NOTHING
-) -> Table:
-    """The partitions that have rows."""
-    pattern = text_argument(path, "chunkPath", "")
-    wanted = text_argument(name, "tableName", "")
-    limit = integer_argument(top, "top", 1024)
-    boolean_argument(usage, "diskUsage", False)
-    rows: list[tuple[str, str, str, int, int]] = []
-    databases: Databases = context.node.databases
-    for url in databases.urls():
-        for store in databases.get(url).tables.values():
-            for key, count in store.partition_rows().items():
-                part = store.partition_path(key) if store.is_partitioned else f"/{store.name}"
-                dfs_path = "/" + url.removeprefix(PREFIX) + part
-                if (not pattern or _like(dfs_path, pattern)) and wanted in ("", store.name):
-                    rows.append((str(store.folder), dfs_path, store.name, store.version, count))
-    rows = rows if limit < 0 else rows[:limit]
-    ids = [uuid.UUID(bytes=hashlib.md5(f"{r[1]}\0{r[2]}".encode(), usedforsecurity=False).digest()) for r in rows]
-    return listing(
-        ("chunkId", Type.UUID, [each.bytes[::-1] for each in ids]),
-        ("path", Type.STRING, [row[0] for row in rows]),
-        ("dfsPath", Type.STRING, [row[1] for row in rows]),
-        ("tableName", Type.SYMBOL, [row[2] for row in rows]),
-        ("version", Type.INT, [row[3] for row in rows]),
-        ("rowNum", Type.LONG, [row[4] for row in rows]),
-    )
-
-
-def _like(path: str, pattern: str) -> bool:
-    translated = "".join(".*" if c in "*%" else "." if c == "?" else re.escape(c) for c in pattern)
-    return re.fullmatch(translated, path) is not None

@@ -23,9 +23,14 @@ from engine.values import AnyVector, ArrayVector, Dictionary, Scalar, Table, Val
 functions = Registry()
 
 
+def _digest(data: bytes) -> bytes:
+    """An MD5 digest as INT128 holds it, the least significant byte first."""
+    return hashlib.md5(data, usedforsecurity=False).digest()[::-1]
+
+
 @functions.elementwise("md5", "X")
 def md5(x: Vector) -> Vector:
-    digests = mapped(x, lambda text: hashlib.md5(text.encode(), usedforsecurity=False).digest())
+    digests = mapped(x, lambda text: _digest(text.encode()))
     return Vector(Type.INT128, object_array(digests))
 
 
@@ -45,7 +50,7 @@ def _raw_bytes(value: Value) -> bytes:
 
 @functions.builtin("gmd5", "X")
 def general_md5(x: Value) -> Scalar:
-    return Scalar(Type.INT128, hashlib.md5(_raw_bytes(x), usedforsecurity=False).digest())
+    return Scalar(Type.INT128, _digest(_raw_bytes(x)))
 
 
 @functions.builtin("rowGmd5", "args...")
@@ -56,7 +61,7 @@ def row_md5(*values: Value) -> Vector:
     ordered = rows.data.take(rows.groups.order)
     bounds = rows.groups.offsets
     parts = [_raw_bytes(ordered.take(slice(int(a), int(b)))) for a, b in pairwise(bounds)]
-    return Vector(Type.INT128, object_array([hashlib.md5(part, usedforsecurity=False).digest() for part in parts]))
+    return Vector(Type.INT128, object_array([_digest(part) for part in parts]))
 
 
 @functions.elementwise("crc32", "str, [cksum=0]")

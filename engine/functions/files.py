@@ -15,7 +15,8 @@ from engine.arguments import (
 )
 from engine.context import Context
 from engine.errors import CallError, ScriptError
-from engine.functions.database_tables import exists_partition, names_argument
+from engine.functions.database_partitions import exists_partition
+from engine.functions.database_tables import names_argument
 from engine.functions.paths import readable, writable
 from engine.functions.registry import Registry
 from engine.functions.tabular import listing, timestamp

@@ -7,6 +7,8 @@ import io
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from engine.arguments import boolean_argument, function_argument, integer_argument, is_omitted, text_argument
 from engine.context import Context
 from engine.errors import CallError, ScriptError, UnsupportedError
@@ -17,7 +19,7 @@ from engine.functions.tabular import listing
 from engine.storage.access import Scheme, database_of, table_handle
 from engine.storage.text_files import ColumnPlan, Layout, plan_columns, read_table
 from engine.texts import element_texts
-from engine.types import LITERAL, Type
+from engine.types import LITERAL, TEMPORAL, Type
 from engine.values import (
     NOTHING,
     AnyVector,
@@ -170,7 +172,7 @@ def load_text_ex(
     return opened
 
 
-@functions.builtin("saveText", "obj, filename, [delimiter=','], [append=false], [header=true], [bom='']", context=True)
+@functions.builtin("saveText", "obj, filename, [delimiter], [append=false], [header=true], [bom]", context=True)
 def save_text(
     context: Context,
     value: Value,
@@ -217,12 +219,21 @@ def _columns(value: Value) -> tuple[list[str], list[Column]]:
 
 def _texts(column: Column) -> list[str]:
     if isinstance(column, Vector):
-        return element_texts(column)
+        return _repeated_texts(column) if column.type in TEMPORAL else element_texts(column)
     if isinstance(column, ArrayVector):
         return [",".join(element_texts(column.row(index))) for index in range(len(column))]
     from engine.console import string_of
 
     return [str(string_of(item)) for item in column.items]
+
+
+def _repeated_texts(column: Vector) -> list[str]:
+    """Each distinct value is put into words once."""
+    import pandas as pd
+
+    codes, distinct = pd.factorize(column.data)
+    texts: list[str] = np.array(element_texts(column.with_data(distinct)), dtype=object)[codes].tolist()
+    return texts
 
 
 def _write_rows(file: Any, names: list[str], columns: list[list[str]], separator: str) -> None:

@@ -12,9 +12,10 @@ from engine.aggregation.rows import numbers
 from engine.arguments import boolean_argument, float_argument, integer_argument
 from engine.cast import cast_vector, round_half_away
 from engine.errors import CallError
+from engine.forms import as_vector
 from engine.functions.registry import Registry
-from engine.types import FLOATING, INTEGRAL, TEMPORAL, Type, null
-from engine.values import Array, Dictionary, Scalar, Value, Vector
+from engine.types import DECIMAL, FLOATING, INTEGRAL, NUMERIC, TEMPORAL, Type, null
+from engine.values import Array, Dictionary, Scalar, Value, Vector, boolean
 
 functions = Registry()
 
@@ -156,17 +157,42 @@ def clip_in_place(x: Value, y: Value, z: Value) -> Value:
     return replaced(x, result)
 
 
+@functions.elementwise("eqFloat", "X, Y, [precision=9]", vectors=2)
+def equal_to_digits(x: Vector, y: Vector, precision: Value | None = None) -> Vector:
+    """Equality up to so many digits after the decimal point."""
+    digits = integer_argument(precision, "precision", 9)
+    left, right = numbers(x), numbers(y, "Y")
+    with np.errstate(invalid="ignore", over="ignore"):
+        close = np.rint(left * 10.0**digits) == np.rint(right * 10.0**digits)
+    return Vector(Type.BOOL, (close | (np.isnan(left) & np.isnan(right))).astype(np.int8))
+
+
 @functions.builtin("eqPercent", "X, Y, [toleranceLevel=0.0001]")
-def equal_by_percent(x: Value, y: Value, tolerance: Value | None = None) -> Value:
+def equal_by_percent(x: Value, y: Value, tolerance: Value | None = None) -> Scalar:
+    """Whether all elements differ by no more than a percentage of Y; NULL equals only NULL."""
     level = float_argument(tolerance, "toleranceLevel", 0.0001)
-    if not 0 <= level <= 100:
+    if not 0 < level < 100:
         raise CallError("toleranceLevel must be between 0 and 100.")
+    a, b = as_vector(x), as_vector(y)
+    comparable = (Type.VOID, *NUMERIC, *DECIMAL)
+    if a.type not in comparable or b.type not in comparable or len(a) != len(b):
+        same = a.type is b.type and len(a) == len(b) and bool(np.array_equal(a.strings(), b.strings()))
+        return boolean(same)
+    left, right = numbers(a), numbers(b, "Y")
+    with np.errstate(invalid="ignore"):
+        close = np.abs(left - right) <= level / 100.0 * np.abs(right)
+    return boolean(bool((close | (np.isnan(left) & np.isnan(right))).all()))
 
-    def kernel(a: Vector, b: Vector) -> Vector:
-        left, right = numbers(a), numbers(b, "Y")
-        with np.errstate(invalid="ignore"):
-            close = np.abs(left - right) <= level / 100.0 * np.abs(right)
-        both = np.isnan(left) & np.isnan(right)
-        return Vector(Type.BOOL, (close | both).astype(np.int8))
 
-    return lifting.elementwise(lifting.spread(kernel), [x, y])
+EARTH_RADIUS = 6_371_000.0
+
+
+@functions.elementwise("distance", "X, Y", vectors=2)
+def earth_distance(x: Vector, y: Vector) -> Vector:
+    """Metres between points given by longitude and latitude in degrees, along a great circle."""
+    if x.type is not Type.POINT or y.type is not Type.POINT:
+        raise CallError("X and Y must be of type POINT.")
+    lon1, lat1, lon2, lat2 = (np.deg2rad(part) for part in (x.data.real, x.data.imag, y.data.real, y.data.imag))
+    with np.errstate(invalid="ignore"):
+        half = np.sin((lat2 - lat1) / 2) ** 2 + np.cos(lat1) * np.cos(lat2) * np.sin((lon2 - lon1) / 2) ** 2
+        return doubles(2 * EARTH_RADIUS * np.arcsin(np.sqrt(half)))

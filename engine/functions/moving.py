@@ -10,6 +10,7 @@ import numpy as np
 
 from engine import lifting
 from engine.aggregation import order, rolling, running
+from engine.aggregation.basic import doubles
 from engine.aggregation.catalogue import AGGREGATES, MAXIMUM, MINIMUM, Aggregate
 from engine.aggregation.rows import whole
 from engine.aggregation.windows import Windows, count_windows, cumulative_windows, range_windows
@@ -47,7 +48,21 @@ def _plain(name: str) -> Moving:
     return Moving(AGGREGATES[name], AGGREGATES[name].data)
 
 
-RANK = Aggregate(order.rank_kernel, fast=rolling.rank)
+def _last_rank(
+    groups: Groups,
+    x: Vector,
+    ascending: bool = True,
+    ignore_null: bool = True,
+    ties: str = "min",
+    percent: bool = False,
+) -> Vector:
+    """The rank of the last row of each group."""
+    ranked, sizes = order.rank_in_groups(groups, x, ascending, ignore_null, ties)
+    last = ranked[groups.order[groups.offsets[1:] - 1]]
+    return doubles((last + 1) / sizes if percent else last)
+
+
+RANK = Aggregate(_last_rank, fast=rolling.rank)
 PERCENTILE = Moving(AGGREGATES["percentile"], before="percent", after="[interpolation='linear']")
 
 COMMON: dict[str, Moving] = {

@@ -11,7 +11,7 @@ from engine.aggregation.basic import doubles, ints
 from engine.aggregation.order import SortedGroups, rank_in_groups
 from engine.aggregation.rows import gather, numbers, ranks, whole
 from engine.aggregation.running import back, in_order
-from engine.aggregation.windows import count_windows, cumulative_windows
+from engine.aggregation.windows import Windows, count_windows, cumulative_windows, range_windows
 from engine.arguments import (
     boolean_argument,
     choice_argument,
@@ -65,7 +65,16 @@ def sort(x: Value, ascending: Value | None = None) -> Value:
     if isinstance(x, IndexedSeries):
         order = sort_rows([x.values], [upward])
         return IndexedSeries(x.index.take(order), x.values.take(order))
+    if isinstance(x, Matrix):
+        return _sorted_matrix(x, upward)
     return lifting.sequence(lambda column: _sorted_column(column, upward), [x])
+
+
+def _sorted_matrix(x: Matrix, upward: bool) -> Matrix:
+    """All elements sorted, filled in column by column."""
+    flat = _sorted_column(as_vector(x), upward)
+    data = flat.data.reshape(x.data.shape, order="F")
+    return Matrix(x.type, data, x.row_labels, x.column_labels, x.scale, x.indexed)
 
 
 @functions.builtin("sort!", "X, [ascending=true]")
@@ -75,9 +84,7 @@ def sort_in_place(x: Value, ascending: Value | None = None) -> Value:
         x.data = _sorted_column(x, upward).data
         return x
     if isinstance(x, Matrix):
-        sorted_matrix = lifting.sequence(lambda column: _sorted_column(column, upward), [x])
-        assert isinstance(sorted_matrix, Matrix)
-        x.data = sorted_matrix.data
+        x.data = _sorted_matrix(x, upward).data
         return x
     raise CallError("X must be a vector or a matrix.")
 
@@ -472,18 +479,14 @@ def _percentile_of(values: Array, score: float, method: str) -> float:
     return float(lower + (score - low) / (high - low) * (upper - lower))
 
 
-def _range_left(groups: Groups, x: Vector, window: int | None, *, larger: bool) -> Vector:
+def _range_left(groups: Groups, x: Vector, windows: Windows, *, larger: bool) -> Vector:
     """How many neighbours at the left are smaller (or larger) in a row; NULL is the smallest."""
-    column = in_order(groups, x)
-    order = ranks(column)[0].astype(np.int64)
-    keys = -order if larger else order
-    windows = cumulative_windows(groups) if window is None else count_windows(groups, window)
+    order = ranks(in_order(groups, x))[0].astype(np.int64)
+    keys = (-order if larger else order).tolist()
+    starts = windows.start.tolist()
     out = np.zeros(len(keys), dtype=np.int64)
     stack: list[int] = []
-    for row in range(len(keys)):
-        start = int(windows.start[row])
-        if stack and row and start == row:
-            stack.clear()
+    for row, start in enumerate(starts):
         while stack and keys[stack[-1]] < keys[row]:
             stack.pop()
         before = stack[-1] if stack and stack[-1] >= start else start - 1
@@ -492,23 +495,35 @@ def _range_left(groups: Groups, x: Vector, window: int | None, *, larger: bool) 
     return back(groups, ints(out))
 
 
-declare_sequence(functions, "topRange", "X", lambda groups, x: _range_left(groups, x, None, larger=False))
-declare_sequence(functions, "lowRange", "X", lambda groups, x: _range_left(groups, x, None, larger=True))
+def _declare_ranges(name: str, *, larger: bool) -> None:
+    """`topRange` and `lowRange` with their forms for moving windows of rows and of time."""
 
+    def so_far(groups: Groups, x: Vector) -> Vector:
+        return _range_left(groups, x, cumulative_windows(groups), larger=larger)
 
-def _declare_moving_range(name: str, *, larger: bool) -> None:
-    def kernel(groups: Groups, x: Vector, window: Value, least: Value | None = None) -> Vector:
+    def timed(groups: Groups, time: Vector, x: Vector, window: Value) -> Vector:
+        from engine.functions.moving import Window
+
+        ordered = in_order(groups, time)
+        windows = range_windows(groups, ordered.data, Window.of(window).lower(ordered))
+        result = in_order(groups, _range_left(groups, x, windows, larger=larger))
+        missing = in_order(groups, x).nulls() & ~np.isin(x.type, NULL_COUNTS)
+        return back(groups, result.with_data(np.where(missing, null(Type.INT), result.data)))
+
+    def counted(groups: Groups, x: Vector, window: Value, least: Value | None = None) -> Vector:
         length = positive_argument(window, "window")
-        result = _range_left(groups, x, length, larger=larger)
         windows = count_windows(groups, length)
+        result = _range_left(groups, x, windows, larger=larger)
         valid = ~in_order(groups, x).nulls()
         required = length if is_omitted(least) else integer_argument(least, "minPeriods")
         short = windows.sizes < length if is_omitted(least) else windows.counts(valid) < required
         ordered = in_order(groups, result)
         return back(groups, ordered.with_data(np.where(short, null(Type.INT), ordered.data)))
 
-    declare_sequence(functions, name, "X, window, [minPeriods]", kernel, raw=True)
+    declare_sequence(functions, f"{name[0].lower()}{name[1:]}", "X", so_far)
+    declare_sequence(functions, f"m{name}", "X, window, [minPeriods]", counted, raw=True)
+    declare_sequence(functions, f"tm{name}", "T, X, window", timed, vectors=2, raw=True)
 
 
-_declare_moving_range("mTopRange", larger=False)
-_declare_moving_range("mLowRange", larger=True)
+_declare_ranges("TopRange", larger=False)
+_declare_ranges("LowRange", larger=True)

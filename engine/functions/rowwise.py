@@ -19,7 +19,7 @@ from engine.errors import CallError
 from engine.forms import as_vector, concat
 from engine.functions.registry import Registry
 from engine.grouping import Groups
-from engine.lifting import align_matrices, align_series, stack
+from engine.lifting import align_matrices, stack
 from engine.types import LITERAL, Type
 from engine.values import (
     AnyVector,
@@ -143,8 +143,6 @@ def _paired(x: Value, y: Value) -> tuple[Rows, Rows]:
     """Two arguments with the same rows; a vector meets every row of a matrix or array vector."""
     if isinstance(x, Matrix) and isinstance(y, Matrix) and x.indexed and y.indexed:
         x, y = align_matrices([x, y])
-    if isinstance(x, IndexedSeries) and isinstance(y, IndexedSeries):
-        x, y = align_series([x, y])
     if isinstance(x, Vector) and isinstance(y, Matrix | ArrayVector):
         x = _spread(x, y)
     elif isinstance(y, Vector) and isinstance(x, Matrix | ArrayVector):

@@ -25,6 +25,7 @@ from engine.cast import cast_vector
 from engine.declarations import declare_sequence, every_form, over_columns
 from engine.errors import CallError
 from engine.forms import as_vector, concat
+from engine.functions.moving import Window
 from engine.functions.registry import Kind, Registry
 from engine.grouping import Groups
 from engine.operators import binary
@@ -350,8 +351,6 @@ def segment(x: Vector, offset: Value | None = None) -> Vector:
 @functions.builtin("sessionWindow", "X, sessionGap", kind=Kind.SEQUENCE)
 def session_window(x: Vector, gap: Value) -> Vector:
     """For each row the first element of its session: a run without gaps of `sessionGap` or more."""
-    from engine.functions.moving import Window
-
     window = Window.of(gap, "sessionGap")
     if window.unit:
         raise CallError("sessionGap must be a positive integer.")
@@ -431,3 +430,46 @@ def qcut(x: Value, q: Value, labels: Value | None = None, drop: Value | None = N
     if len(names) != len(points) - 1:
         raise CallError("labels must have one element for each bin.")
     return gather(names, np.where(outside, -1, bins))
+
+
+@functions.builtin("difference", "X")
+def difference(x: Value) -> Value:
+    """The last element minus the first."""
+    column = as_vector(x)
+    if not len(column):
+        raise CallError("X must not be empty.")
+    return binary("-", column.scalar(len(column) - 1), column.scalar(0))
+
+
+def _chosen(x: Vector, y: Vector, take_first: Any) -> Vector:
+    other = y if y.type is x.type and x.symbols is y.symbols else cast_vector(y, x.type, x.scale)
+    return x.with_data(np.where(take_first, x.data, other.data).astype(x.data.dtype))
+
+
+@functions.elementwise("ifNull", "X, Y", vectors=2)
+def if_null(x: Vector, y: Vector) -> Vector:
+    return _chosen(x, y, x.nulls())
+
+
+@functions.elementwise("ifValid", "X, Y", vectors=2)
+def if_valid(x: Vector, y: Vector) -> Vector:
+    return _chosen(x, y, ~x.nulls())
+
+
+@functions.builtin("tmove", "T, X, window", kind=Kind.SEQUENCE, vectors=2)
+def move_in_time(time: Vector, x: Vector, window: Value) -> Vector:
+    """For each time the last element not later than `window` before it."""
+    return _moved_by_time(Groups(np.zeros(len(x), dtype=np.intp), 1), time, x, window)
+
+
+def _moved_by_time(groups: Groups, time: Vector, x: Vector, window: Value) -> Vector:
+    times, column = in_order(groups, time), in_order(groups, x)
+    lower = Window.of(window).lower(times)
+    source = np.full(len(column), -1, dtype=np.int64)
+    for first, last in zip(groups.offsets[:-1].tolist(), groups.offsets[1:].tolist(), strict=True):
+        place = np.searchsorted(times.data[first:last], lower[first:last], side="right") - 1
+        source[first:last] = np.where(place < 0, -1, place + first)
+    return back(groups, gather(column, source))
+
+
+functions.grouped("tmove")(_moved_by_time)

@@ -207,11 +207,12 @@ def interval_length(x: Vector, interval: Value) -> Array | int:
         if len(column) > 1:
             if (column.data <= 0).any():
                 raise CallError("interval must be greater than 0.")
-            return np.asarray(column.data.astype(np.int64))
+            lengths: Array = column.data.astype(np.int64)
+            return lengths
         length = int(column.data[0])
     if length <= 0:
         raise CallError("interval must be greater than 0.")
-    return length
+    return int(length)
 
 
 @functions.elementwise("bar", "X, interval, [closed='left']")

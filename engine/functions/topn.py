@@ -134,7 +134,10 @@ def moving_top_index(
     upward = boolean_argument(ascending, "ascending", True)
     method = choice_argument(ties, "tiesMethod", TIES[:2], "oldest")
     rows, groups = count_windows(whole(len(column)), length).expand()
-    chosen = top_rows(groups, column.take(rows), number, upward, method)
+    values = column.take(rows)
+    chosen = top_rows(groups, values, number, upward, method)
+    order = ranks(values)[0][chosen].astype(np.int64)
+    chosen = chosen[np.lexsort((chosen, order if upward else -order, groups.codes[chosen]))]
     positions, owners = rows[chosen], groups.codes[chosen]
     sizes = np.bincount(owners, minlength=len(column))
     if is_omitted(fixed) or not boolean_argument(fixed, "fixed"):

@@ -16,6 +16,7 @@ from engine.interpreter.constants import ARRAY_VECTOR_OFFSET, CONSTANTS
 from engine.interpreter.quotes import expand_macros
 from engine.interpreter.scope import Scope
 from engine.operators import OPERATOR_NAMES, binary, unary
+from engine.operators.building import sequence
 from engine.types import DECIMAL, INTEGRAL, LITERAL, Type
 from engine.values import (
     NOTHING,
@@ -88,7 +89,14 @@ def _vector(interpreter: Interpreter, node: syntax.VectorLiteral, scope: Scope) 
             type_ = Type[first]
             return vector(type_, ["" if i.value is None and type_ in LITERAL else i.value for i in items])  # type: ignore[union-attr]
     values = [interpreter.evaluate(item, scope) for item in items]
+    if len(values) == 1 and _is_bare(items[0]):
+        return values[0]
     return vector_of(values)
+
+
+def _is_bare(node: Any) -> bool:
+    """Whether an item of a vector is itself written without brackets: `[1 2 3]` is `1 2 3`."""
+    return isinstance(node, syntax.VectorLiteral) and bool(node.items) and node.span.start == node.items[0].span.start
 
 
 def vector_of(values: list[Value]) -> Value:
@@ -123,8 +131,12 @@ def _unary(interpreter: Interpreter, node: syntax.Unary, scope: Scope) -> Value:
 
 
 def _binary(interpreter: Interpreter, node: syntax.Binary, scope: Scope) -> Value:
-    left = interpreter.evaluate(node.left, scope)
-    return binary(node.operator, left, interpreter.evaluate(node.right, scope))
+    # Straight to the handlers, not through evaluate: here `scope` is the current one already.
+    left = EXPRESSIONS[type(node.left)](interpreter, node.left, scope)
+    right = EXPRESSIONS[type(node.right)](interpreter, node.right, scope)
+    if node.operator == "..":
+        return sequence(left, right, interpreter.node)
+    return binary(node.operator, left, right)
 
 
 def _ternary(interpreter: Interpreter, node: syntax.Ternary, scope: Scope) -> Value:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from dolphin.script import ScriptSyntaxError, parse, syntax
@@ -41,6 +42,7 @@ class Interpreter:
         self.registry = registry
         self.scope = session_scope(session)
         self.depth = 0
+        self.inside = False
         self.loading: list[str] = []
         self.argument_names: dict[int, str] = {}
         self.named_calls = _named_calls()
@@ -59,10 +61,16 @@ class Interpreter:
 
     def run_tree(self, tree: syntax.Script | syntax.Block, scope: Scope) -> Value:
         """Run statements in a scope; the value of the last one."""
-        outer, depth = self.scope, self.depth
-        self.scope = scope
-        try:
+        with self._door(scope):
             return self._run_statements(tree.statements, scope)
+
+    @contextmanager
+    def _door(self, scope: Scope) -> Iterator[None]:
+        """What leaves here is a ScriptError, and the interpreter is as it was."""
+        outer, depth, inside = self.scope, self.depth, self.inside
+        self.scope, self.inside = scope, True
+        try:
+            yield
         except ScriptError:
             raise
         except RecursionError:
@@ -73,7 +81,7 @@ class Interpreter:
             _LOG.exception("A script made the engine fail")
             raise ScriptError(f"Internal error: {describe(error)}") from error
         finally:
-            self.scope, self.depth = outer, depth
+            self.scope, self.depth, self.inside = outer, depth, inside
 
     def _run_statements(self, statements: Sequence[Any], scope: Scope) -> Value:
         result: Value = NOTHING
@@ -160,7 +168,10 @@ class Interpreter:
         return constant
 
     def call(self, function: Function, arguments: Sequence[Value], named: Mapping[str, Value] | None = None) -> Value:
-        """Call any function value."""
+        """Call any function value. Raises only ScriptError when called from outside a running script."""
+        if not self.inside:
+            with self._door(self.scope):
+                return self.call(function, arguments, named)
         self.session.check()
         if isinstance(function, Builtin):
             return call_builtin(self, function, arguments, dict(named) if named else None)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-import threading
 
-STACK_BYTES = 256 * 2**20
+STACK_BYTES = 64 * 2**20
 """Give it to `threading.stack_size` before starting a thread that runs scripts."""
 
 RECURSION_LIMIT = 40_000
@@ -14,7 +13,6 @@ MAX_DEPTH = 900
 
 
 def allow_deep_recursion() -> None:
-    """Raise Python's recursion limit and the stack size of threads started from now on."""
+    """Raise Python's recursion limit so that a script meets MAX_DEPTH first."""
     if sys.getrecursionlimit() < RECURSION_LIMIT:
         sys.setrecursionlimit(RECURSION_LIMIT)
-    threading.stack_size(STACK_BYTES)

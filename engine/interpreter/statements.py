@@ -71,7 +71,9 @@ def _assign(interpreter: Interpreter, node: syntax.Assign, scope: Scope) -> None
     if len(node.targets) == 1:
         target = node.targets[0]
         if node.operator == "=" and type(target) is syntax.Name:
-            scope.assign(target.id, value if node.reference else assigned(node.value, value))
+            # `v = v.append!(x)` gives v itself back: nothing to copy.
+            same = node.reference or scope.variables.get(target.id) is value
+            scope.assign(target.id, value if same else assigned(node.value, value))
         else:
             assign_to(interpreter, target, node.operator, value, scope)
         return
@@ -152,6 +154,8 @@ def container_of(interpreter: Interpreter, node: Any, scope: Scope) -> Value:
 def _define(interpreter: Interpreter, node: syntax.FunctionDefinition, scope: Scope) -> None:
     if node.declaration:
         return
+    if interpreter.registry.find(node.name) is not None:
+        raise ScriptError(f"The built-in function [{node.name}] can't be redefined. Choose another name.")
     closure = make_closure(node.function, scope, captures=isinstance(scope, FunctionScope))
     closure.name = node.name
     if isinstance(scope, FunctionScope):

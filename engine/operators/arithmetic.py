@@ -163,7 +163,7 @@ def _decimal_pair(operator: str, x: int, a: int, y: int, b: int, scale: int) -> 
 
 
 def negate(column: Vector) -> Vector:
-    if column.type in LITERAL or column.type in TEMPORAL:
+    if column.type in LITERAL or column.type in TEMPORAL or column.type in (Type.UUID, Type.IPADDR, Type.INT128):
         raise ScriptError(f"The operator - can't be applied to {column.type.name}.")
     if column.type is Type.BOOL:
         column = cast_vector(column, Type.INT)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +27,9 @@ from engine.values import (
     double,
 )
 
+if TYPE_CHECKING:
+    from engine.node import Node
+
 
 def pair(left: Value, right: Value) -> Value:
     if not isinstance(left, Scalar) or not isinstance(right, Scalar):
@@ -38,7 +41,7 @@ def pair(left: Value, right: Value) -> Value:
     return both
 
 
-def sequence(left: Value, right: Value) -> Vector:
+def sequence(left: Value, right: Value, node: Node | None = None) -> Vector:
     """`a..b`, both ends included; downwards when b is smaller."""
     if not isinstance(left, Scalar) or not isinstance(right, Scalar):
         raise ScriptError("Both sides of .. must be scalars.")
@@ -56,7 +59,7 @@ def sequence(left: Value, right: Value) -> Vector:
         result_type = Type.INT if type_ is Type.VOID else type_
         return Vector(result_type, np.empty(0, dtype=DTYPES[result_type]))
     step = 1 if start.value <= stop.value else -1
-    check_allocation(abs(stop.value - start.value) + 1, type_)
+    check_allocation(abs(stop.value - start.value) + 1, type_, node)
     return Vector(type_, np.arange(start.value, stop.value + step, step, dtype=DTYPES[type_]))
 
 
@@ -132,7 +135,7 @@ def type_argument(value: Value) -> tuple[Type, int]:
         name = value.name
     elif isinstance(value, Scalar) and value.type in LITERAL:
         name = str(value.value or "")
-    elif isinstance(value, Scalar) and isinstance(value.value, int):
+    elif isinstance(value, Scalar) and isinstance(value.value, int) and value.type in INTEGRAL:
         if value.type is Type.INT and value.scale:
             return Type(value.value), value.scale
         try:

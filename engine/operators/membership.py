@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.cast import cast_vector, common_type, to_float
+from engine.cast import cast, cast_vector, common_type, to_float
 from engine.errors import ScriptError
 from engine.forms import as_vector, dictionary_keys, element, size
 from engine.lifting import elementwise
@@ -128,10 +128,12 @@ def like_pattern(pattern: str, ignore_case: bool = False) -> re.Pattern[str]:
 def like(left: Value, right: Value, ignore_case: bool = False) -> Value:
     if not isinstance(right, Scalar) or right.type not in LITERAL:
         raise ScriptError("The pattern of like must be a string scalar.")
-    matches = like_pattern(right.value or "", ignore_case).fullmatch
+    text = cast(right, Type.STRING)
+    assert isinstance(text, Scalar)
+    matches = like_pattern(text.value or "", ignore_case).fullmatch
 
     def kernel(column: Vector) -> Vector:
-        if column.type is Type.VOID:
+        if column.type in (Type.VOID, Type.BLOB):
             column = cast_vector(column, Type.STRING)
         if column.type not in LITERAL:
             raise ScriptError("The left side of like must be strings.")

@@ -26,6 +26,7 @@ KEYED_KINDS = {
     "keyedTable": "KEYED TABLE", "indexedTable": "INDEXED TABLE", "latestKeyedTable": "KEYED TABLE",
     "latestIndexedTable": "INDEXED TABLE",
 }  # fmt: skip
+DECIMALS = ("DECIMAL32", "DECIMAL64", "DECIMAL128")
 NAMED_CALLS = frozenset(("table", *KEYED_KINDS, *joining.JOIN_FUNCTIONS))
 
 
@@ -43,9 +44,20 @@ def call_named(node: syntax.Call, context: Executor, scope: Scope) -> Value:
             values.append(context.evaluate(inner.value, scope))
             names.append(inner.aliases[0] if inner.aliases else "")
         else:
-            values.append(NOTHING if inner is None else context.evaluate(inner, scope))
+            values.append(NOTHING if inner is None else _value(inner, context, scope))
             names.append(argument.name or (inner.id if isinstance(inner, syntax.Name) else ""))
     return make_table(name, values, names)
+
+
+def _value(node: syntax.Expression, context: Executor, scope: Scope) -> Value:
+    """The value of an argument. Column types such as `[INT, DECIMAL32(2)]` stay apart, each with its scale."""
+    if isinstance(node, syntax.VectorLiteral) and any(_is_decimal(item) for item in node.items):
+        return AnyVector([context.evaluate(item, scope) for item in node.items])
+    return context.evaluate(node, scope)
+
+
+def _is_decimal(node: syntax.Expression) -> bool:
+    return isinstance(node, syntax.Call) and isinstance(node.function, syntax.Name) and node.function.id in DECIMALS
 
 
 def make_table(name: str, values: Sequence[Value], names: Sequence[str]) -> Table:

@@ -10,7 +10,7 @@ from engine.cast import cast_vector
 from engine.errors import CallError, ScriptError
 from engine.forms import as_vector, form_name, tuple_to_vector
 from engine.limits import check_allocation
-from engine.sql.keys import combined_codes
+from engine.sql.keys import combined_codes, first_rows
 from engine.sql.naming import check_unique
 from engine.types import DTYPES, LITERAL, Type, type_named
 from engine.values import (
@@ -32,6 +32,7 @@ from engine.values import (
 )
 
 ARRAY_SUFFIX = "[]"
+ARRAY_OFFSET = 64
 
 
 class LatestTable(Table):
@@ -154,7 +155,7 @@ def initial_column(declared: ColumnType, rows: int) -> Column:
 def column_types(value: Value) -> list[ColumnType]:
     """The types in `[INT, "SYMBOL", DECIMAL32(2), DOUBLE[]]`."""
     if isinstance(value, Vector) and value.type not in LITERAL:
-        return [ColumnType(_type_of_code(int(raw))) for raw in value.data]
+        return [_declared(int(raw)) for raw in value.data]
     if isinstance(value, Vector | AnyVector | ArrayVector):
         return [column_type(item) for item in elements(value)]
     return [column_type(value)]
@@ -164,11 +165,11 @@ def column_type(value: Value) -> ColumnType:
     if isinstance(value, Scalar) and isinstance(value.value, str):
         return named_type(value.value)
     if isinstance(value, Scalar) and isinstance(value.value, int):
-        return ColumnType(_type_of_code(value.value))
+        return _declared(value.value, value.scale)
     if isinstance(value, ArrayVector):
         return ColumnType(value.type, value.flat.scale, is_array=True)
     if isinstance(value, Vector) and len(value) == 2 and value.type in (Type.INT, Type.LONG):
-        return ColumnType(_type_of_code(int(value.data[0])), int(value.data[1]))
+        return _declared(int(value.data[0]), int(value.data[1]))
     if isinstance(value, Vector) and len(value) == 0:
         return ColumnType(value.type, value.scale, is_array=True)
     if isinstance(value, AnyVector) and len(value) == 2 and all(isinstance(item, Scalar) for item in value.items):
@@ -179,10 +180,13 @@ def column_type(value: Value) -> ColumnType:
     raise CallError("A column type must be a data type such as INT or its name.")
 
 
-def _type_of_code(code: int) -> Type:
-    if code >= 64:
-        raise ScriptError(f"The type code {code} is not known.")
-    return Type(code)
+def _declared(code: int, scale: int = 0) -> ColumnType:
+    """A type by its code; array vectors count from 64."""
+    is_array = code >= ARRAY_OFFSET
+    try:
+        return ColumnType(Type(code - ARRAY_OFFSET if is_array else code), scale, is_array)
+    except ValueError:
+        raise ScriptError(f"The type code {code} is not known.") from None
 
 
 def named_type(name: str) -> ColumnType:
@@ -216,9 +220,8 @@ def keyed(table: Table, keys: Sequence[str], kind: str) -> Table:
         if count < table.rows:
             last = np.empty(count, dtype=np.int64)
             last[codes] = np.arange(table.rows)
-            place = np.full(count, table.rows, dtype=np.int64)
-            np.minimum.at(place, codes, np.arange(table.rows))
-            columns = list(table.take(last[np.argsort(place, kind="stable")]).columns)
+            order = np.argsort(first_rows(codes, count), kind="stable")
+            columns = list(table.take(last[order]).columns)
     return Table(list(table.names), columns, tuple(table.names[position] for position in positions), kind)
 
 

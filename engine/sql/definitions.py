@@ -34,11 +34,7 @@ def column_types(columns: tuple[syntax.ColumnDefinition, ...], executor: Executo
         if isinstance(column.type, syntax.Name):
             types.append(named_type(column.type.id))
             continue
-        value = executor.evaluate(column.type, scope)
-        declared = column_type(value)
-        if isinstance(value, Scalar) and value.scale:
-            declared = ColumnType(declared.type, value.scale)
-        types.append(declared)
+        types.append(column_type(executor.evaluate(column.type, scope)))
     return types
 
 
@@ -65,8 +61,6 @@ def _level(node: syntax.Expression, executor: Executor, scope: Scope) -> list[Va
         raise ScriptError("A partition is written as VALUE(…), RANGE(…), HASH(…) or LIST(…).")
     kind = executor.evaluate(node.function, scope)
     values = [executor.evaluate(each.value, scope) for each in node.arguments if each.value is not None]
-    if node.function.id == "HASH":
-        return [kind, AnyVector(values)]
     if len(values) == 1:
         return [kind, values[0]]
     return [kind, AnyVector(values)]

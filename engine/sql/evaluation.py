@@ -228,11 +228,11 @@ class GroupEvaluator:
         return Level.ROWS, values
 
     def _call(self, node: syntax.Call) -> Result:
+        if self._collects(node):
+            return self._collected(node)
         function = self._function(node)
         if function is None or node.style == "partial" or any(each.value is None for each in node.arguments):
             return self._each_group(node)
-        if isinstance(function, Builtin) and function.name in COLLECTING_FUNCTIONS and len(node.arguments) == 1:
-            return self._collected(function.name, node)
         parts: list[syntax.Expression] = [each.value for each in node.arguments if each.value is not None]
         if any(isinstance(part, syntax.TupleLiteral | syntax.VectorLiteral | syntax.Lambda) for part in parts):
             return self._each_group(node)
@@ -328,13 +328,23 @@ class GroupEvaluator:
             return Result(array_vector(columns), Level.GROUPS)
         return Result(AnyVector(results), Level.GROUPS)
 
-    def _collected(self, name: str, node: syntax.Call) -> Result:
+    def _collects(self, node: syntax.Call) -> bool:
+        """Whether a call makes one element of all values of a group."""
+        return (
+            isinstance(node.function, syntax.Name)
+            and node.function.id in COLLECTING_FUNCTIONS
+            and len(node.arguments) == 1
+            and self.scope.lookup(node.function.id) is None
+        )
+
+    def _collected(self, node: syntax.Call) -> Result:
         argument = node.arguments[0].value
         assert argument is not None
         result = self.evaluate(argument)
         if result.level is not Level.ROWS or not isinstance(result.value, Vector):
             return self._each_group(node)
         rows = self._collect(result.value)
+        name = node.function.id if isinstance(node.function, syntax.Name) else ""
         if name == "toArray" or not isinstance(rows, ArrayVector):
             return Result(rows, Level.GROUPS)
         return Result(AnyVector([rows.row(index) for index in range(len(rows))]), Level.GROUPS)

@@ -55,7 +55,8 @@ def _about_columns(error: ScriptError, node: syntax.Node) -> ScriptError:
         for each in syntax.walk(node)
         if isinstance(each, syntax.Call) and isinstance(each.function, syntax.Name)
     }
-    if name in tables or name in called:
+    mentioned = any(isinstance(each, syntax.Name) and each.id == name for each in syntax.walk(node))
+    if name in tables or name in called or not mentioned:
         return error
     return ScriptError(f"Unrecognized column name [{name}].", error.line)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from engine.values import AnyVector, Array, ArrayVector, Column, Table, Value, V
 
 ROW_MARK = "\0row"
 """The name of a column without nulls that every frame has, for `count(*)`."""
+ROW_NUMBER = "\0number"
+"""The name of the hidden column that `numbered` adds."""
 
 
 class Field:
@@ -107,6 +110,16 @@ class Frame:
             raise ScriptError(f"Unrecognized table name [{qualifier}].")
         return found
 
+    def extended(self, fields: Sequence[Field]) -> Frame:
+        """The same rows with more columns."""
+        if self.selection is None:
+            return Frame([*self.fields, *fields], self.base_rows)
+        own = [
+            Field(each.name, partial(self.column, index), each.qualifier, each.label, each.hidden)
+            for index, each in enumerate(self.fields)
+        ]
+        return Frame([*own, *fields], self.rows)
+
     def table(self) -> Table:
         visible = self.visible()
         return Table([self.fields[i].label for i in visible], [self.column(i) for i in visible])
@@ -117,6 +130,21 @@ def frame_of(table: Table, qualifier: str | None = None) -> Frame:
     with table.lock:
         fields = [Field(name, column, qualifier) for name, column in zip(table.names, list(table.columns), strict=True)]
         return Frame(fields, table.rows)
+
+
+def numbered(frame: Frame) -> Frame:
+    """The frame with a hidden column of row numbers."""
+    return frame.extended([Field(ROW_NUMBER, Vector(Type.LONG, np.arange(frame.rows)), hidden=True)])
+
+
+class TargetScope(Scope):
+    """The scope of a statement that changes a table: where the table is read, its rows are numbered."""
+
+    __slots__ = ("target",)
+
+    def __init__(self, target: Table, parent: Scope) -> None:
+        super().__init__({}, parent)
+        self.target = target
 
 
 class RowScope(Scope):

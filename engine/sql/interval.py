@@ -13,6 +13,7 @@ from engine.cast import cast_vector
 from engine.errors import CallError, ScriptError
 from engine.functions.registry import parse_parameters
 from engine.interpreter.scope import Scope
+from engine.limits import check_allocation
 from engine.sql.evaluation import Executor
 from engine.sql.frame import Frame
 from engine.sql.keys import combined_codes, first_rows
@@ -178,9 +179,11 @@ def filled(table: Table, key_columns: Sequence[Column], labels: Sequence[str], i
         return table
     present = starts.data[~starts.nulls()].astype(np.int64)
     low, high = int(present.min()), int(present.max())
+    check_allocation((high - low) // spec.step + 1)
     grid = np.arange(low, high + 1, spec.step, dtype=np.int64)
     others = [column for index, column in enumerate(key_columns) if index != position]
     codes, count = combined_codes(others) if others else (np.zeros(len(starts), dtype=np.int64), 1)
+    check_allocation(count * len(grid))
     row_of = np.full(count * len(grid), -1, dtype=np.int64)
     row_of[codes * len(grid) + (starts.data.astype(np.int64) - low) // spec.step] = np.arange(len(starts))
     first = first_rows(codes, count)

@@ -9,6 +9,7 @@ import numpy as np
 from dolphin.script import syntax
 from engine.errors import CallError, ScriptError
 from engine.interpreter.scope import Scope
+from engine.limits import check_allocation
 from engine.sql import matching, resolve, window_join
 from engine.sql.evaluation import Executor, boolean_mask
 from engine.sql.frame import Field, Frame, RowScope, joined_names
@@ -215,6 +216,8 @@ def _picked(frame: Frame, index: int, rows: Array | None) -> Callable[[], Column
 
 
 def cross_join(left: Frame, right: Frame) -> Frame:
+    """Every left row with every right row."""
+    check_allocation(2 * left.rows * right.rows)
     left_rows = np.repeat(np.arange(left.rows), right.rows)
     right_rows = np.tile(np.arange(right.rows), left.rows)
     return joined(left, right, (left_rows, right_rows), hidden=())

@@ -62,7 +62,7 @@ def rank_codes(column: Column) -> tuple[Array, int]:
         data = np.array([None if value != value else (value.real, value.imag) for value in data.tolist()], dtype=object)
     if data.dtype.kind == "f":
         return _float_codes(data)
-    return _object_codes(data)
+    return _object_codes(data, may_be_none=column.type is Type.DURATION or column.data.dtype.kind == "c")
 
 
 def _integer_codes(data: Array) -> tuple[Array, int]:
@@ -105,7 +105,7 @@ def _hashed_codes(data: Array) -> tuple[Array, int]:
 
 
 def _float_codes(data: Array) -> tuple[Array, int]:
-    # NaN sorts last in numpy but NULL is the smallest: -inf - as a key it is told apart by a leading column.
+    # NULL is the smallest value, NaN would come last: it gets code 0 and all others move up.
     missing = np.isnan(data)
     codes, count = _hashed_codes(np.where(missing, 0.0, data) + 0.0)
     if not missing.any():
@@ -115,10 +115,12 @@ def _float_codes(data: Array) -> tuple[Array, int]:
     return _compress(codes, count + 1)
 
 
-def _object_codes(data: Array) -> tuple[Array, int]:
+def _object_codes(data: Array, may_be_none: bool) -> tuple[Array, int]:
     import pandas as pd
 
-    missing = np.array([item is None for item in data.tolist()], dtype=bool) if len(data) else np.zeros(0, dtype=bool)
+    missing = np.zeros(len(data), dtype=bool)
+    if may_be_none and len(data):
+        missing = np.array([item is None for item in data.tolist()], dtype=bool)
     codes, uniques = pd.factorize(data)
     order = sorted(range(len(uniques)), key=uniques.__getitem__)
     ranks = np.empty(len(uniques) + 1, dtype=np.int64)

@@ -105,10 +105,33 @@ def _fitted_arrays(name: str, column: Column, like: ArrayVector) -> Column:
     return ArrayVector(flat, np.concatenate(([0], np.cumsum([len(part) for part in flats]))).astype(np.int64))
 
 
+class GrowingVector(Vector):
+    """A column at the front of a larger buffer, so that adding a few rows does not copy all.
+
+    Only the column that holds the buffer may write behind its end; it hands it on when it is extended.
+    """
+
+    __slots__ = ("buffer",)
+
+    def __init__(self, like: Vector, data: Array, buffer: Array | None) -> None:
+        super().__init__(like.type, data, like.symbols, like.scale)
+        self.buffer = buffer
+
+
 def _joined(old: Column, new: Column) -> Column:
-    if isinstance(old, Vector) and isinstance(new, Vector):
+    if not isinstance(old, Vector) or not isinstance(new, Vector):
+        return concat([old, new])
+    rows, total = len(old), len(old) + len(new)
+    if len(new) > rows // 8:
         return old.with_data(np.concatenate((old.data, new.data)))
-    return concat([old, new])
+    buffer = old.buffer if isinstance(old, GrowingVector) else None
+    if buffer is None or len(buffer) < total:
+        buffer = np.empty(total + max(total // 4, 64), dtype=old.data.dtype)
+        buffer[:rows] = old.data
+    if isinstance(old, GrowingVector):
+        old.buffer = None
+    buffer[rows:total] = new.data
+    return GrowingVector(old, buffer[:total], buffer)
 
 
 def key_columns(table: Table) -> list[int]:

@@ -10,7 +10,7 @@ import numpy as np
 from engine.errors import ScriptError
 from engine.forms import tuple_to_vector
 from engine.grouping import Groups
-from engine.sql.keys import combined_codes, rank_codes, stable_order
+from engine.sql.keys import combined_codes, first_rows, rank_codes, stable_order
 from engine.types import Type
 from engine.values import AnyVector, Array, Column, Scalar, Value, Vector
 
@@ -156,7 +156,4 @@ def _integers(value: Value, clause: str) -> list[int]:
 
 def distinct_rows(columns: Sequence[Column]) -> Array:
     """The first row of every distinct combination, in order of appearance."""
-    codes, count = combined_codes(columns)
-    first = np.full(count, len(codes), dtype=np.int64)
-    np.minimum.at(first, codes, np.arange(len(codes)))
-    return np.sort(first)
+    return np.sort(first_rows(*combined_codes(columns)))

@@ -33,7 +33,10 @@ class Output:
     names: list[str] = field(default_factory=list)
     values: list[Column | Scalar] = field(default_factory=list)
 
-    def add(self, name: str, value: Column | Scalar) -> None:
+    def add(self, name: str, value: Column | Scalar, qualifier: str | None = None) -> None:
+        """Add a column; one selected as `qualifier.name` gets the qualifier as prefix if the name is taken."""
+        if qualifier is not None and name.lower() in (each.lower() for each in self.names):
+            name = f"{qualifier}_{name}"
         self.names.append(name)
         self.values.append(value)
 

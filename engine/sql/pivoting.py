@@ -10,6 +10,7 @@ from dolphin.script import syntax
 from engine.cast import cast_vector
 from engine.errors import ScriptError
 from engine.interpreter.scope import Scope
+from engine.limits import check_allocation
 from engine.sql.evaluation import Executor, GroupEvaluator, Level
 from engine.sql.frame import Frame
 from engine.sql.grouping import evaluate_keys, is_all
@@ -35,6 +36,7 @@ def pivot_by(query: syntax.Select, frame: Frame, executor: Executor, scope: Scop
     row_codes, row_count = combined_codes([take(column, first) for column in keys.columns[:-1]])
     across = take(keys.columns[-1], first)
     column_codes, column_count = rank_codes(across)
+    check_allocation(row_count * column_count * max(len(measures), 1))
     cells: Array = np.full((row_count, column_count), -1, dtype=np.int64)
     cells[row_codes, column_codes] = np.arange(groups.count)
     row_keys = [take(take(column, first), first_rows(row_codes, row_count)) for column in keys.columns[:-1]]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dolphin.script import syntax
+from engine.sql.rewrite import SUBQUERIES
 from engine.sql.source import Conjunct, ConjunctOperator
 from engine.types import Type
 from engine.values import Scalar, Value, Vector
@@ -13,6 +14,10 @@ from engine.values import Scalar, Value, Vector
 TEMPORAL_FUNCTIONS = frozenset(
     ("date", "month", "datehour", "year", "minute", "second", "datetime", "timestamp", "hour")
 )
+STEADY_FUNCTIONS = TEMPORAL_FUNCTIONS | {
+    "today", "temporalAdd", "temporalParse", "concatDateTime", "nanotimestamp", "symbol", "string", "int", "long",
+    "short", "double", "monthBegin", "monthEnd", "yearBegin", "yearEnd", "businessDay", "take", "set", "distinct",
+}  # fmt: skip
 MIRRORED: dict[str, ConjunctOperator] = {
     "==": "==", "=": "==", "!=": "!=", "<>": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<=",
 }  # fmt: skip
@@ -55,9 +60,7 @@ class Need:
         for each in self.conditions:
             if each.column.lower() not in known or each.qualifier not in (None, alias) or self.evaluate is None:
                 continue
-            if any(
-                isinstance(n, syntax.Name | syntax.ColumnName) and _word(n) in known for n in syntax.walk(each.operand)
-            ):
+            if not _is_steady(each.operand) or known & _words(each.operand):
                 continue
             operand = self.evaluate(each.operand)
             if _fits(each.operator, operand):
@@ -95,8 +98,26 @@ def _fits(operator: ConjunctOperator, operand: Value) -> bool:
     return isinstance(operand, Scalar) and operand.type is not Type.VOID
 
 
-def _word(node: syntax.Name | syntax.ColumnName) -> str:
-    return (node.id if isinstance(node, syntax.Name) else node.text).lower()
+def _is_steady(node: syntax.Expression) -> bool:
+    """Whether an operand can be evaluated before the query without costing much or giving another value."""
+    for each in syntax.walk(node):
+        if isinstance(each, SUBQUERIES):
+            return False
+        if isinstance(each, syntax.Call) and not (
+            isinstance(each.function, syntax.Name) and each.function.id in STEADY_FUNCTIONS
+        ):
+            return False
+    return True
+
+
+def _words(node: syntax.Expression) -> set[str]:
+    """The names in an expression that may be columns: all but those of called functions."""
+    called = {id(each.function) for each in syntax.walk(node) if isinstance(each, syntax.Call)}
+    names: set[str] = set()
+    for each in syntax.walk(node):
+        if id(each) not in called:
+            _add_name(each, names)
+    return names
 
 
 def _add_name(node: syntax.Node, names: set[str]) -> None:

@@ -11,7 +11,7 @@ from engine.interpreter.scope import Scope
 from engine.sql import joining
 from engine.sql.construct import table_of_dictionary, table_of_matrix
 from engine.sql.evaluation import Executor
-from engine.sql.frame import Field, Frame, frame_of
+from engine.sql.frame import Field, Frame, RowScope, TargetScope, frame_of, numbered
 from engine.sql.pruning import Need
 from engine.sql.source import stored_table
 from engine.values import Dictionary, Matrix, Table, Value
@@ -35,7 +35,14 @@ def resolve_expression(
     if is_join(node) and isinstance(node, syntax.Call):
         frame = joining.function_join(node, executor, scope, need)
         return requalified(frame, alias) if alias else frame
-    return frame_of_value(executor.evaluate(node, scope), alias, need)
+    if isinstance(node, syntax.Name):
+        # A table may be called like a column of the query around this one.
+        while isinstance(scope, RowScope) and scope.parent is not None:
+            scope = scope.parent
+    value = executor.evaluate(node, scope)
+    if isinstance(scope, TargetScope) and value is scope.target and isinstance(value, Table):
+        return numbered(frame_of(value, alias))
+    return frame_of_value(value, alias, need)
 
 
 def is_join(node: syntax.Expression) -> bool:

@@ -10,8 +10,9 @@ from dolphin.script import syntax
 from engine.errors import ScriptError, UnsupportedError
 from engine.interpreter.scope import Scope
 from engine.sql import interval, pivoting, resolve
+from engine.sql.comma_join import with_join_keys
 from engine.sql.evaluation import Executor, GroupEvaluator, boolean_mask
-from engine.sql.frame import Frame, RowScope, frame_of
+from engine.sql.frame import Field, Frame, RowScope, frame_of
 from engine.sql.grouping import (
     Grouped,
     cgroup_by,
@@ -40,6 +41,7 @@ def select(query: syntax.Select, executor: Executor, scope: Scope) -> Value:
     for hint in query.hints:
         if hint in REFUSED_HINTS:
             raise UnsupportedError(f"The hint [{REFUSED_HINTS[hint]}]")
+    query = with_join_keys(query)
     frame = resolve.resolve(query.source, executor, scope, _need(query, executor, scope))
     frame = filtered(frame, query.where, executor, scope)
     limit = limit_of(_constant(query.top, executor, scope), _constant(query.limit, executor, scope))
@@ -109,7 +111,7 @@ def _plain(query: syntax.Select, frame: Frame, limit: Limit | None, executor: Ex
         for name, column in split_columns(
             value, list(item.aliases) or [_distinct_name(query, item, frame)], frame.rows
         ):
-            output.add(name, column)
+            output.add(name, column, qualifier_of(item))
             nodes.append(node)
             aggregated = aggregated and isinstance(column, Scalar)
         depends = depends or depends_on_rows(node, frame)
@@ -130,6 +132,14 @@ def _length(output: Output, frame: Frame, aggregated: bool) -> int:
     return lengths[0] if frame.rows not in lengths else frame.rows
 
 
+def qualifier_of(item: syntax.SelectItem) -> str | None:
+    """The table alias a column without an alias of its own was selected by."""
+    value = item.value
+    if item.aliases or not isinstance(value, syntax.Member) or not isinstance(value.target, syntax.Name):
+        return None
+    return value.target.id
+
+
 def _distinct_name(query: syntax.Select, item: syntax.SelectItem, frame: Frame) -> str:
     assert item.value is not None
     name = column_name(item.value, frame)
@@ -142,7 +152,7 @@ def _add_all(output: Output, item: syntax.SelectItem, frame: Frame) -> None:
         qualifier = item.value.target.id
     for index in frame.visible(qualifier):
         each = frame.fields[index]
-        output.add(each.label if not each.hidden else each.name, frame.column(index))
+        output.add(each.label if not each.hidden else each.name, frame.column(index), qualifier)
 
 
 def _quick_rows(query: syntax.Select, frame: Frame, limit: Limit | None) -> Frame | None:
@@ -297,13 +307,15 @@ def _context(query: syntax.Select, frame: Frame, limit: Limit | None, executor: 
         if has_windows(node):
             raise UnsupportedError("An over clause together with context by")
         for name, column in _context_columns(evaluator, node, list(item.aliases) or [column_name(item.value, frame)]):
-            output.add(name, column)
+            output.add(name, column, qualifier_of(item))
             nodes.append(node)
     table = output.table(frame.rows)
     kept: Array | None = None
     if query.having is not None:
-        mask = boolean_mask(evaluator.per_row(prepare(query.having, frame)), frame.rows)
-        kept = np.flatnonzero(mask)
+        extra = [Field(n, c) for n, c in zip(table.names, table.columns, strict=True) if frame.find(n) < 0]
+        wide = frame.extended(extra)
+        condition = GroupEvaluator(executor, scope, wide, groups).per_row(prepare(query.having, wide))
+        kept = np.flatnonzero(boolean_mask(condition, frame.rows))
         codes = np.unique(groups.codes[kept], return_inverse=True)[1]
         groups = ContiguousGroups(codes, int(codes.max()) + 1 if len(codes) else 0)
     if limit is not None:

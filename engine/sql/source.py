@@ -51,6 +51,9 @@ class StoredTable(Protocol):
     def append(self, table: Table) -> int:
         """Add rows, columns matched by position; returns how many. Raises ScriptError for types that do not fit."""
 
+    def upsert(self, table: Table, keys: Sequence[str], ignore_null: bool) -> None:
+        """Replace the rows with equal keys (partitioning columns are keys, too), add the others."""
+
     def rewrite(self, conjuncts: Sequence[Conjunct], change: Callable[[Table], Table | None]) -> None:
         """Replace the content of every partition that may hold rows meeting the conjuncts by what `change` makes
         of it (all columns; None: leave it as it is)."""

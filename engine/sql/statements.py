@@ -12,7 +12,7 @@ from engine.forms import concat, form_name
 from engine.interpreter.scope import Scope
 from engine.sql import modify, resolve
 from engine.sql.evaluation import Executor, GroupEvaluator, boolean_mask
-from engine.sql.frame import Field, Frame, RowScope, frame_of
+from engine.sql.frame import ROW_NUMBER, Frame, RowScope, TargetScope, frame_of, numbered
 from engine.sql.grouping import evaluate_keys
 from engine.sql.keys import group_rows
 from engine.sql.output import as_column
@@ -20,7 +20,6 @@ from engine.sql.pruning import Need, need_of
 from engine.sql.rewrite import prepare
 from engine.sql.select import contiguous, filtered
 from engine.sql.source import Conjunct, StoredTable, stored_table
-from engine.types import Type
 from engine.values import (
     AnyVector,
     Array,
@@ -29,10 +28,9 @@ from engine.values import (
     Table,
     Value,
     Vector,
+    repeat,
     take,
 )
-
-ROW_NUMBER = "\0number"
 
 
 def target_of(node: syntax.Expression, executor: Executor, scope: Scope) -> Table | StoredTable:
@@ -81,9 +79,12 @@ def _conjuncts(
 
 def update_table(table: Table, node: syntax.Update, alias: str | None, executor: Executor, scope: Scope) -> int:
     """Set columns at the rows that meet the conditions; returns how many rows that were."""
-    frame = numbered(frame_of(table, alias))
-    if node.source is not None:
-        frame = _joined_source(node.source, frame, alias, executor, scope)
+    if node.source is None:
+        frame = numbered(frame_of(table, alias))
+    else:
+        frame = resolve.resolve(node.source, executor, TargetScope(table, scope))
+        if frame.find(ROW_NUMBER) < 0:
+            raise ScriptError("The from clause of an update must join the table that is updated, as `ej(t1, t2, `id)`.")
     whole = frame.rows
     frame = filtered(frame, node.where, executor, scope)
     everything = frame.rows == whole == table.rows and node.source is None
@@ -97,12 +98,6 @@ def update_table(table: Table, node: syntax.Update, alias: str | None, executor:
     for name, value in values.items():
         modify.assign_column(table, name, None if everything and node.grouping is None else rows, value)
     return len(rows)
-
-
-def numbered(frame: Frame) -> Frame:
-    """The frame with a hidden column of row numbers."""
-    numbers = Vector(Type.LONG, np.arange(frame.rows))
-    return Frame([*frame.fields, Field(ROW_NUMBER, numbers, hidden=True)], frame.base_rows)
 
 
 def _row_numbers(frame: Frame) -> Array:
@@ -134,21 +129,6 @@ def _grouped_values(
         rows = rows[kept]
         values = {name: take(value, kept) for name, value in values.items() if not isinstance(value, Scalar)}
     return values, rows
-
-
-def _joined_source(
-    source: syntax.Source | syntax.Join, target: Frame, alias: str | None, executor: Executor, scope: Scope
-) -> Frame:
-    """The rows of a join over the target, which keeps its row numbers through the join."""
-    if isinstance(source, syntax.Source):
-        value = source.value
-        if isinstance(value, syntax.Call) and alias is not None:
-            table = target.table()
-            table.names.append(ROW_NUMBER)
-            table.columns.append(target.column(target.find(ROW_NUMBER)))
-            inner = scope.child({alias: table})
-            return resolve.resolve(source, executor, inner)
-    raise ScriptError("The from clause of an update must join the table that is updated, as in `from ej(t1, t2, `id)`.")
 
 
 # --- delete
@@ -187,27 +167,42 @@ def delete_from(
 
 def insert(node: syntax.Insert, executor: Executor, scope: Scope) -> None:
     target = target_of(node.target, executor, scope)
-    if isinstance(target, Table):
-        sample = target
-    else:
-        sample = target.read(None, []).take(np.zeros(0, dtype=np.int64)) if not node.query else Table([], [])
+    names = list(node.columns) or list(target.names)
     if node.query is not None:
         rows = executor.evaluate(node.query, scope)
         if not isinstance(rows, Table):
             raise ScriptError("insert into requires a query that returns a table.")
-        if node.columns:
-            rows = modify.rows_of_values(sample, node.columns, list(rows.columns))
-        _append(target, rows)
+        _append(target, _rows(target, names, list(rows.columns)) if node.columns else rows)
         return
-    names = list(node.columns) or list(sample.names)
     parts: list[Table] = []
     for row in node.rows:
         values = [executor.evaluate(each, scope) for each in row]
         if len(values) == 1 and isinstance(values[0], Table):
             parts.append(values[0])
         else:
-            parts.append(modify.rows_of_values(sample, names, _unpacked(values, len(names))))
+            parts.append(_rows(target, names, _unpacked(values, len(names))))
     _append(target, parts[0] if len(parts) == 1 else stacked(parts))
+
+
+def _rows(target: Table | StoredTable, names: Sequence[str], values: Sequence[Value]) -> Table:
+    """Rows from one value per named column. A stored table casts them itself when they are added."""
+    if isinstance(target, Table):
+        return modify.rows_of_values(target, names, values)
+    given = {name.lower(): as_column(value, name) for name, value in zip(names, values, strict=False)}
+    unknown = [name for name in names if name.lower() not in {each.lower() for each in target.names}]
+    if unknown:
+        raise ScriptError(f"Unrecognized column name [{unknown[0]}].")
+    if len(values) != len(names):
+        raise ScriptError(f"The number of values to insert is {len(values)}, but there are {len(names)} columns.")
+    lengths = {len(column) for column in given.values() if not isinstance(column, Scalar)}
+    if len(lengths) > 1:
+        raise ScriptError("All columns to insert must have the same length.")
+    rows = lengths.pop() if lengths else 1
+    columns: list[Column] = []
+    for name, type_ in zip(target.names, target.types, strict=True):
+        column = given.get(name.lower(), Scalar(type_, None))
+        columns.append(repeat(column, rows) if isinstance(column, Scalar) else column)
+    return Table(list(target.names), columns)
 
 
 def _unpacked(values: list[Value], columns: int) -> list[Value]:
@@ -218,7 +213,15 @@ def _unpacked(values: list[Value], columns: int) -> list[Value]:
 
 
 def stacked(parts: Sequence[Table]) -> Table:
-    columns = [concat([part.columns[index] for part in parts]) for index in range(len(parts[0].columns))]
+    """Tables on top of each other, columns matched by position and brought to a common type."""
+    columns = []
+    for index, name in enumerate(parts[0].names):
+        given = [part.columns[index] for part in parts]
+        column = concat(given)
+        if isinstance(column, AnyVector) and all(isinstance(each, Vector) for each in given):
+            types = ", ".join(each.type.name for each in given if isinstance(each, Vector))
+            raise ScriptError(f"The columns [{name}] have types that do not go together: {types}.")
+        columns.append(column)
     return Table(list(parts[0].names), columns)
 
 

@@ -41,28 +41,17 @@ def with_windows(
     node: syntax.Expression, frame: Frame, executor: Executor, scope: Scope
 ) -> tuple[syntax.Expression, Frame]:
     """The expression with every `over` replaced by a hidden column of the frame returned."""
-    fields = list(frame.fields)
+    added: list[Field] = []
 
     def change(each: syntax.Node) -> syntax.Node:
         if not isinstance(each, syntax.Over):
             return each
-        column = evaluate_window(each, frame, executor, scope)
-        name = f"\0over{len(fields)}"
-        fields.append(Field(name, column, hidden=True))
+        name = f"\0over{len(added)}"
+        added.append(Field(name, evaluate_window(each, frame, executor, scope), hidden=True))
         return syntax.Name(name, span=NO_SPAN)
 
-    if frame.selection is not None:
-        fields = [
-            Field(each.name, _column(frame, index), each.qualifier, each.label, each.hidden)
-            for index, each in enumerate(frame.fields)
-        ]
-        frame = Frame(fields, frame.rows)
     changed = transform(node, change)
-    return changed, Frame(fields, frame.rows)
-
-
-def _column(frame: Frame, index: int) -> Callable[[], Column]:
-    return lambda: frame.column(index)
+    return changed, frame.extended(added)
 
 
 class Window:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from urllib.parse import quote, unquote
 
 from engine.errors import ScriptError
 from engine.storage.files import read_document, sync_folder, write_document
-from engine.storage.partitions import COMPO, SEQ, Level, ValueLevel, level_from
+from engine.storage.partitions import COMPO, SEQ, Level, RangeLevel, ValueLevel, level_from
 from engine.storage.tables import TableSchema, TableStore
 
 PREFIX = "dfs://"
@@ -120,6 +121,21 @@ class Database:
             if not isinstance(level, ValueLevel):
                 raise ScriptError("addValuePartitions only works on a VALUE partition scheme.")
             level.add(list(values))
+            self.save()
+
+    def add_ranges(self, bounds: Sequence[Any], position: int) -> None:
+        """Ranges that continue those of a RANGE level."""
+        with self.lock:
+            self._check_open()
+            level = self.levels[position]
+            if not isinstance(level, RangeLevel):
+                raise ScriptError("addRangePartitions only works on a RANGE partition scheme.")
+            ascending = all(low < high for low, high in itertools.pairwise(bounds))
+            if len(bounds) < 2 or not ascending or bounds[0] != level.bounds[-1]:
+                raise ScriptError(
+                    "newRanges must be in ascending order and start with the last element of the partition scheme."
+                )
+            level.bounds.extend(bounds[1:])
             self.save()
 
     def scheme(self) -> list[dict[str, Any]]:

@@ -41,7 +41,8 @@ class ColumnSchema:
 @dataclass
 class TableSchema:
     """What `createPartitionedTable` fixed. `keep` is ALL, FIRST or LAST, for rows equal in `sort_columns` (TSDB) or,
-    always LAST, in `primary_key` (PKEY)."""
+    always LAST, in `primary_key` (PKEY). `first_columns` of the columns were there from the start; insertions may leave
+    out the others."""
 
     columns: list[ColumnSchema]
     partition_columns: list[str] = field(default_factory=list)
@@ -50,6 +51,7 @@ class TableSchema:
     keep: str = "ALL"
     owner: str = "admin"
     next_id: int = 0
+    first_columns: int = 0
 
     def document(self) -> dict[str, Any]:
         columns = [{**vars(column), "type": column.type.name} for column in self.columns]
@@ -107,6 +109,7 @@ class TableStore:
             column_blocks(column.type, np.empty(0, DTYPES[column.type]))
             column.id = schema.next_id
             schema.next_id += 1
+        schema.first_columns = len(schema.columns)
         folder.mkdir(parents=True)
         symbols = {str(column.id): 0 for column in schema.columns if column.type is Type.SYMBOL}
         document = {"version": 0, "next_file": 0, "schema": schema.document(), "pieces": {}, "symbols": symbols}
@@ -239,13 +242,15 @@ class TableStore:
 
     def fitted(self, table: Table) -> Table:
         """The columns converted to the declared types; ScriptError where they do not fit."""
-        if len(table.columns) != len(self.schema.columns):
+        given, declared = len(table.columns), len(self.schema.columns)
+        if not min(self.schema.first_columns, declared) <= given <= declared:
             raise ScriptError(
-                f"The number of columns of the table to insert ({len(table.columns)}) must be the same as that of "
-                f"the original table [{self.name}] ({len(self.schema.columns)})."
+                f"The number of columns of the table to insert ({given}) must be the same as that of "
+                f"the original table [{self.name}] ({declared})."
             )
         with table.lock:
-            columns = [fit(c, s) for c, s in zip(table.columns, self.schema.columns, strict=True)]
+            columns = [fit(c, s) for c, s in zip(table.columns, self.schema.columns, strict=False)]
+            columns += [self._nulls(column, table.rows) for column in self.schema.columns[given:]]
         return Table(self.names, columns)
 
     def _assigned(self, table: Table) -> dict[Partition, Array]:
@@ -410,6 +415,9 @@ class TableStore:
                     raise ScriptError(f"The column [{column.name}] is a partitioning, sort or key column.")
             if len(gone) == len(self.schema.columns):
                 raise ScriptError("A table must keep at least one column.")
+            self.schema.first_columns -= sum(
+                column in gone for column in self.schema.columns[: self.schema.first_columns]
+            )
             self.schema.columns = [column for column in self.schema.columns if column not in gone]
             self._commit(dict(self._pieces))
 

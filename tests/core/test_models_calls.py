@@ -171,11 +171,13 @@ async def test_an_answer_that_breaks_off_is_restarted_under_a_new_id(
 
 async def test_iteration_cannot_restart_after_the_first_token(endpoints: Endpoints) -> None:
     endpoints.a.add(Cut(Text(LONG), chunks=0), Cut(Text(LONG), chunks=3), Text(LONG))
-    pieces = []
-    with pytest.raises(ModelCallError, match="broke off|cannot be reached"):
-        async for chunk in endpoints.model().astream("hi"):
-            pieces.append(chunk.content)
-    assert LONG.startswith("".join(pieces))
+
+    async def read() -> list[str]:
+        return [chunk.text async for chunk in endpoints.model().astream("hi")]
+
+    with pytest.raises(ModelCallError) as caught:
+        await read()
+    assert caught.value.kind in ("cut", "connection")
     assert endpoints.a.remaining == 1
 
 

@@ -10,8 +10,12 @@ from uuid import uuid4
 
 import pytest
 from langchain_core.messages import AIMessage
+from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import empty_checkpoint
+from langgraph.graph import START, StateGraph
+from langgraph.types import Command, interrupt
 from pydantic import BaseModel
+from typing_extensions import TypedDict
 
 from core.artifacts import INLINE_BYTES, Artifacts
 from core.checkpointer import checkpointer
@@ -175,6 +179,21 @@ async def test_ledger_entries_stay_open_until_closed(pool: Pool, owner: str) -> 
     found = await ledger.find(owner, thread_id, "a")
     assert found is not None
     assert found.closed_at is None
+
+
+async def test_a_graph_goes_on_with_another_saver_over_the_same_pool(pool: Pool) -> None:
+    builder = StateGraph(Asked)
+    builder.add_node("ask", lambda state: {"answer": interrupt({"question": "why?"})})
+    builder.add_edge(START, "ask")
+    config = RunnableConfig(configurable={"thread_id": str(uuid4())})
+    first = await builder.compile(checkpointer=checkpointer(pool)).ainvoke({"answer": ""}, config)
+    assert first["__interrupt__"][0].value == {"question": "why?"}
+    second = await builder.compile(checkpointer=checkpointer(pool)).ainvoke(Command(resume="because"), config)
+    assert second["answer"] == "because"
+
+
+class Asked(TypedDict):
+    answer: str
 
 
 class Known(BaseModel):

@@ -18,7 +18,6 @@ KEPT = [
     "exec max(price) from trades",
     '"中文" + "a"',
     "1..10",
-    "a::b::f(1)",
 ]
 UNCHANGED = [
     "",
@@ -34,6 +33,10 @@ UNCHANGED = [
     "def f(x) { return x }",
     "this is ( not script",
     "t.dropColumns!(`a)",
+    "a::b::f(1)",
+    "unknownFunction(1)",
+    "def f() { print(1) }\nf()",
+    "def f(x) { if (x > 1) { return x } }\nf(1)",
 ]
 
 
@@ -63,6 +66,14 @@ def test_a_variable_is_described_where_it_stands_not_copied() -> None:
 
 def test_a_query_does_not_run_on_into_the_description() -> None:
     assert capture("select * from t").text == f"{RESULT} = select * from t;\n{description(RESULT)}"
+
+
+def test_functions_of_earlier_scripts_are_known() -> None:
+    first = capture("def f(x) { if (x > 1) { return x } else { throw `no } }\ndef g() { print(1) }")
+    assert first.functions == {"f": True, "g": False}
+    assert capture("f(3)", first.functions).name == RESULT
+    assert capture("g()", first.functions).name is None
+    assert capture("f(3)").name is None
 
 
 def test_texts_are_quoted() -> None:

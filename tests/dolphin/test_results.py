@@ -170,6 +170,14 @@ def test_cells_cannot_break_the_grid() -> None:
     assert "(800 characters more)" in shown[5]
 
 
+def test_a_preview_tells_whether_it_holds_everything() -> None:
+    assert preview(table(("a", "INT", np.arange(15, dtype=np.int32)))).complete
+    assert not preview(table(("a", "INT", np.arange(16, dtype=np.int32)))).complete
+    assert not preview(table(("a", "STRING", strings("w" * 1000)))).complete
+    assert not preview(table(("a", "INT", np.arange(3, dtype=np.int32)), rows=4)).complete
+    assert preview(Result("SCALAR", "INT", 1, 1, 1)).complete
+
+
 def test_an_empty_table() -> None:
     assert preview(table(("a", "INT", np.array([], dtype=np.int32)))).text.startswith("TABLE 0 rows x 1 columns\n")
 

@@ -35,7 +35,9 @@ ENDLESS = "x = 0\nwhile (true) { x += 1 }"
 @pytest.fixture
 async def own_environment(tmp_path: Path) -> AsyncIterator[Environment]:
     """An engine that a test may kill."""
-    yield await default_environment(Settings(_env_file=None, data_dir=tmp_path, dolphindb_host=None))
+    yield await default_environment(
+        Settings(_env_file=None, data_dir=tmp_path, dolphindb_host=None, engine_idle_seconds=120)
+    )
     await asyncio.to_thread(launcher.stop, tmp_path / "engine")
 
 
@@ -71,6 +73,12 @@ async def value(sessions: Sessions, environment: Environment, thread_id: str, sc
         ("2024.01.01 NULL 9999.12.31", "VECTOR DATE 3 elements\n[2024.01.01, NULL, 9999.12.31]"),
         ("`a`b", "VECTOR STRING 2 elements\n[a, b]"),
         ('(1, "a", 2.5)', "VECTOR ANY 3 elements\n[1, a, 2.5]"),
+        (
+            "(09:30:00, 1970.01.01T09:30:00, 2024.01.01)",
+            "VECTOR ANY 3 elements\n[09:30:00, 1970.01.01T09:30:00, 2024.01.01]",
+        ),
+        ("dict(`a`b, (09:30m, 2))", "DICTIONARY 2 entries\na: 09:30\nb: 2"),
+        ("def f() { x = 1 }\nf()", "NOTHING"),
         ("1:3", "PAIR INT 2 elements\n[1, 3]"),
         ("x = 1", "NOTHING"),
         ("", "NOTHING"),
@@ -143,6 +151,22 @@ async def test_no_more_rows_than_wanted_are_fetched(
     assert (vector.rows, vector.fetched) == (500_000, 10)
 
 
+async def test_a_stored_table_is_read_within_the_bound(
+    sessions: Sessions, environment: Environment, thread_id: str
+) -> None:
+    path = f"dfs://bound{thread_id[-8:]}"
+    script = f"""
+        db = database("{path}", VALUE, 1..3)
+        pt = db.createPartitionedTable(table(1..3 as k, 1.0 2 3 as v), `pt, `k)
+        pt.append!(table(take(1..3, 3000) as k, rand(1.0, 3000) as v))
+    """
+    appended = await value(sessions, environment, thread_id, script, row_limit=5)
+    assert (appended.form, appended.rows, appended.fetched) == ("TABLE", 3000, 5)
+    loaded = await value(sessions, environment, thread_id, f'loadTable("{path}", "pt")', row_limit=7)
+    assert (loaded.rows, loaded.fetched) == (3000, 7)
+    await sessions.run(environment, thread_id, f'dropDatabase("{path}")')
+
+
 async def test_nothing_of_ours_is_left_in_the_session(
     sessions: Sessions, environment: Environment, thread_id: str
 ) -> None:
@@ -153,7 +177,7 @@ async def test_nothing_of_ours_is_left_in_the_session(
 
 async def test_a_script_runs_once(sessions: Sessions, environment: Environment, thread_id: str) -> None:
     await sessions.run(environment, thread_id, "t = table(1..3 as a)\nn = 0")
-    await sessions.run(environment, thread_id, "def add(mutable t) { t.append!(table(1 as a)); return t }\nadd(t)")
+    await sessions.run(environment, thread_id, "def grow(mutable t) { t.append!(table(1 as a)); return t }\ngrow(t)")
     assert preview(await value(sessions, environment, thread_id, "exec count(*) from t")).text.endswith(": 4")
 
 
@@ -199,6 +223,13 @@ async def test_printed_text_is_collected_and_the_output_stays_clean(
     with pytest.raises(DolphinDBUnavailableError):
         await sessions.run(replace(environment, port=1, resolve=None, id="nowhere"), thread_id, "1")
     assert capfd.readouterr().out == ""
+
+
+async def test_endless_printing_is_cut(sessions: Sessions, environment: Environment, thread_id: str) -> None:
+    outcome = await sessions.run(environment, thread_id, "for (i in 0..20000) { print(i) }")
+    lines = outcome.printed.splitlines()
+    assert (lines[0], lines[9_999], len(lines)) == ("0", "9999", 10_001)
+    assert "left out" in lines[-1]
 
 
 async def test_python_values_are_sent_as_values(sessions: Sessions, environment: Environment, thread_id: str) -> None:
@@ -318,7 +349,7 @@ async def test_a_server_that_never_answers_holds_up_nobody(
     sessions: Sessions, own_environment: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dolphin.sessions.STOP_SECONDS", 1.0)
-    monkeypatch.setattr("dolphin.sessions.ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr("dolphin.blocking.ANSWER_SECONDS", 1.0)
     await sessions.run(own_environment, "thread", "x = 1")
     endpoint = await asyncio.to_thread(launcher.status, tmp_path / "engine")
     assert endpoint is not None

@@ -73,7 +73,9 @@ class CallReader(Collector):
         if isinstance(function, s.Member):
             self.add(Effect.admin, node, function.name, "unknown function")
             return UNKNOWN
-        self.expression(function, scope)
+        held = self.expression(function, scope)
+        if held.kind is not Kind.LOCAL or isinstance(function, (s.Macro, s.ColumnName, s.Select)):
+            self.add(Effect.admin, node, "call", "unknown function")
         return max(arguments, key=lambda value: value.kind, default=UNKNOWN)
 
     def argument(self, argument: s.Argument, scope: Scope, *, taker: bool) -> Value:
@@ -95,8 +97,11 @@ class CallReader(Collector):
             result = self.apply(scope.functions[name], scope, tuple(arguments) if exact else None)
             if not self._has_effect(name):
                 return result
-        if name in scope.callables and function_effect(name) in (None, Effect.read):
+        if name in scope.values and function_effect(name) in (None, Effect.read):
+            if scope.values[name].kind is not Kind.LOCAL:
+                self.add(Effect.admin, node, name, "unknown function")
             return max(arguments, key=lambda value: value.kind, default=UNKNOWN)
+        self.passed_functions(node, name, scope)
         effect = function_effect(name)
         if effect is None and node.style == "method":
             if name in table.STREAM_WRITES:
@@ -104,8 +109,6 @@ class CallReader(Collector):
                 return UNKNOWN
             if name in table.STREAM_METHODS:
                 return UNKNOWN
-        if effect is None and name in scope.values:
-            return max(arguments, key=lambda value: value.kind, default=UNKNOWN)
         if effect is None and name.startswith(("DStream::", "StreamGraph::")):
             effect = Effect.write
         if effect is None:
@@ -125,6 +128,15 @@ class CallReader(Collector):
             self.mark_shared(node.arguments[0].value, Value(Kind.SHARED, name=title or ""), scope)
         return self.result(node, name, arguments, effect, scope)
 
+    def passed_functions(self, node: s.Call, name: str, scope: Scope) -> None:
+        """A name nobody defines, where a function is expected, may be anything."""
+        for position in table.FUNCTION_POSITIONS.get(name, (0,) if name in table.FUNCTION_FIRST else ()):
+            value = node.arguments[position].value if position < len(node.arguments) else None
+            if not isinstance(value, s.Name) or value.id in BUILTIN_NAMES or value.id in scope.functions:
+                continue
+            if scope.values.get(value.id, UNKNOWN).kind is not Kind.LOCAL:
+                self.add(Effect.admin, value, value.id, "unknown function")
+
     def mutator(self, node: s.Call, name: str, arguments: list[Value], scope: Scope, *, indirect: bool) -> Value:
         removes = name in table.REMOVERS
         target = node.arguments[0].value if node.arguments else None
@@ -140,32 +152,32 @@ class CallReader(Collector):
 
     def special(self, node: s.Call, name: str, scope: Scope) -> Value:
         given = [argument for argument in node.arguments if argument.value is not None]
+        second = node.arguments[1].value if len(node.arguments) > 1 else None
+        third = node.arguments[2].value if len(node.arguments) > 2 else None
         if node.style == "partial":
             self.function_value(node, name)
             return UNKNOWN
         if name == "database":
             return self.database(node, given)
         if name == "file":
-            mode = literal_text(given[1].value) if len(given) > 1 else "r"
+            mode = literal_text(second) if second is not None else "r"
             if mode is None or not mode.startswith("r") or "+" in mode:
                 effect = Effect.write if mode is not None and mode.startswith("a") else Effect.destroy
                 self.add(effect, node, name, "opens a file for writing")
             return LOCAL
         if name == "saveText":
             append = next((item.value for item in given if item.name == "append"), None)
-            append = append or (given[3].value if len(given) > 3 and given[3].name is None else None)
+            fourth = node.arguments[3] if len(node.arguments) > 3 else None
+            append = append or (fourth.value if fourth is not None and fourth.name is None else None)
             appends = isinstance(append, s.Literal) and append.value is True
             reason = "appends to a file" if appends else "writes a file, replacing what it holds"
             self.add(Effect.write if appends else Effect.destroy, node, name, reason)
         elif name == "syncDict":
-            shared = len(given) > 2 and not (
-                isinstance(given[2].value, s.Literal) and isinstance(given[2].value.value, bool)
-            )
+            shared = third is not None and not (isinstance(third, s.Literal) and isinstance(third.value, bool))
             if shared:
                 self.add(Effect.write, node, name, "creates a shared dictionary")
         elif name == "undef":
-            kind = given[1].value if len(given) > 1 else None
-            shared = kind is not None and not (isinstance(kind, s.Name) and kind.id == "VAR")
+            shared = second is not None and not (isinstance(second, s.Name) and second.id == "VAR")
             reason = "removes a shared variable" if shared else "removes variables of the session"
             self.add(Effect.destroy if shared else Effect.session, node, name, reason)
         elif name == "funcByName":
@@ -174,6 +186,7 @@ class CallReader(Collector):
                 self.add(Effect.admin, node, name, "gets a function by a name that cannot be seen")
             else:
                 self.function_value(node, text)
+                return LOCAL
         else:
             self.dynamic(node, name, given, scope)
         if name == "parseExpr" and given and literal_text(given[0].value) is not None:

@@ -75,7 +75,8 @@ class Reader(CallReader):
             self.assign(node, scope)
         elif isinstance(node, s.FunctionDefinition):
             if not node.declaration:
-                self.define(node.name, (node.function,), scope)
+                known = scope.functions.get(node.name, ()) if node.function.kind == "mapr" else ()
+                self.define(node.name, (*known, node.function), scope)
             for parameter in node.function.parameters:
                 self.optional(parameter.default, scope)
         elif isinstance(node, s.ClassDefinition):

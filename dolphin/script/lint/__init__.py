@@ -20,13 +20,13 @@ def lint(text: str, *, columns: Mapping[str, str] | None = None) -> list[Finding
     """The pitfalls in a script, in the order of the text.
 
     `columns` (name to DolphinDB type) are those of the tables it queries; with them some rules see more.
-    A text that does not parse has a finding `syntax-error` beside those that explain it.
+    A text that does not parse has a finding `syntax` beside those that explain it.
     """
     found = list(text_findings(text))
     try:
         script = parse(text)
     except ScriptSyntaxError as error:
-        found.append(Finding("syntax-error", error.message, error.span, severity="error"))
+        found.append(Finding("syntax", error.message, error.span, severity="error"))
         return _ordered(found)
     context = read_context(script, text, columns)
     for node in s.walk(script):

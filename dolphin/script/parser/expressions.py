@@ -166,7 +166,9 @@ class ExpressionParser(BracketParser):
             return True
         if following.kind is Kind.NAME:
             return self.stops_operand(following, 1)
-        return following.kind is Kind.OPERATOR and following.text not in ("(", "-", "!", "[", "+")
+        if following.text in ("-", "!"):
+            return self.peek(2).space
+        return following.kind is Kind.OPERATOR and following.text not in ("(", "[")
 
     def _starts_operand(self, distance: int) -> bool:
         """Whether the token at `distance` can begin an operand on this line."""

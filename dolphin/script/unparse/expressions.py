@@ -28,7 +28,7 @@ def _level(node: s.Node) -> int:
         return OPERATORS.get(node.operator) or WORD_OPERATORS[node.operator]
     if isinstance(node, s.Unary):
         return LOWEST if node.operator == "not" else _UNARY
-    if isinstance(node, (s.Ternary, s.Lambda, s.SelectItem, s.Select, s.SetOperation, s.With, s.Case)):
+    if isinstance(node, (s.Ternary, s.Lambda, s.SelectItem, s.Select, s.SetOperation, s.With, s.Case, s.Quote)):
         return _TERNARY
     if isinstance(node, s.Call) and node.style == "space":
         return LOWEST if len(node.arguments) == 1 else APPLICATION

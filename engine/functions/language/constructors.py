@@ -80,6 +80,8 @@ def _array(context: Context, kind: Value, count: Value, default: Value) -> Value
             return ArrayVector(nulls(type_, 0, kind.scale), np.zeros(1, dtype=np.int64))
         return ArrayVector(filled(type_, size, default, kind.scale, context), np.arange(size + 1))
     type_, scale = type_argument(kind)
+    if type_ is not Type.ANY and type_ not in DTYPES:
+        raise ScriptError(f"{type_.name} can't be the type of a vector.")
     if type_ is Type.ANY:
         return AnyVector([Scalar(Type.VOID, None)] * size)
     return filled(type_, size, default, scale, context)
@@ -217,7 +219,7 @@ def _is_type(value: Value) -> bool:
 
 @functions.builtin("syncDict", "keyObj, valueObj, [sharedName], [ordered=false]", context=True)
 def sync_dict(context: Context, keys: Value, values: Value, name: Value = NOTHING, ordered: Value = NOTHING) -> Value:
-    out = dict_(keys, values, ordered)
+    out: Value = dict_(keys, values, ordered)
     if isinstance(name, Scalar) and name.value:
         with context.node.lock:
             context.node.shared[str(name.value)] = out
@@ -277,6 +279,8 @@ def dict_update(
 def array_vector_(index: Value, value: Value) -> Value:
     """`index` holds the end position of each row in `value`."""
     ends, flat = as_vector(index), as_vector(value)
+    if ends.type not in INTEGRAL:
+        raise ScriptError("Usage: arrayVector(index, value). index must be integral.")
     offsets = np.concatenate(([0], ends.data.astype(np.int64)))
     if np.any(np.diff(offsets) < 0) or offsets[-1] != len(flat):
         raise ScriptError("Usage: arrayVector(index, value). index must increase and end at the length of value.")
@@ -306,7 +310,11 @@ def fixed_length_array_vector(*parts: Value) -> Value:
 
 @functions.builtin("asArrayVector", "X")
 def as_array_vector(value: Value) -> Value:
-    return value if isinstance(value, ArrayVector) else array_vector(elements(value))  # type: ignore[arg-type]
+    if isinstance(value, ArrayVector):
+        return value
+    if not isinstance(value, Vector | AnyVector):
+        raise ScriptError("Usage: asArrayVector(X). X must be a vector or a tuple of vectors.")
+    return array_vector(elements(value))
 
 
 @functions.builtin("subtuple", "X, range")

@@ -84,7 +84,7 @@ def duration(value: Value) -> Value:
 def _pairwise(type_: Type, first: Value, second: Value) -> Value:
     def kernel(left: Vector, right: Vector) -> Vector:
         real, imaginary = to_float(left), to_float(right)
-        count = max(len(real), len(imaginary))
+        count = max(len(real), len(imaginary)) if len(real) and len(imaginary) else 0
         data = np.empty(count, dtype=np.complex128)
         data.real, data.imag = real, imaginary
         data[np.isnan(real) | np.isnan(imaginary)] = complex(np.nan, np.nan)

@@ -251,7 +251,8 @@ def is_indexed_matrix(value: Value) -> Value:
 
 @functions.builtin("isIndexedSeries", "X")
 def is_indexed_series(value: Value) -> Value:
-    return boolean(isinstance(value, IndexedSeries))
+    one_column = isinstance(value, Matrix) and value.indexed and value.columns == 1 and value.column_labels is None
+    return boolean(one_column or isinstance(value, IndexedSeries))
 
 
 @functions.builtin("defined", "names, [type=VAR]", context=True)

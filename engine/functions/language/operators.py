@@ -25,7 +25,7 @@ def _declare(name: str, operator: str) -> None:
 
 
 for _operator, _name in OPERATOR_NAMES.items():
-    if functions.find(_name) is None and _name not in ("dot", "not", "between", "cast", "in", "like", "pair", "seq"):
+    if functions.find(_name) is None and _name not in ("not", "between", "cast", "in", "like", "pair", "seq"):
         _declare(_name, _operator)
 for _name, _operator in (("between", "between"), ("in", "in"), ("cast", "$"), ("seq", ".."), ("pair", ":")):
     _declare(_name, _operator)

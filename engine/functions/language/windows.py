@@ -286,6 +286,10 @@ def segmentby(context: Context, function: Value, data: Value, segment: Value) ->
 def groupby(context: Context, function: Value, data: Value, keys: Value) -> Value:
     """A table of the keys and the function of each group."""
     columns = _key_columns(keys)
+    if len({rows_of(column) for column in columns}) != 1:
+        raise ScriptError(
+            "Usage: groupby(func, funcArgs, groupingCol). The grouping columns must have the same length."
+        )
     codes, first = group_codes(columns)
     results, _ = _partitioned(context, function, data, codes, None, "groupby")
     parts: list[Any] = [as_vector(column).take(first) for column in columns]
@@ -300,7 +304,7 @@ def groupby(context: Context, function: Value, data: Value, keys: Value) -> Valu
         parts = [part.take(np.repeat(np.arange(len(sizes)), sizes)) for part in parts]
         value = concat(results)
     keys_named = str(names.get(2) or "").split(",") if names.get(2) else []
-    keys_named += [""] * (len(columns) - len(keys_named))
+    keys_named = (keys_named + [""] * len(columns))[: len(columns)]
     return Table([name or "groupingKey" for name in keys_named] + [label], [*parts, value])
 
 

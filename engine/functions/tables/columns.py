@@ -79,16 +79,24 @@ def rename(x: Value, y: Value, z: Value = NOTHING) -> Value:
             stored.rename_column(old, new)
         return x
     if isinstance(x, Matrix):
-        labels = as_vector(y if z is NOTHING else z)
-        if len(labels) != x.columns or (z is not NOTHING and len(as_vector(y)) != x.rows):
-            raise CallError("The number of labels must match the dimensions of the matrix.")
-        x.column_labels = labels
-        if z is not NOTHING:
-            x.row_labels = as_vector(y)
+        _label(x, as_vector(y), None if z is NOTHING else as_vector(z))
         return x
     if isinstance(x, Vector):
         return x
     raise CallError("X must be a vector, a matrix or a table.")
+
+
+def _label(matrix: Matrix, first: Vector, second: Vector | None) -> None:
+    """Column labels, or row and column labels; one vector that only fits the rows labels these."""
+    only_rows = second is None and len(first) == matrix.rows != matrix.columns
+    rows = first if second is not None or only_rows else None
+    columns = None if only_rows else second if second is not None else first
+    if (rows is not None and len(rows) != matrix.rows) or (columns is not None and len(columns) != matrix.columns):
+        raise CallError("The number of labels must match the dimensions of the matrix.")
+    if rows is not None:
+        matrix.row_labels = rows
+    if columns is not None:
+        matrix.column_labels = columns
 
 
 def _renaming(names: Sequence[str], y: Value, z: Value) -> list[tuple[str, str]]:

@@ -138,21 +138,10 @@ def _upsert(obj: Value, new: Value, ignore_null: Value, keys: Value, sort_column
         raise UnsupportedError("sortColumns in upsert!")
     if not names:
         raise CallError("keyColNames must be specified for a stored table.")
-    whole = stored.read(None, [])
-    before = whole.rows
-    present = modify.upsert_rows(whole, rows, names, ignore)
-    changed = whole.take(np.arange(before))
-    position = 0
-
-    def replace(part: Table) -> Table:
-        nonlocal position
-        start, position = position, position + part.rows
-        return changed.take(np.arange(start, position))
-
-    stored.rewrite([], replace)
-    if present[0]:
-        stored.append(whole.take(np.arange(before, whole.rows)))
-    return present
+    before = stored.rows
+    stored.upsert(rows, names, ignore)
+    added = stored.rows - before
+    return added, rows.rows - added
 
 
 @functions.builtin("sliceByKey", "table, rowKeys, [colNames], [preserveOrder=false]")

@@ -137,3 +137,23 @@ def test_time_index_over_a_range_too_wide_for_arithmetic() -> None:
     codes, order = np.zeros(5, dtype=np.int64), np.arange(5)
     assert index.before(codes, queries, True, order).tolist() == [0, 1, 1, 2, 3]
     assert index.before(codes, queries, False, order).tolist() == [0, 0, 1, 1, 3]
+
+
+def test_the_same_column_of_both_tables_gets_a_prefix(tables: Run) -> None:
+    assert tables("select a.id, b.id, a.x, b.x as other from t1 a left join t2 b on a.id = b.id limit 2") == {
+        "id": [1, 2], "b_id": [1, None], "x": [4, 3], "other": [88, None],
+    }  # fmt: skip
+    assert list(tables("select a.*, b.* from t1 a join t2 b on a.id = b.id")) == [
+        "id", "value", "x", "b_id", "qty", "b_x",
+    ]  # fmt: skip
+
+
+def test_tables_after_commas_are_joined_by_the_where_clause(tables: Run) -> None:
+    assert tables("select a.id, qty from t1 a, t2 b where a.id = b.id and qty > 600") == {"id": [1], "qty": [800]}
+    tables("t3 = table(1 3 as k, `one`three as name)")
+    assert tables("exec name from t1, t2, t3 where t1.id = t2.id, t3.k = t2.id, t1.x < 4") == ["three", "three"]
+    assert tables("exec count(*) from t1, t2") == 12
+    tables("n = 3000000\nbig = table(1..n as id, 1..n as v)")
+    assert tables("exec count(*) from big a, big b where a.id = b.id") == 3000000
+    with pytest.raises(ScriptError, match="Out of memory"):
+        tables("select * from big a, big b")

@@ -10,8 +10,8 @@ from tests.engine.sql.conftest import Run
 
 
 def test_update_changes_rows_in_place_and_keeps_the_type(run: Run, interpreter: Interpreter) -> None:
-    run("t = table(1 2 3 as x, `a`b`a as s)\nu = t\nupdate t set x = x * 1.5 where s = `a")
-    assert run("u") == {"x": [2, 2, 5], "s": ["a", "b", "a"]} or run("t")["x"] == [2, 2, 5]
+    run("t = table(1 2 3 as x, `a`b`a as s)\nupdate t set x = x * 2.0 where s = `a")
+    assert run("t") == {"x": [2, 2, 6], "s": ["a", "b", "a"]}
     table = interpreter.run("t")
     assert isinstance(table, Table)
     assert isinstance(table.columns[0], Vector)
@@ -105,3 +105,18 @@ def test_create_alter_and_drop_in_memory_tables(run: Run) -> None:
 def test_a_reader_keeps_what_it_selected(run: Run) -> None:
     run("t = table(1 2 3 as x)\nbefore = select * from t\nupdate t set x = 0\ninsert into t values(9)")
     assert run("before") == {"x": [1, 2, 3]}
+
+
+def test_tables_that_share_columns_grow_apart(run: Run) -> None:
+    run("t = table(1..100 as x)\ninsert into t values(101)\nu = select * from t")
+    run("insert into u values(1000)\ninsert into t values(102)\ninsert into u values(1001)")
+    assert run("exec x from t where x > 100") == [101, 102]
+    assert run("exec x from u where x > 100") == [101, 1000, 1001]
+
+
+def test_metacode_updates_a_table_through_a_join(run: Run) -> None:
+    run("t = table(`a`b as s, 1 2 as x)\nw = table(`b`a as s, 10 20 as y)")
+    run("sqlUpdate(t, <x * y as z>, from=<lj(t, w, `s)>).eval()")
+    assert run("exec z from t") == [20, 20]
+    with pytest.raises(ScriptError, match="must join the table"):
+        run("update t set x = 1 from ej(w, w, `s)")

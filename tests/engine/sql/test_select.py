@@ -6,7 +6,7 @@ from engine.errors import ScriptError, UnsupportedError
 from engine.interpreter import Interpreter
 from engine.types import Type
 from engine.values import Matrix, Vector
-from tests.engine.sql.conftest import TRADES, Run
+from tests.engine.sql.conftest import Run
 
 
 def test_columns_keep_their_names_and_expressions_get_one(trades: Run) -> None:
@@ -215,9 +215,8 @@ def test_distinct_rows(trades: Run) -> None:
 
 
 def test_case_when_works_on_columns_and_groups(trades: Run) -> None:
-    assert trades('exec case when price > 100 then "high" when price > 40 then "mid" else "low" end from t limit 3') == [
-        "mid", "low", "low",
-    ]  # fmt: skip
+    words = 'exec case when price > 100 then "high" when price > 40 then "mid" else "low" end from t limit 3'
+    assert trades(words) == ["mid", "low", "low"]
     assert trades("exec case when sum(qty) > 10000 then 1 else 0 end from t group by sym") == [1, 1, 0]
 
 
@@ -265,4 +264,29 @@ def test_fast_and_slow_ways_of_grouping_agree(trades: Run) -> None:
     trades("def mine(x) { return sum(x) }")
     assert trades("exec mine(qty) from t group by sym") == trades("exec sum(qty) from t group by sym")
     assert trades("exec mine(qty) from t context by sym") == trades("exec sum(qty) from t context by sym")
-    assert "t = table" in TRADES
+
+
+def test_a_subquery_finds_a_table_named_like_a_column(run: Run) -> None:
+    run("t = table(1 2 3 as t, 5 6 7 as x)")
+    assert run("exec x from t where x = (select max(x) from t)") == [7]
+
+
+def test_having_may_use_the_names_of_the_result(trades: Run) -> None:
+    assert trades(
+        "exec distinct(sym) from (select sym, sum(qty) as total from t context by sym having total > 13000)"
+    ) == ["C"]
+    assert trades("exec sym from (select sum(qty) as total from t group by sym having total < 13000)") == ["IBM", "MS"]
+
+
+def test_all_values_of_a_group_as_one_element(trades: Run) -> None:
+    assert trades("exec p from (select toArray(qty) as p from t group by sym)") == [
+        [2200, 1300, 2500, 8800], [6800, 5400], [1900, 2100, 3200],
+    ]  # fmt: skip
+    assert (
+        trades("ungroup(select toArray(qty) as q from t group by sym)")["sym"] == ["C"] * 4 + ["IBM"] * 2 + ["MS"] * 3
+    )
+    assert trades("exec n from (select distinct(minute(time)) as n from t group by sym)") == [
+        [574, 578],
+        [572, 575],
+        [576],
+    ]

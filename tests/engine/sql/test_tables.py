@@ -85,3 +85,9 @@ def test_slices_by_key(run: Run) -> None:
     run("t = indexedTable(`s`d, `a`a`b as s, 1 2 1 as d, 10 20 30 as x)")
     assert run("sliceByKey(t, `a, `x)") == [10, 20]
     assert run("sliceByKey(t, (`a, 2))") == {"s": ["a"], "d": [2], "x": [20]}
+
+
+def test_declared_types_keep_scales_and_array_vectors(run: Run) -> None:
+    run("t = table(1:0, `a`b`c, [INT, DECIMAL32(2), DOUBLE[]])\ninsert into t values(1, 2.5, [1.5 2.5])")
+    assert run("t") == {"a": [1], "b": [250], "c": [[1.5, 2.5]]}
+    assert run("exec typeString from schema(t).colDefs") == ["INT", "DECIMAL32(2)", "DOUBLE[]"]

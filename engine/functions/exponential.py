@@ -1,0 +1,92 @@
+"""Exponentially weighted moments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from engine import lifting
+from engine.aggregation.basic import doubles
+from engine.aggregation.rows import numbers
+from engine.arguments import boolean_argument, integer_argument, is_omitted, optional_float
+from engine.declarations import columns_of, every_form
+from engine.errors import CallError, UnsupportedError
+from engine.functions.registry import Kind, Registry
+from engine.types import Type
+from engine.values import Matrix, Nothing, Scalar, Value, Vector
+
+functions = Registry()
+
+DECAY = "[com], [span], [halfLife], [alpha], [minPeriods=0], [adjust=true], [ignoreNA=false]"
+
+
+def _weighting(values: tuple[Value, ...]) -> dict[str, Any]:
+    """The decay and its options as pandas takes them."""
+    given: list[Value | None] = [*values, *([None] * (7 - len(values)))]
+    half_life = given[2]
+    if isinstance(half_life, Scalar) and half_life.type is Type.DURATION:
+        raise UnsupportedError("A duration as halfLife")
+    names = ("com", "span", "halflife", "alpha")
+    decay = {name: optional_float(value, name) for name, value in zip(names, given[:4], strict=True)}
+    chosen = {name: value for name, value in decay.items() if value is not None}
+    if len(chosen) != 1:
+        raise CallError("exactly one of com, span, halfLife and alpha must be specified.")
+    return {
+        **chosen,
+        "min_periods": integer_argument(given[4], "minPeriods", 0),
+        "adjust": boolean_argument(given[5], "adjust", True),
+        "ignore_na": boolean_argument(given[6], "ignoreNA", False),
+    }
+
+
+def _weighted(column: Vector, weighting: dict[str, Any]) -> Any:
+    import pandas as pd
+
+    return pd.Series(numbers(column)).ewm(**weighting)
+
+
+def _declare_single(name: str, method: str, extra: str) -> None:
+    @functions.builtin(name, f"X, {DECAY}, {extra}", kind=Kind.SEQUENCE)
+    def moment(x: Vector, *rest: Value) -> Vector:
+        weighting = _weighting(rest[:7])
+        last = rest[7] if len(rest) > 7 else None
+        if method == "mean":
+            if not is_omitted(last):
+                raise UnsupportedError("The parameter times of ewmMean")
+            return doubles(_weighted(x, weighting).mean().to_numpy())
+        bias = boolean_argument(last, "bias", False)
+        return doubles(getattr(_weighted(x, weighting), method)(bias=bias).to_numpy())
+
+
+_declare_single("ewmMean", "mean", "[times]")
+_declare_single("ewmVar", "var", "[bias=false]")
+_declare_single("ewmStd", "std", "[bias=false]")
+
+
+def _declare_double(name: str, method: str) -> None:
+    @functions.builtin(name, f"X, {DECAY}, [other], [bias=false]", kind=Kind.SEQUENCE)
+    @every_form
+    def moment(x: Value, *rest: Value) -> Value:
+        import pandas as pd
+
+        weighting = _weighting(rest[:7])
+        other = rest[7] if len(rest) > 7 else None
+        bias = boolean_argument(rest[8] if len(rest) > 8 else None, "bias", False)
+        if other is None or isinstance(other, Nothing):
+            raise CallError("other must be specified.")
+        options = {} if method == "corr" else {"bias": bias}
+
+        def kernel(column: Vector, second: Vector) -> Vector:
+            first, partner = columns_of([column, second])
+            own = pd.Series(numbers(partner, "other"))
+            result = getattr(_weighted(first, weighting), method)(own, **options).to_numpy()
+            return doubles(np.where(np.isfinite(result), result, np.nan))
+
+        if isinstance(other, Matrix) and not isinstance(x, Matrix):
+            raise CallError("other must have the form of X.")
+        return lifting.sequence(kernel, [x, other])
+
+
+_declare_double("ewmCov", "cov")
+_declare_double("ewmCorr", "corr")

@@ -1,0 +1,183 @@
+"""Least-squares regression and polynomials."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from engine import lifting
+from engine.aggregation.basic import doubles
+from engine.aggregation.rows import numbers
+from engine.arguments import boolean_argument, choice_argument, integer_argument
+from engine.errors import CallError
+from engine.forms import as_vector
+from engine.functions.linear_algebra import dense
+from engine.functions.registry import Registry
+from engine.probability.distributions import f_cdf, student_cdf
+from engine.types import LITERAL, Type
+from engine.values import AnyVector, Array, Dictionary, Matrix, Table, Value, Vector, string, vector
+
+functions = Registry()
+
+
+def _response(y: Value) -> Array:
+    return np.nan_to_num(numbers(as_vector(y), "Y"))
+
+
+def design_matrix(x: Value, rows: int) -> Array:
+    """The factors of a regression as columns; NULL counts as 0."""
+    if isinstance(x, Matrix):
+        data = dense(x)
+        data = data if data.shape[0] == rows else data.T
+    elif isinstance(x, Table):
+        columns = [c for c in x.columns if isinstance(c, Vector) and c.type not in LITERAL]
+        data = np.column_stack([np.nan_to_num(numbers(column)) for column in columns])
+    elif isinstance(x, AnyVector):
+        data = np.column_stack([np.nan_to_num(numbers(as_vector(item))) for item in x.items])
+    else:
+        data = np.nan_to_num(numbers(as_vector(x))).reshape(-1, 1)
+    if data.shape[0] != rows:
+        raise CallError("X and Y must have the same number of observations.")
+    return data
+
+
+def _fitted(y: Array, design: Array, weights: Array, mode: int, intercept: bool) -> Value:
+    root = np.sqrt(weights)
+    beta, *_ = np.linalg.lstsq(design * root[:, None], y * root, rcond=None)
+    coefficients = doubles(beta)
+    if mode == 0:
+        return coefficients
+    rows, count = design.shape
+    residual = y - design @ beta
+    error = float(weights @ residual**2)
+    freedom = rows - count
+    center = float(weights @ y / weights.sum()) if intercept else 0.0
+    total = float(weights @ (y - center) ** 2)
+    spread = error / freedom if freedom > 0 else math.nan
+    inverse = np.linalg.pinv((design * weights[:, None]).T @ design)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        deviation = np.sqrt(np.diagonal(inverse) * spread)
+        t = beta / deviation
+    p = [
+        2 * (1 - student_cdf(abs(value), freedom)) if math.isfinite(value) and freedom > 0 else math.nan for value in t
+    ]
+    factors = [*(["intercept"] if intercept else []), *(f"x{i}" for i in range(1, count - intercept + 1))]
+    table = Table(
+        ["factor", "beta", "stdError", "tstat", "pvalue"],
+        [vector(Type.STRING, factors), coefficients, doubles(deviation), doubles(t), doubles(np.array(p))],
+    )
+    if mode == 1:
+        return table
+    explained, factors_count = total - error, count - intercept
+    mean_explained = explained / factors_count if factors_count else math.nan
+    f = mean_explained / spread if spread else math.nan
+    significance = 1 - f_cdf(f, factors_count, freedom) if math.isfinite(f) else math.nan
+    anova = Table(
+        ["Breakdown", "DF", "SS", "MS", "F", "Significance"],
+        [
+            vector(Type.STRING, ["Regression", "Residual", "Total"]),
+            vector(Type.INT, [factors_count, freedom, rows - intercept]),
+            doubles(np.array([explained, error, total])),
+            doubles(np.array([mean_explained, spread, np.nan])),
+            doubles(np.array([f, np.nan, np.nan])),
+            doubles(np.array([significance, np.nan, np.nan])),
+        ],
+    )
+    r2 = 1 - error / total if total else math.nan
+    adjusted = 1 - (1 - r2) * (rows - intercept) / freedom if freedom > 0 else math.nan
+    statistics = Table(
+        ["item", "statistics"],
+        [
+            vector(Type.STRING, ["R2", "AdjustedR2", "StdError", "Observations"]),
+            doubles(np.array([r2, adjusted, math.sqrt(spread) if spread >= 0 else math.nan, rows])),
+        ],
+    )
+    parts: dict[object, Value] = {
+        "ANOVA": anova, "RegressionStat": statistics, "Coefficient": table, "Residual": doubles(residual),
+    }  # fmt: skip
+    return Dictionary(Type.STRING, Type.ANY, parts)
+
+
+def _with_intercept(design: Array, intercept: bool) -> Array:
+    return np.column_stack([np.ones(len(design)), design]) if intercept else design
+
+
+def _mode(mode: Value | None) -> int:
+    number = integer_argument(mode, "mode", 0)
+    if number not in (0, 1, 2):
+        raise CallError("mode must be 0, 1 or 2.")
+    return number
+
+
+@functions.builtin("ols", "Y, X, [intercept=true], [mode=0], [method='default'], [usePinv=true]")
+def ols(
+    y: Value,
+    x: Value,
+    intercept: Value | None = None,
+    mode: Value | None = None,
+    method: Value | None = None,
+    pseudo: Value | None = None,
+) -> Value:
+    choice_argument(method, "method", ("default", "svd"), "default")
+    boolean_argument(pseudo, "usePinv", True)
+    goal, constant = _response(y), boolean_argument(intercept, "intercept", True)
+    design = _with_intercept(design_matrix(x, len(goal)), constant)
+    return _fitted(goal, design, np.ones(len(goal)), _mode(mode), constant)
+
+
+@functions.builtin("wls", "Y, X, W, [intercept=true], [mode=0]")
+def wls(y: Value, x: Value, w: Value, intercept: Value | None = None, mode: Value | None = None) -> Value:
+    goal, constant = _response(y), boolean_argument(intercept, "intercept", True)
+    weights = np.nan_to_num(numbers(as_vector(w), "W"))
+    if len(weights) != len(goal) or (weights < 0).any():
+        raise CallError("W must have one non-negative weight for each observation.")
+    design = _with_intercept(design_matrix(x, len(goal)), constant)
+    return _fitted(goal, design, weights, _mode(mode), constant)
+
+
+@functions.builtin("residual", "Y, X, params, [intercept=true]")
+def residual(y: Value, x: Value, parameters: Value, intercept: Value | None = None) -> Vector:
+    goal = _response(y)
+    design = _with_intercept(design_matrix(x, len(goal)), boolean_argument(intercept, "intercept", True))
+    beta = numbers(as_vector(parameters), "params")
+    if len(beta) != design.shape[1]:
+        raise CallError("params must have one coefficient for each factor.")
+    return doubles(goal - design @ beta)
+
+
+@functions.builtin("polyFit", "X, Y, n, [mode=0]")
+def poly_fit(x: Value, y: Value, n: Value, mode: Value | None = None) -> Value:
+    degree = integer_argument(n, "n")
+    points, values = numbers(as_vector(x)), numbers(as_vector(y), "Y")
+    if degree < 0 or len(points) != len(values) or np.isnan(points).any() or np.isnan(values).any():
+        raise CallError("X and Y must be of the same length and without NULLs, n must not be negative.")
+    design = np.vander(points, degree + 1, increasing=True)
+    coefficients = doubles(np.linalg.lstsq(design, values, rcond=None)[0])
+    if not boolean_argument(mode, "mode", False):
+        return coefficients
+    predict = functions.functions["polyPredict"]
+    model: dict[object, Value] = {"modelName": string("polyFit"), "z": coefficients, "predict": predict}
+    return Dictionary(Type.STRING, Type.ANY, model, ordered=True)
+
+
+@functions.builtin("polyPredict", "model, X", aliases=("poly1d",))
+def poly_predict(model: Value, x: Value) -> Value:
+    if isinstance(model, Dictionary):
+        model = model.items["z"]
+    result: Value = polynomial(x, model)
+    return result
+
+
+@functions.builtin("polynomial", "X, coeffs")
+def polynomial(x: Value, coefficients: Value) -> Value:
+    powers = numbers(as_vector(coefficients), "coeffs")
+
+    def kernel(column: Vector) -> Vector:
+        values = numbers(column)
+        total = np.zeros(len(values))
+        for coefficient in powers[::-1]:
+            total = total * values + coefficient
+        return doubles(total)
+
+    return lifting.elementwise(kernel, [x])

@@ -1,0 +1,340 @@
+"""Statistical tests, rank correlation, autocorrelation, histograms."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from engine import lifting
+from engine.aggregation import basic, moments, order
+from engine.aggregation.basic import doubles
+from engine.aggregation.catalogue import MAXIMUM, MINIMUM, STD
+from engine.aggregation.rows import numbers, whole
+from engine.arguments import boolean_argument, float_argument, is_omitted, positive_argument
+from engine.errors import CallError
+from engine.forms import as_vector
+from engine.functions.linear_algebra import dense
+from engine.functions.registry import Registry
+from engine.probability.distributions import DISTRIBUTIONS, chi_square_cdf, f_cdf, student_cdf
+from engine.probability.special import normal_cdf, normal_quantile
+from engine.types import Type
+from engine.values import (
+    AnyVector,
+    Array,
+    Dictionary,
+    Matrix,
+    Scalar,
+    Table,
+    Value,
+    Vector,
+    double,
+    integer,
+    string,
+    vector,
+)
+
+functions = Registry()
+
+
+def _sample(value: Value | None, name: str = "X") -> Array:
+    if value is None:
+        raise CallError(f"{name} must be a vector.")
+    values = numbers(as_vector(value), name)
+    return values[~np.isnan(values)]
+
+
+def _result(**parts: Value) -> Dictionary:
+    return Dictionary(Type.STRING, Type.ANY, dict(parts))
+
+
+@functions.builtin("stat", "X")
+def stat(x: Value) -> Dictionary:
+    column = as_vector(x)
+    groups = whole(len(column))
+    parts: dict[object, Value] = {
+        "Median": order.median(groups, column).scalar(0),
+        "Avg": basic.average(groups, column).scalar(0),
+        "Min": MINIMUM.kernel(groups, column).scalar(0),
+        "Stdev": STD(groups, column).scalar(0),
+        "Count": basic.count(groups, column).scalar(0),
+        "Size": integer(len(column)),
+        "Name": string(""),
+        "Max": MAXIMUM.kernel(groups, column).scalar(0),
+    }
+    return Dictionary(Type.STRING, Type.ANY, parts)
+
+
+@functions.builtin("spearmanr", "X, Y")
+def spearman(x: Value, y: Value) -> Value:
+    """The correlation of ranks, ties sharing their mean."""
+
+    def reduce(first: Vector, second: Vector) -> Scalar:
+        kept = ~(first.nulls() | second.nulls())
+        columns = [first.take(kept), second.take(kept)]
+        groups = whole(int(kept.sum()))
+        ranked = [doubles(order.rank_in_groups(groups, column, ties="average")[0]) for column in columns]
+        return moments.correlation(groups, *ranked).scalar(0)
+
+    return lifting.aggregate(reduce, [x, y])
+
+
+@functions.builtin("kendall", "X, Y")
+def kendall(x: Value, y: Value) -> Value:
+    """Kendall's tau-b."""
+
+    def reduce(first: Vector, second: Vector) -> Scalar:
+        a, b = numbers(first), numbers(second, "Y")
+        kept = ~(np.isnan(a) | np.isnan(b))
+        a, b = a[kept], b[kept]
+        agreement = ties_a = ties_b = 0.0
+        for row in range(1, len(a)):
+            da, db = np.sign(a[row] - a[:row]), np.sign(b[row] - b[:row])
+            agreement += float(da @ db)
+            ties_a += float(np.count_nonzero(da))
+            ties_b += float(np.count_nonzero(db))
+        return double(agreement / math.sqrt(ties_a * ties_b) if ties_a and ties_b else math.nan)
+
+    return lifting.aggregate(reduce, [x, y])
+
+
+def _autocorrelations(x: Value, lags: int) -> Array:
+    values = numbers(as_vector(x))
+    if np.isnan(values).any():
+        raise CallError("X must not contain NULLs.")
+    centered = values - values.mean() if len(values) else values
+    total = float(centered @ centered)
+    if lags >= len(values):
+        raise CallError("the lag must be less than the size of X.")
+    if not total:
+        return np.full(lags, np.nan)
+    return np.array([float(centered[lag:] @ centered[:-lag]) / total for lag in range(1, lags + 1)])
+
+
+@functions.builtin("acf", "X, maxLag")
+def autocorrelation_function(x: Value, lags: Value) -> Vector:
+    return doubles(_autocorrelations(x, positive_argument(lags, "maxLag")))
+
+
+@functions.builtin("autocorr", "X, lag")
+def autocorrelation(x: Value, lag: Value) -> Scalar:
+    return double(float(_autocorrelations(x, positive_argument(lag, "lag"))[-1]))
+
+
+@functions.builtin("crossStat", "X, Y")
+def cross_statistics(x: Value, y: Value) -> AnyVector:
+    a, b = numbers(as_vector(x)), numbers(as_vector(y), "Y")
+    kept = ~(np.isnan(a) | np.isnan(b))
+    a, b = a[kept], b[kept]
+    sums = [double(float(part)) for part in (a.sum(), b.sum(), a @ a, b @ b, a @ b)]
+    return AnyVector([integer(len(a)), *sums])
+
+
+@functions.builtin("histogram", "X, [bins=10], [range], [density=false], [weights]")
+def histogram(
+    x: Value,
+    bins: Value | None = None,
+    bounds: Value | None = None,
+    density: Value | None = None,
+    weights: Value | None = None,
+) -> Dictionary:
+    values = numbers(as_vector(x))
+    kept = ~np.isnan(values)
+    edges: int | Array = 10
+    if not is_omitted(bins) and bins is not None:
+        edges = positive_argument(bins, "bins") if isinstance(bins, Scalar) else numbers(as_vector(bins), "bins")
+    limits = None if is_omitted(bounds) else tuple(numbers(as_vector(bounds), "range"))  # type: ignore[arg-type]
+    mass = None if is_omitted(weights) else numbers(as_vector(weights), "weights")[kept]  # type: ignore[arg-type]
+    share = boolean_argument(density, "density", False)
+    heights, borders = np.histogram(values[kept], edges, limits, share, mass)
+    whole_numbers = heights.dtype.kind == "i"
+    found = vector(Type.LONG, heights) if whole_numbers else doubles(heights)
+    return Dictionary(Type.STRING, Type.ANY, {"H": found, "edges": doubles(borders)}, ordered=True)
+
+
+@functions.builtin("boxcox", "X, [lmbda]")
+def box_cox(x: Value, parameter: Value | None = None) -> Value:
+    values = numbers(as_vector(x))
+
+    def transformed(power: Array | float) -> Array:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            powered = (values**power - 1) / np.where(power, power, 1)
+            return np.asarray(np.where(np.equal(power, 0), np.log(values), powered))
+
+    if not is_omitted(parameter) and parameter is not None:
+        powers = numbers(as_vector(parameter), "lmbda")
+        return doubles(transformed(float(powers[0]) if len(powers) == 1 else powers))
+    if np.isnan(values).any() or (values <= 0).any() or len(np.unique(values)) < 2:
+        raise CallError("X must be positive, without NULLs, and not constant.")
+    logs = float(np.log(values).sum())
+
+    def likelihood(power: float) -> float:
+        return (power - 1) * logs - len(values) / 2 * math.log(float(np.var(transformed(power))))
+
+    best = _maximum(likelihood, -5.0, 5.0)
+    return AnyVector([doubles(transformed(best)), double(best)])
+
+
+def _maximum(function: Callable[[float], float], low: float, high: float) -> float:
+    """Golden-section search for the greatest value of a function with one peak."""
+    golden = (math.sqrt(5) - 1) / 2
+    a, b = high - golden * (high - low), low + golden * (high - low)
+    value_a, value_b = function(a), function(b)
+    while high - low > 1e-10:
+        if value_a > value_b:
+            high, b, value_b = b, a, value_a
+            a = high - golden * (high - low)
+            value_a = function(a)
+        else:
+            low, a, value_a = a, b, value_b
+            b = low + golden * (high - low)
+            value_b = function(b)
+    return (low + high) / 2
+
+
+HYPOTHESES = ("not equal to", "less than", "greater than")
+
+
+def _hypotheses(subject: str, value: float, p: list[float], low: list[float], high: list[float]) -> Table:
+    shown = f"{value:g}"
+    return Table(
+        ["alternativeHypothesis", "pValue", "lowerBound", "upperBound"],
+        [
+            vector(Type.STRING, [f"{subject} is {each} {shown}" for each in HYPOTHESES]),
+            doubles(np.array(p)),
+            doubles(np.array(low)),
+            doubles(np.array(high)),
+        ],
+    )
+
+
+def _level(value: Value | None) -> float:
+    level = float_argument(value, "confLevel", 0.95)
+    if not 0 < level < 1:
+        raise CallError("confLevel must be between 0 and 1.")
+    return level
+
+
+def _location_test(estimate: float, error: float, mu: float, level: float, subject: str, df: float | None) -> Table:
+    """A test of a location by Student's t with `df` degrees of freedom, or by the normal distribution."""
+    statistic = (estimate - mu) / error
+    below = student_cdf(statistic, df) if df is not None else normal_cdf(statistic)
+
+    def quantile(p: float) -> float:
+        return DISTRIBUTIONS["Student"].inverse(p, df) if df is not None else normal_quantile(p)
+
+    two, one = quantile((1 + level) / 2) * error, quantile(level) * error
+    return _hypotheses(
+        subject,
+        mu,
+        [2 * min(below, 1 - below), below, 1 - below],
+        [estimate - two, -math.inf, estimate - one],
+        [estimate + two, estimate + one, math.inf],
+    )
+
+
+@functions.builtin("tTest", "X, [Y], [mu=0.0], [confLevel=0.95], [equalVar=false]")
+def t_test(
+    x: Value,
+    y: Value | None = None,
+    mu: Value | None = None,
+    level: Value | None = None,
+    equal: Value | None = None,
+) -> Dictionary:
+    first, goal, confidence = _sample(x), float_argument(mu, "mu", 0.0), _level(level)
+    n, variance = len(first), float(first.var(ddof=1))
+    if is_omitted(y):
+        df, error, estimate = n - 1.0, math.sqrt(variance / n), float(first.mean())
+        method, subject = "One sample t-test", "true mean"
+    else:
+        second = _sample(y, "Y")
+        m, other = len(second), float(second.var(ddof=1))
+        estimate, subject = float(first.mean() - second.mean()), "difference of mean"
+        if boolean_argument(equal, "equalVar", False):
+            df = n + m - 2.0
+            error = math.sqrt(((n - 1) * variance + (m - 1) * other) / df * (1 / n + 1 / m))
+            method = "Two sample t-test"
+        else:
+            a, b = variance / n, other / m
+            error, df = math.sqrt(a + b), (a + b) ** 2 / (a**2 / (n - 1) + b**2 / (m - 1))
+            method = "Welch two sample t-test"
+    table = _location_test(estimate, error, goal, confidence, subject, df)
+    return _result(
+        stat=table,
+        df=double(df),
+        confLevel=double(confidence),
+        method=string(method),
+        tValue=double((estimate - goal) / error),
+    )
+
+
+@functions.builtin("zTest", "X, [Y], [mu=0.0], [sigmaX=1.0], [sigmaY=1.0], [confLevel=0.95]")
+def z_test(
+    x: Value,
+    y: Value | None = None,
+    mu: Value | None = None,
+    sigma_x: Value | None = None,
+    sigma_y: Value | None = None,
+    level: Value | None = None,
+) -> Dictionary:
+    first, goal, confidence = _sample(x), float_argument(mu, "mu", 0.0), _level(level)
+    spread = float_argument(sigma_x, "sigmaX", 1.0)
+    if is_omitted(y):
+        estimate, error = float(first.mean()), spread / math.sqrt(len(first))
+        method, subject = "One sample z-test", "true mean"
+    else:
+        second, other = _sample(y, "Y"), float_argument(sigma_y, "sigmaY", 1.0)
+        estimate = float(first.mean() - second.mean())
+        error = math.sqrt(spread**2 / len(first) + other**2 / len(second))
+        method, subject = "Two sample z-test", "difference of mean"
+    table = _location_test(estimate, error, goal, confidence, subject, None)
+    z = (estimate - goal) / error
+    return _result(stat=table, confLevel=double(confidence), method=string(method), zValue=double(z))
+
+
+@functions.builtin("fTest", "X, Y, [ratio=1.0], [confLevel=0.95]")
+def f_test(x: Value, y: Value, ratio: Value | None = None, level: Value | None = None) -> Dictionary:
+    first, second = _sample(x), _sample(y, "Y")
+    goal, confidence = float_argument(ratio, "ratio", 1.0), _level(level)
+    a, b = len(first) - 1.0, len(second) - 1.0
+    estimate = float(first.var(ddof=1) / second.var(ddof=1))
+    statistic = estimate / goal
+    below = f_cdf(statistic, a, b)
+
+    def quantile(p: float) -> float:
+        return DISTRIBUTIONS["F"].inverse(p, a, b)
+
+    outer = (1 - confidence) / 2
+    table = _hypotheses(
+        "ratio of variances",
+        goal,
+        [2 * min(below, 1 - below), below, 1 - below],
+        [estimate / quantile(1 - outer), 0.0, estimate / quantile(confidence)],
+        [estimate / quantile(outer), estimate / quantile(1 - confidence), math.inf],
+    )
+    return _result(
+        stat=table,
+        numeratorDf=integer(int(a)),
+        denominatorDf=integer(int(b)),
+        confLevel=double(confidence),
+        method=string("F test to compare two variances"),
+        fValue=double(statistic),
+    )
+
+
+@functions.builtin("chiSquareTest", "X, [Y]")
+def chi_square_test(x: Value, y: Value | None = None) -> Dictionary:
+    if isinstance(x, Matrix | Table):
+        data = dense(x) if isinstance(x, Matrix) else np.column_stack([_sample(column) for column in x.columns])
+        expected = np.outer(data.sum(axis=1), data.sum(axis=0)) / data.sum()
+        df, method = (data.shape[0] - 1) * (data.shape[1] - 1), "Pearson's Chi-squared test"
+    else:
+        data, weights = _sample(x), _sample(y, "Y")
+        if len(data) != len(weights):
+            raise CallError("X and Y must have the same length.")
+        expected = weights / weights.sum() * data.sum()
+        df, method = len(data) - 1, "Chi-squared test for given expected values"
+    statistic = float(((data - expected) ** 2 / expected).sum())
+    p = 1 - chi_square_cdf(statistic, df)
+    return _result(pValue=double(p), df=integer(df), chiSquaredValue=double(statistic), method=string(method))

@@ -1,0 +1,175 @@
+"""What a question asks for, in the terms of the indexes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from rag.analysis import CHINESE_STOPWORDS, PIECE, STOPWORDS, chinese_terms, chinese_words, latin_terms, split_identifier
+from rag.documents import Language
+from rag.foreign import ForeignNames
+from rag.lexicon import Lexicon, Translation
+from rag.spelling import Speller
+
+CORRECTED = 0.7
+MAX_TRANSLATIONS = 4
+_CHINESE = re.compile(r"[\u3400-\u9fff]")
+_CALL = re.compile(r"`?([A-Za-z_][\w:]*!?)`?\s*\(|`([A-Za-z_][\w:]*!?)`")
+_CAMEL = re.compile(r"[a-z][A-Z]|[A-Z]{2}[a-z]|\d|!$|::")
+
+
+@dataclass(frozen=True)
+class Question:
+    """`terms` are weighted index terms in the question's own language, `other` those in the other one.
+
+    `english` is the question for an English-only encoder. `functions` are names of functions by how sure it is that the
+    question means them, 0 to 1; `foreign` likewise, by way of another tool's name. `corrections` is what was misspelt.
+    """
+
+    text: str
+    language: Language
+    terms: Mapping[str, float]
+    other: Mapping[str, float]
+    english: str
+    functions: Mapping[str, float] = field(default_factory=dict)
+    foreign: Mapping[str, float] = field(default_factory=dict)
+    corrections: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Understanding:
+    """Turns text into a Question. `rarity` tells in how many documents a term stands; `names` maps lower-case names of
+    functions to functions."""
+
+    lexicon: Lexicon
+    speller: Speller
+    foreign: ForeignNames
+    names: Mapping[str, str]
+    frequency: Mapping[str, int]
+
+    def understand(self, text: str) -> Question:
+        chinese = bool(_CHINESE.search(text))
+        terms: dict[str, float] = {}
+        other: dict[str, float] = {}
+        english: list[str] = []
+        corrections: dict[str, str] = {}
+        for piece in PIECE.findall(text):
+            if piece[0] >= "\u3400":
+                self._chinese(piece, terms, other, english, corrections)
+            else:
+                self._latin(piece, terms, other, english, corrections, chinese=chinese)
+        return Question(
+            text=text,
+            language="zh" if chinese else "en",
+            terms=terms,
+            other=other,
+            english=" ".join(english) if chinese or corrections else text,
+            functions=self._functions(text, corrections),
+            foreign=self.foreign.find(text),
+            corrections=corrections,
+        )
+
+    def _latin(
+        self,
+        piece: str,
+        terms: dict[str, float],
+        other: dict[str, float],
+        english: list[str],
+        corrections: dict[str, str],
+        *,
+        chinese: bool,
+    ) -> None:
+        corrected = None
+        if len(split_identifier(piece)) == 1 and piece.lower() not in STOPWORDS:
+            corrected = self.speller.correct(piece.lower())
+        if corrected is not None:
+            corrections[piece] = corrected
+        english.append(corrected or piece)
+        for term in latin_terms(piece):
+            _add(terms, term, 1.0)
+        for term in latin_terms(corrected) if corrected else ():
+            _add(terms, term, CORRECTED)
+        for term in latin_terms(corrected or piece):
+            if chinese:
+                _add(other, term, 1.0)
+            else:
+                for translation in self.lexicon.chinese(term)[:MAX_TRANSLATIONS]:
+                    _add(other, translation.stem, translation.probability)
+
+    def _chinese(
+        self,
+        run: str,
+        terms: dict[str, float],
+        other: dict[str, float],
+        english: list[str],
+        corrections: dict[str, str],
+    ) -> None:
+        for term in chinese_terms(run):
+            _add(terms, term, 1.0)
+        folded = run
+        for start in range(len(run) - 1):
+            pair = run[start : start + 2]
+            meant = [word for word in self.speller.sounds_like(pair) if self.frequency.get(word, 0) >= 3]
+            if meant and not self._is_word_border(run, start):
+                best = max(meant, key=lambda word: self.frequency.get(word, 0))
+                corrections[pair] = best
+                _add(terms, best, CORRECTED)
+                folded = folded.replace(pair, best, 1)
+        for word in chinese_words(folded):
+            if word in CHINESE_STOPWORDS:
+                continue
+            translations = self._translations(word)
+            for number, translation in enumerate(translations[:2]):
+                if number == 0 or translation.probability > 0.1:
+                    english.append(translation.text)
+            for translation in translations[:MAX_TRANSLATIONS]:
+                _add(other, translation.stem, translation.probability)
+
+    def _is_word_border(self, run: str, start: int) -> bool:
+        """Whether the pair at `start` merely joins two known words."""
+        before = run[start - 1 : start + 1] if start else ""
+        after = run[start + 1 : start + 3]
+        return (not before or before in self.frequency) and (len(after) < 2 or after in self.frequency)
+
+    def _translations(self, word: str) -> list[Translation]:
+        found = self.lexicon.english(word)
+        if found or len(word) < 3:
+            return found
+        for part in chinese_terms(word):
+            found = [*found, *self.lexicon.english(part)[:2]]
+        return found
+
+    def _functions(self, text: str, corrections: Mapping[str, str]) -> dict[str, float]:
+        """Functions named in the text: surely when written as code, else the surer the rarer the word is."""
+        found: dict[str, float] = {}
+        called = {name.lower() for match in _CALL.findall(text) for name in match if name}
+        for piece in PIECE.findall(text):
+            name = self.names.get(piece.lower())
+            if piece[0] >= "\u3400":
+                continue
+            if name is None and _CAMEL.search(piece) and len(piece) > 5:
+                name = self._near(piece.lower())
+                if name is not None:
+                    found[name] = max(found.get(name, 0.0), 0.7)
+                continue
+            if name is None:
+                continue
+            if _CAMEL.search(piece) or piece.lower() in called:
+                sure = 1.0
+            elif piece.lower() in STOPWORDS:
+                sure = 0.0
+            else:
+                sure = 0.6 / (1 + self.frequency.get(latin_terms(piece)[0], 0) / 40)
+            found[name] = max(found.get(name, 0.0), sure)
+        return {name: sure for name, sure in found.items() if sure > 0.02}
+
+    def _near(self, lowered: str) -> str | None:
+        from difflib import get_close_matches
+
+        match = get_close_matches(lowered, self.names, n=1, cutoff=0.85)
+        return self.names[match[0]] if match else None
+
+
+def _add(weights: dict[str, float], term: str, weight: float) -> None:
+    weights[term] = min(2.0, weights.get(term, 0.0) + weight) if weight >= 1 else max(weights.get(term, 0.0), weight)

@@ -1,0 +1,102 @@
+"""The graph under LangGraph's own server, spoken to with LangGraph's own client."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from conftest import ROOT
+from langgraph_sdk import get_client
+from openai_server import Call, ScriptedOpenAI, Text, ToolCalls
+
+
+@pytest.fixture
+def url(
+    free_port: int,
+    child_environment: dict[str, str],
+    tmp_path: Path,
+    scripted_openai: ScriptedOpenAI,  # noqa: F811
+) -> Iterator[str]:
+    """A running `langgraph dev` over langgraph.json, with the scripted model."""
+    model = {"model": "scripted", "base_url": scripted_openai.url, "timeout": 5}
+    child_environment["DDB_AGENT_MODELS"] = json.dumps({"models": {"scripted": model}})
+    command = [str(Path(sys.executable).parent / "langgraph"), "dev", "--no-browser", "--no-reload"]
+    log = (tmp_path / "server.log").open("wb")
+    with (
+        log,
+        subprocess.Popen(
+            [*command, "--port", str(free_port)], cwd=ROOT, env=child_environment, stdout=log, stderr=log
+        ) as server,
+    ):
+        try:
+            address = f"http://127.0.0.1:{free_port}"
+            _wait(address, server, tmp_path / "server.log")
+            yield address
+        finally:
+            server.terminate()
+            server.wait(20)
+
+
+def _wait(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(300):
+        assert server.poll() is None, log.read_text()
+        try:
+            if httpx.get(f"{address}/ok").status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.2)
+    raise AssertionError(log.read_text())
+
+
+async def _events(stream: Any) -> list[Any]:
+    return [part async for part in stream]
+
+
+async def test_create_stream_interrupt_and_resume(
+    url: str,
+    scripted_openai: ScriptedOpenAI,  # noqa: F811
+) -> None:
+    async with get_client(url=url) as client:
+        [assistant] = await client.assistants.search(graph_id="agent")
+        drawing = await client.assistants.get_graph(assistant["assistant_id"])
+        assert {"plan", "act", "tools", "human", "complete"} <= {node["id"] for node in drawing["nodes"]}
+        script = "share table(1 2 3 as n) as served; exec sum(n) from served"
+        scripted_openai.add(
+            ToolCalls(Call("run_dolphindb_script", {"script": "6 * 7"})),
+            ToolCalls(Call("run_dolphindb_script", {"script": script})),
+            ToolCalls(Call("attempt_completion", {"answer": "The sum is 6."})),
+            Text("You are welcome."),
+        )
+        thread = (await client.threads.create())["thread_id"]
+        parts = await _events(
+            client.runs.stream(
+                thread,
+                "agent",
+                input={"messages": [{"role": "user", "content": "share and sum"}]},
+                stream_mode=["updates", "messages-tuple"],
+            )
+        )
+        assert not [part for part in parts if part.event == "error"], parts
+        state = await client.threads.get_state(thread)
+        [interrupt] = [item for task in state["tasks"] for item in task["interrupts"]]
+        assert interrupt["value"]["action_requests"][0]["args"]["script"] == script
+        assert interrupt["value"]["review_configs"][0]["allowed_decisions"] == ["approve", "edit", "reject"]
+        await _events(client.runs.stream(thread, "agent", command={"resume": {"decisions": [{"type": "approve"}]}}))
+        state = await client.threads.get_state(thread)
+        assert state["next"] == []
+        assert state["values"]["answer"]["text"] == "The sum is 6."
+        results = [message["content"] for message in state["values"]["messages"] if message["type"] == "tool"]
+        assert "SCALAR INT: 42" in results[0]
+        assert "6" in results[1]
+        ended = await asyncio.wait_for(
+            client.runs.wait(thread, "agent", input={"messages": [{"role": "user", "content": "thanks"}]}), 60
+        )
+        assert ended["answer"]["text"] == "You are welcome."

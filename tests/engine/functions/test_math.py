@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from engine.aggregation.rows import numbers
+from engine.errors import ScriptError
+from engine.forms import as_vector
+from engine.probability.distributions import DISTRIBUTIONS
+from engine.values import Value
+
+Run = Callable[[str], Value]
+Show = Callable[[str], str]
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("sqrt(4 -1 NULL)", "[2,,]"),
+        ("round(-2.5)", "-3"),
+        ("round(2.155, 2)", "2.16"),
+        ("floor(-2.1)", "-3"),
+        ("ceil(2.1 NULL)", "[3,]"),
+        ("abs(-3 NULL)", "[3,]"),
+        ("signum(-2 0 5)", "[-1,0,1]"),
+        ("log(0 1)", "[,0]"),
+        ("clip(1 5 9, 2, 6)", "[2,5,6]"),
+        ("det(matrix(1 2, 3 4))", "-2"),
+        ("polynomial(2, 1 2 3)", "17"),
+        ("spearmanr(1 2 3, 10 30 20)", "0.5"),
+        ("kendall(1 2 3, 1 2 3)", "1"),
+        ("vectorNorm(3 4)", "5"),
+    ],
+)
+def test_math(show: Show, script: str, expected: str) -> None:
+    assert show(script) == expected
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("cdfNormal(0, 1, 1.96)", 0.9750021048517795),
+        ("cdfStudent(5, 2.0)", 0.9490302605850709),
+        ("cdfChiSquare(3, 7.814727903251179)", 0.95),
+        ("cdfF(3, 10, 3.708264819)", 0.95),
+        ("cdfPoisson(2, 3)", 0.857123460498547),
+        ("cdfBinomial(10, 0.5, 5)", 0.623046875),
+        ("invNormal(0, 1, 0.975)", 1.959963984540054),
+        ("invStudent(10, 0.975)", 2.2281388519649385),
+        ("ols(3 5 7, 1 2 3)", [1.0, 2.0]),
+        ("inverse(matrix(4 0, 0 2))[0]", [0.25, 0.0]),
+        ("solve(matrix(2 0, 0 4), 2 4)", [1.0, 1.0]),
+        ("acf(1 2 3 4, 1)", [0.25]),
+    ],
+)
+def test_numbers(run: Run, script: str, expected: float | list[float]) -> None:
+    np.testing.assert_allclose(numbers(as_vector(run(script))), np.atleast_1d(expected), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["Beta", "ChiSquare", "F", "Gamma", "Student", "Logistic", "Weibull", "Exp"])
+def test_quantiles_invert_distributions(name: str) -> None:
+    distribution = DISTRIBUTIONS[name]
+    parameters = (2.5, 3.5)[: len(distribution.parameters)]
+    for p in (0.001, 0.2, 0.5, 0.9, 0.999):
+        assert distribution.cdf(distribution.inverse(p, *parameters), *parameters) == pytest.approx(p, abs=1e-9)
+
+
+@pytest.mark.parametrize("script", ["inverse(matrix(1 2, 2 4))", "det(matrix(1 2))", "cdfNormal(0, -1, 0)", "abs(`a)"])
+def test_bad_arguments_are_refused(run: Run, script: str) -> None:
+    with pytest.raises(ScriptError):
+        run(script)
