@@ -7,11 +7,12 @@ import sys
 from collections.abc import Coroutine
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 if TYPE_CHECKING:
+    from core.errors import UserError
     from core.settings import Settings
 
 app = typer.Typer(
@@ -142,7 +143,7 @@ def _run(work: Coroutine[Any, Any, Any]) -> Any:
         sys.exit(130)
 
 
-def _fail(error: Any) -> Any:
+def _fail(error: UserError) -> NoReturn:
     typer.secho(f"error: {error.message}", err=True, fg="red")
     if error.remedy:
         typer.echo(error.remedy, err=True)

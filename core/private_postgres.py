@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 import psycopg
 
 from core.errors import ConfigurationError, DatabaseUnavailableError

@@ -135,9 +135,17 @@ class Jobs:
                 del self._batch[old]
             self._waiting.append(run)
             if self._workers < _BATCH_WORKERS:
-                self._workers += 1
-                Thread(target=self._work, name="batch-job", daemon=True).start()
+                self._start_worker()
         return job.id
+
+    def _start_worker(self) -> None:
+        try:
+            Thread(target=self._work, name="batch-job", daemon=True).start()
+        except RuntimeError:
+            if not self._workers:
+                raise ScriptError("There is no memory for another thread; try again later.") from None
+        else:
+            self._workers += 1
 
     def _work(self) -> None:
         while True:

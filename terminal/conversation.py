@@ -22,6 +22,8 @@ Review: TypeAlias = Callable[[ReviewRequest], Decisions | None]
 
 TITLE_LENGTH = 60
 SHOWN_LINES = 40
+LOOKING = {"list_tables", "describe_table", "inspect_database", "validate_script", "optimize_query"}
+LOOK_LENGTH = 160
 
 
 @dataclass
@@ -89,6 +91,8 @@ class Display:
 
     def _result(self, message: ToolMessage) -> None:
         lines = message.text.splitlines()
+        if message.name in LOOKING and message.status == "success":
+            lines = [line if len(line) <= LOOK_LENGTH else f"{line[:LOOK_LENGTH]}…" for line in lines[:1]]
         style = "red" if message.status == "error" else "dim"
         for line in lines[:SHOWN_LINES]:
             self.console.print(f"  {line}", style=style, markup=False, highlight=False)

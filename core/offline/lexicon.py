@@ -23,7 +23,7 @@ CONCEPTS: tuple[Concept, ...] = (
     _concept(
         "symbol",
         "sym symbol ticker stock code security secid instrument symbols",
-        "symbol ticker stock security instrument 股票代码 证券代码 股票 代码 证券 标的",
+        "symbol sym ticker stock security instrument 股票代码 证券代码 股票 代码 证券 标的",
     ),
     _concept(
         "price",
@@ -35,7 +35,7 @@ CONCEPTS: tuple[Concept, ...] = (
     _concept(
         "volume",
         "qty quantity volume vol size amount shares",
-        "volume quantity size shares traded_volume 成交数量 成交量 交易量 数量 股数",
+        "volume quantity qty vol size shares traded_volume 成交数量 成交量 交易量 数量 股数",
     ),
     _concept(
         "time",

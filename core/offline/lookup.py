@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from core.offline.columns import find_mentions
 from core.offline.conversation import Step
@@ -53,7 +53,7 @@ def failed(step: Step) -> bool:
     return step.failed or step.result is None or step.result.lstrip().startswith("ERROR")
 
 
-def list_tables(replay: Replay) -> tuple[list[Table], list[str]]:  # noqa: RET503
+def list_tables(replay: Replay) -> tuple[list[Table], list[str]]:
     """All tables and databases; ends the task when they cannot be had."""
     language = replay.language
     if not replay.has("list_tables"):
@@ -65,28 +65,51 @@ def list_tables(replay: Replay) -> tuple[list[Table], list[str]]:  # noqa: RET50
                 "当前会话没有选定 DolphinDB 环境，因此无法查看数据。请先为会话选择一个环境。",
             )
         )
-    step = replay.call("list_tables", database="")
+    tables, databases = _listed(replay, "")
+    named = re.search(r"dfs://\w[\w/-]*", replay.task.question)
+    if named is not None and any(named[0] == url for url in databases):
+        stored, _ = _listed(replay, named[0])
+        references = {table.reference for table in tables}
+        tables += [table for table in stored if table.reference not in references]
+    return tables, databases
+
+
+def _listed(replay: Replay, database: str) -> tuple[list[Table], list[str]]:  # noqa: RET503
+    step = replay.call("list_tables", database=database)
     if not failed(step):
         try:
             return parse_tables(step.result or "")
         except (ValueError, KeyError, TypeError):
             pass
     text = failure_text(step)
-    replay.finish(say(language, f"The tables cannot be listed: {text}", f"无法列出表：{text}"))
+    replay.finish(say(replay.language, f"The tables cannot be listed: {text}", f"无法列出表：{text}"))
 
 
 def mentioned_tables(text: str, tables: Sequence[Table]) -> list[Table]:
-    """Tables whose names the text contains, in order of place; whole names before singular or plural forms."""
-    places: list[tuple[int, int, Table]] = []
+    """Tables whose names the text contains, in order of place; failing that, singular or plural forms of names.
+
+    `price` is no form of the table `prices` where it is a column.
+    """
+    exact = _named(text, tables, lambda name: name)
+    if exact:
+        return exact
+    words = [text[m.start : m.end].lower() for table in tables for m in find_mentions(text, table)]
+    free = [table for table in tables if _other_number(table.name).lower() not in words]
+    return _named(text, free, _other_number)
+
+
+def _named(text: str, tables: Sequence[Table], form: Callable[[str], str]) -> list[Table]:
+    places = []
     for table in tables:
-        name = re.escape(table.name)
-        exact = re.search(rf"(?<![A-Za-z0-9_]){name}(?![A-Za-z0-9_])", text, re.IGNORECASE | re.ASCII)
-        stem = re.escape(table.name[:-1]) if table.name.lower().endswith("s") and len(table.name) > 3 else name + "s"
-        match = exact or re.search(rf"(?<![A-Za-z0-9_]){stem}(?![A-Za-z0-9_])", text, re.IGNORECASE | re.ASCII)
+        name = re.escape(form(table.name))
+        match = re.search(rf"(?<![A-Za-z0-9_]){name}(?![A-Za-z0-9_])", text, re.IGNORECASE | re.ASCII)
         if match:
-            places.append((0 if exact else 1, match.start(), table))
-    best = min((place[0] for place in places), default=0)
-    return [table for rank, _, table in sorted(places, key=lambda place: place[:2]) if rank == best]
+            places.append((match.start(), table))
+    return [table for _, table in sorted(places, key=lambda place: place[0])]
+
+
+def _other_number(name: str) -> str:
+    return name[:-1] if name.lower().endswith("s") and len(name) > 3 else f"{name}s"
 
 
 def unknown_table(text: str, tables: Sequence[Table]) -> str | None:

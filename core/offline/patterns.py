@@ -71,3 +71,9 @@ SORTED = (
     r"\b(?:sort|order)(?:ed)?(?: it| them)? by\s+(?:the\s+)?(.{1,40}?)(?:\s+(?:in\s+)?(desc|asc)(?:ending)?(?: "
     r"order)?)?\s*[.?]?$"
 )
+# What follows `by` where it is no column: for the server to judge, too.
+RAW_GROUP = (
+    r"\b(?<!sorted )(?<!ordered )(?<!sort )(?<!order )(?:group(?:ed)? by|by"
+    r"|per)\s+(?:the\s+)?([A-Za-z]\w+)\b(?!-)"
+)
+NO_NAMES = frozenset({"the", "a", "an", "which", "each", "every", "this", "that", "its", "their", "name", "total"})

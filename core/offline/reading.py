@@ -16,7 +16,9 @@ from core.offline.patterns import (
     DISTINCT,
     FALLING,
     KINDS,
+    NO_NAMES,
     RANGE,
+    RAW_GROUP,
     RAW_NAME,
     ROWS,
     SHOW,
@@ -29,6 +31,15 @@ from core.offline.query import Aggregate, Group
 from core.offline.scanner import Scanner
 from core.offline.schema import Column, Table
 from core.offline.unclear import UnclearError
+
+_TERMS = "|".join(
+    (*UNITS.values(), *UNIT_ADVERBS.values(), *AGGREGATES.values(), *(pattern for _, pattern in KINDS), SUPERLATIVE)
+)
+
+
+def _is_term(word: str) -> bool:
+    """Whether a word has a meaning of its own to the rules."""
+    return re.fullmatch(f"(?:{_TERMS})", word, re.IGNORECASE | re.ASCII) is not None
 
 
 class Reading:
@@ -57,19 +68,23 @@ class Reading:
 
     def raw_names(self) -> None:
         """Names written like columns that the table does not have: used as written, for the server to judge."""
+        text = self.scanner.text
         known = {column.name.lower() for column in self.table.columns} | {self.table.name.lower()}
         for match in self.scanner.find_all(RAW_NAME):
             group = next(index for index in (1, 2, 3) if match[index])
             name = match[group]
-            if (
-                name.lower() in known
-                or f"dfs://{name}" in self.scanner.text
-                or name.lower() in {"the", "a", "which", "each", "this"}
-            ):
-                continue
             start, end = match.span(group)
+            is_value = re.search(r"(?:\bis|\bin|=|为|是)\s*[\"'(\[]*$|[\"']$", text[:start], re.IGNORECASE | re.ASCII)
+            if name.lower() in {*known, *NO_NAMES} or is_value or f"dfs://{name}" in text:
+                continue
             self.mentions = [m for m in self.mentions if m.end <= start or end <= m.start]
             self.mentions.append(Mention(start, end, (Column(name, "DOUBLE"),)))
+        for match in self.scanner.find_all(RAW_GROUP):
+            start, end = match.span(1)
+            is_known = any(m.start < end and start < m.end for m in self.mentions)
+            if is_known or match[1].lower() in {*known, *NO_NAMES} or _is_term(match[1]):
+                continue
+            self.mentions.append(Mention(start, end, (Column(match[1], "SYMBOL"),)))
         self.mentions.sort(key=lambda mention: mention.start)
 
     def numeric_mentions(self) -> list[Mention]:

@@ -224,9 +224,9 @@ def save_table(table: Table, database: str, name: str, partition: str, column: C
     source = table.reference if table.reference == table.name else f"(select * from {table.reference})"
     arguments = f"{quoted(database)}, {partition}" if partition else quoted(database)
     return (
-        f"target_database = database({arguments})\n"
-        f"target = createPartitionedTable(target_database, {source}, {quoted(name)}, {quoted(column.name)})\n"
-        f"target.append!({source})\n"
+        # In one statement, so that no variable is left in the session.
+        f"createPartitionedTable(database({arguments}), {source}, {quoted(name)}, {quoted(column.name)})"
+        f".append!({source})\n"
         f"select count(*) as rows from loadTable({quoted(database)}, {quoted(name)})"
     )
 
@@ -240,6 +240,10 @@ def partition_by_time(first: date, last: date) -> str:
 
 def partition_by_key(column: Column) -> str:
     return f"HASH, [{column.base_type}, 8]"
+
+
+def append_rows(table: Table, stored: Table) -> str:
+    return f"{stored.reference}.append!({table.reference})\nselect count(*) as rows from {stored.reference}"
 
 
 def delete_rows(table: Table, conditions: tuple[str, ...]) -> str:

@@ -237,10 +237,7 @@ def _append(replay: Replay, table: Table, stored: Table, url: str) -> NoReturn:
             f"表 {stored.name} 的列（{', '.join(wanted)}）与 {table.name} 不同；append! 按位置追加，因此没有保存。",
         )
         replay.finish(answers.signed(language, text))
-    script = (
-        f"target = {stored.reference}\ntarget.append!({table.reference})\nselect count(*) as rows from "
-        f"{stored.reference}"
-    )
+    script = scripts.append_rows(table, stored)
     propose(replay, [(say(language, "Append rows", "追加行"), f"{table.name} → {stored.reference}")], script)
     done = _run(replay, script, f"append {table.name} to {stored.name}")
     rows = done.result.values("rows")

@@ -303,3 +303,17 @@ def first_hit(function: Function, x: Value, target: Value) -> Value:
 def standardized_distance(x: Value, y: Value, z: Value) -> Scalar:
     a, b, variance = (numbers(as_vector(value)) for value in (x, y, z))
     return double(float(np.sqrt(np.nansum((a - b) ** 2 / variance))))
+
+
+@functions.builtin("minkowski", "X, Y, p, [weights]")
+def minkowski(x: Value, y: Value, p: Value, weights: Value | None = None) -> Scalar:
+    difference = np.abs(numbers(as_vector(x)) - numbers(as_vector(y), "Y"))
+    mass = np.ones(len(difference)) if is_omitted(weights) else numbers(as_vector(weights), "weights")  # type: ignore[arg-type]
+    if len(mass) != len(difference) or (mass < 0).any():
+        raise CallError("weights must have one non-negative element for each of X.")
+    if isinstance(p, Scalar) and p.is_null:
+        return double(float(np.nanmax(difference[mass > 0], initial=0.0)))
+    power = float_argument(p, "p")
+    if power <= 0:
+        raise CallError("p must be greater than 0.")
+    return double(float(np.nansum(mass * difference**power) ** (1 / power)))

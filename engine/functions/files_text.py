@@ -222,9 +222,9 @@ def _texts(column: Column) -> list[str]:
         return _repeated_texts(column) if column.type in TEMPORAL else element_texts(column)
     if isinstance(column, ArrayVector):
         return [",".join(element_texts(column.row(index))) for index in range(len(column))]
-    from engine.console import string_of
+    from engine.console import console_text
 
-    return [str(string_of(item)) for item in column.items]
+    return [console_text(item) for item in column.items]
 
 
 def _repeated_texts(column: Vector) -> list[str]:

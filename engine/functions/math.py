@@ -196,3 +196,10 @@ def earth_distance(x: Vector, y: Vector) -> Vector:
     with np.errstate(invalid="ignore"):
         half = np.sin((lat2 - lat1) / 2) ** 2 + np.cos(lat1) * np.cos(lat2) * np.sin((lon2 - lon1) / 2) ** 2
         return doubles(2 * EARTH_RADIUS * np.arcsin(np.sqrt(half)))
+
+
+@functions.elementwise("symbolCode", "X")
+def symbol_code(x: Vector) -> Vector:
+    if x.symbols is None:
+        raise CallError("X must be of type SYMBOL.")
+    return Vector(Type.INT, x.data.copy())

@@ -291,3 +291,33 @@ def _regressions(y: Value, x: Value, window: Value, least: Value | None, parts: 
         return _blank(result, windows.sizes < length) if required is None else result
 
     return AnyVector([one(part) for part in parts])
+
+
+def _weighted_average(x: Vector, weights: Vector) -> Vector:
+    """Averages of windows as long as the weights, the last weight for the latest row."""
+    columns = columns_of([x])
+    length = len(weights)
+    rows, groups = count_windows(whole(len(x)), length).expand()
+    sizes = groups.sizes
+    place = np.arange(len(rows)) - np.repeat(np.cumsum(sizes) - sizes, sizes) + np.repeat(length - sizes, sizes)
+    result = AGGREGATES["wavg"].kernel(groups, columns[0].take(rows), weights.take(place))
+    return _blank(result, sizes < length)
+
+
+def _declare_weighted_average() -> None:
+    """`mavg` also takes a vector of weights instead of a window."""
+    counted = functions.functions["mavg"]
+    plain = counted.implementation
+
+    @every_form
+    def average(x: Value, window: Value, least: Value | None = None) -> Value:
+        if isinstance(window, Vector) and len(window) > 1:
+            weights = window
+            return lifting.sequence(lambda column: _weighted_average(column, weights), [x])
+        result: Value = plain(x, window, *([] if least is None else [least]))
+        return result
+
+    counted.implementation = average
+
+
+_declare_weighted_average()

@@ -507,7 +507,7 @@ def _declare_ranges(name: str, *, larger: bool) -> None:
         ordered = in_order(groups, time)
         windows = range_windows(groups, ordered.data, Window.of(window).lower(ordered))
         result = in_order(groups, _range_left(groups, x, windows, larger=larger))
-        missing = in_order(groups, x).nulls() & ~np.isin(x.type, NULL_COUNTS)
+        missing = windows.counts(~in_order(groups, x).nulls()) == 0
         return back(groups, result.with_data(np.where(missing, null(Type.INT), result.data)))
 
     def counted(groups: Groups, x: Vector, window: Value, least: Value | None = None) -> Vector:

@@ -473,3 +473,21 @@ def _moved_by_time(groups: Groups, time: Vector, x: Vector, window: Value) -> Ve
 
 
 functions.grouped("tmove")(_moved_by_time)
+
+
+def _bars_to_sum(groups: Groups, x: Vector, threshold: Value) -> Vector:
+    """How many rows back from each the sum reaches the threshold; 0 if it never does."""
+    values = np.nan_to_num(numbers(in_order(groups, x)))
+    if (values < 0).any():
+        raise CallError("X must not be negative.")
+    goal = float_argument(threshold, "Y")
+    out = np.zeros(len(values), dtype=np.int64)
+    for first, last in zip(groups.offsets[:-1].tolist(), groups.offsets[1:].tolist(), strict=True):
+        running_sum = np.concatenate(([0.0], np.cumsum(values[first:last])))
+        rows = np.arange(1, last - first + 1)
+        start = np.searchsorted(running_sum, running_sum[rows] - goal + 1e-12, side="right") - 1
+        out[first:last] = np.where(start >= 0, rows - np.minimum(start, rows - 1), 0)
+    return back(groups, ints(out))
+
+
+declare_sequence(functions, "sumbars", "X, Y", _bars_to_sum, raw=True, literal=False)

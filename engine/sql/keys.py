@@ -153,6 +153,11 @@ def combined_codes(columns: Sequence[Column]) -> tuple[Array, int]:
     return codes, count
 
 
+def groups_of(columns: Sequence[Column]) -> Groups:
+    """Groups in the sorted order of their keys."""
+    return OrderedGroups(*combined_codes(columns))
+
+
 def group_rows(columns: Sequence[Column]) -> tuple[Groups, Array]:
     """Groups in the sorted order of their keys, and the first row of every group."""
     codes, count = combined_codes(columns)

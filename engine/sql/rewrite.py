@@ -11,7 +11,8 @@ from engine.sql.frame import ROW_MARK, Frame
 
 NodeT = TypeVar("NodeT", bound=syntax.Node)
 
-COMPARISONS = ("==", "=", "!=", "<>", "<", "<=", ">", ">=")
+SINGLE_ROW = "\0single"
+"""Marks a subquery whose only row stands for a scalar."""
 SUBQUERIES = (syntax.Select, syntax.SetOperation, syntax.With)
 
 
@@ -49,8 +50,8 @@ def prepare(node: NodeT, frame: Frame) -> NodeT:
             return syntax.Name(each.text, span=each.span)
         if isinstance(each, syntax.Case):
             return _case(each)
-        if isinstance(each, syntax.Binary) and (each.operator in COMPARISONS or each.operator == "in"):
-            return replace(each, left=_scalar_query(each.left), right=_scalar_query(each.right))
+        if isinstance(each, syntax.Binary):
+            return replace(each, left=_value_query(each, each.left), right=_value_query(each, each.right))
         if isinstance(each, syntax.Call):
             return _call(each)
         return each
@@ -58,9 +59,18 @@ def prepare(node: NodeT, frame: Frame) -> NodeT:
     return transform(node, change)
 
 
-def _scalar_query(node: syntax.Expression) -> syntax.Expression:
+def _value_query(outer: syntax.Binary, node: syntax.Expression) -> syntax.Expression:
+    """A subquery as an operand is the column it selects; except after `in`, a single row is a scalar."""
     if isinstance(node, syntax.Select) and node.kind == "select" and len(node.items) == 1:
-        return replace(node, kind="exec")
+        hints = node.hints if outer.operator == "in" else (*node.hints, SINGLE_ROW)
+        return replace(node, kind="exec", hints=hints)
+    return node
+
+
+def value_query(node: syntax.Expression) -> syntax.Expression:
+    """A subquery as a whole expression of a select or set clause."""
+    if isinstance(node, syntax.Select) and node.kind == "select" and len(node.items) == 1:
+        return replace(node, kind="exec", hints=(*node.hints, SINGLE_ROW))
     return node
 
 

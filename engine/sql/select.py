@@ -22,13 +22,13 @@ from engine.sql.grouping import (
     is_all,
     per_group,
 )
-from engine.sql.keys import ContiguousGroups, group_rows
+from engine.sql.keys import ContiguousGroups, groups_of
 from engine.sql.naming import column_name
 from engine.sql.ordering import Limit, SortKey, distinct_rows, limit_of, sort_order
 from engine.sql.output import Output, split_columns
 from engine.sql.pruning import Need, need_of
 from engine.sql.quantifiers import prepare_condition
-from engine.sql.rewrite import depends_on_rows, prepare
+from engine.sql.rewrite import SINGLE_ROW, depends_on_rows, prepare, value_query
 from engine.sql.windows import has_windows, with_windows
 from engine.types import Type
 from engine.values import Array, Column, Scalar, Table, Value, Vector, repeat, take
@@ -103,7 +103,7 @@ def _plain(query: syntax.Select, frame: Frame, limit: Limit | None, executor: Ex
             _add_all(output, item, frame)
             nodes.extend([None] * (len(output.names) - len(nodes)))
             continue
-        node = prepare(item.value, frame)
+        node = value_query(prepare(item.value, frame))
         rows = frame
         if has_windows(node):
             node, rows = with_windows(node, frame, executor, scope)
@@ -344,7 +344,7 @@ def contiguous(
     scope: Scope,
 ) -> tuple[Frame, ContiguousGroups, Array]:
     """The frame with the rows of each group together, sorted by csort; its groups; and where the rows came from."""
-    groups, _ = group_rows(evaluate_keys(keys, frame, executor, scope).columns)
+    groups = groups_of(evaluate_keys(keys, frame, executor, scope).columns)
     if csort:
         rows = RowScope(frame, scope)
         sorting = [SortKey(codes_column(groups.codes))]
@@ -357,7 +357,7 @@ def contiguous(
         order = groups.order
     if len(order) and bool((order[1:] > order[:-1]).all()):
         return frame, ContiguousGroups(groups.codes, groups.count), order
-    return frame.take(order), ContiguousGroups(groups.codes[order], groups.count), order
+    return frame.take(order), ContiguousGroups(np.repeat(np.arange(groups.count), groups.sizes), groups.count), order
 
 
 def codes_column(codes: Array) -> Vector:
@@ -381,7 +381,8 @@ def _exported(query: syntax.Select, table: Table, scalar: bool) -> Value:
     if query.kind == "select" or len(table.columns) != 1:
         return _exec_single(query, table)
     column = table.columns[0]
-    if scalar and isinstance(column, Vector) and len(column) == 1:
+    single = scalar or SINGLE_ROW in query.hints
+    if single and isinstance(column, Vector) and len(column) == 1:
         return column.scalar(0)
     return column.copy() if isinstance(column, Vector) else column
 

@@ -14,10 +14,10 @@ from engine.sql import modify, resolve
 from engine.sql.evaluation import Executor, GroupEvaluator, boolean_mask
 from engine.sql.frame import ROW_NUMBER, Frame, RowScope, TargetScope, frame_of, numbered
 from engine.sql.grouping import evaluate_keys
-from engine.sql.keys import group_rows
+from engine.sql.keys import groups_of
 from engine.sql.output import as_column
 from engine.sql.pruning import Need, need_of
-from engine.sql.rewrite import prepare
+from engine.sql.rewrite import prepare, value_query
 from engine.sql.select import contiguous, filtered
 from engine.sql.source import Conjunct, StoredTable, stored_table
 from engine.values import (
@@ -107,7 +107,8 @@ def _row_numbers(frame: Frame) -> Array:
 
 
 def _value(expression: syntax.Expression, frame: Frame, executor: Executor, scope: Scope) -> Column | Scalar:
-    return as_column(executor.evaluate(prepare(expression, frame), RowScope(frame, scope)), "")
+    node = value_query(prepare(expression, frame))
+    return as_column(executor.evaluate(node, RowScope(frame, scope)), "")
 
 
 def _grouped_values(
@@ -119,7 +120,7 @@ def _grouped_values(
         evaluator = GroupEvaluator(executor, scope, frame, groups)
     else:
         keys = evaluate_keys(node.grouping.keys, frame, executor, scope)
-        evaluator = GroupEvaluator(executor, scope, frame, group_rows(keys.columns)[0])
+        evaluator = GroupEvaluator(executor, scope, frame, groups_of(keys.columns))
     values: dict[str, Column | Scalar] = {
         name: evaluator.per_row(prepare(expression, frame)) for name, expression in node.sets
     }

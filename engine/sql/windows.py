@@ -184,12 +184,15 @@ def _aggregate(window: Window, node: syntax.Over, call: syntax.Call) -> Column:
     evaluator = GroupEvaluator(window.executor, window.scope, window.frame, window.groups)
     if not window.ordered and node.frame is None:
         return evaluator.per_row(call)
-    if node.frame == "rows" and node.start == "unbounded preceding" and node.stop in (None, "current row"):
-        running = f"cum{name}"
-        if name in CUMULATIVE and window.executor.function(running) is not None:
-            cumulative = syntax.Call(syntax.Name(running, span=NO_SPAN), call.arguments, span=call.span)
-            return evaluator.per_row(cumulative)
     begin, end = window.bounds(node)
+    if name in ("first", "last") and len(call.arguments) == 1:
+        rows = begin if name == "first" else end - 1
+        return take_or_null(_arguments(window, call)[0], np.where(end > begin, rows, -1))  # type: ignore[arg-type]
+    running = f"cum{name}"
+    from_start = bool((begin == window.start).all() and (end > begin).all())
+    if from_start and name in CUMULATIVE and window.executor.function(running) is not None:
+        cumulative = syntax.Call(syntax.Name(running, span=NO_SPAN), call.arguments, span=call.span)
+        return take(evaluator.per_row(cumulative), end - 1)
     return _expanded(window, call, begin, end)
 
 

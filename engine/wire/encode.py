@@ -358,6 +358,6 @@ def _line(text: str) -> bytes:
 def _shown(value: Value) -> str:
     if isinstance(value, Scalar):
         return "" if value.value is None else raw_text(value.type, value.value, value.scale)
-    from engine.console import string_of
+    from engine.console import console_text
 
-    return str(string_of(value))
+    return console_text(value)

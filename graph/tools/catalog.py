@@ -37,12 +37,12 @@ class InspectDatabase(BaseModel):
 def catalog_tools(catalog: Catalog) -> list[Tool]:
     async def list_tables(arguments: ListTables, scope: ToolScope) -> ToolResult:
         environment, thread = scope.environment, scope.thread_id
-        databases = await catalog.databases(environment, thread)
+        databases = await catalog.databases(environment, thread, refresh=True)
         tables = []
         if not arguments.database:
             tables.extend(await catalog.tables(environment, thread))
         for database in [arguments.database] if arguments.database else databases[:LISTED_DATABASES]:
-            tables.extend(await catalog.tables(environment, thread, database))
+            tables.extend(await catalog.tables(environment, thread, database, refresh=True))
         return _json({"tables": [table.to_json() for table in tables], "databases": databases})
 
     async def describe_table(arguments: DescribeTable, scope: ToolScope) -> ToolResult:
@@ -51,7 +51,7 @@ def catalog_tools(catalog: Catalog) -> list[Tool]:
 
     async def inspect_database(arguments: InspectDatabase, scope: ToolScope) -> ToolResult:
         environment, thread = scope.environment, scope.thread_id
-        tables = await catalog.tables(environment, thread, arguments.database)
+        tables = await catalog.tables(environment, thread, arguments.database, refresh=True)
         described = await catalog.describe(environment, thread, tables[0].reference) if tables else None
         return _json(
             {

@@ -34,7 +34,7 @@ class MiniLM:
     """Texts to unit vectors of 384 numbers. The weights are mapped, not copied: the word table stays on disk."""
 
     name = NAME
-    dimensions = DIMENSIONS
+    multilingual = False
 
     def __init__(self, directory: Path) -> None:
         from tokenizers import Tokenizer

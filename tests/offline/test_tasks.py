@@ -4,7 +4,7 @@ import re
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
-from world import ALL_TOOLS, PLAN_TOOLS, World, table_preview, unknown_column
+from world import ALL_TOOLS, ONE_ROW, PLAN_TOOLS, World, table_preview, unknown_column
 
 from dolphin.script import parse
 
@@ -161,9 +161,8 @@ def test_a_table_is_saved_in_partitions_that_fit_its_dates(text: str) -> None:
     answer = world.ask(text)
     assert 'loadTable("dfs://market", "prices")' in answer
     assert world.scripts[1].splitlines() == [
-        'target_database = database("dfs://market", VALUE, 2000.01M..2010.03M)',
-        'target = createPartitionedTable(target_database, stocks, "prices", "date")',
-        "target.append!(stocks)",
+        'createPartitionedTable(database("dfs://market", VALUE, 2000.01M..2010.03M), stocks, "prices", "date")'
+        ".append!(stocks)",
         'select count(*) as rows from loadTable("dfs://market", "prices")',
     ]
     parse(world.scripts[1])
@@ -281,6 +280,27 @@ def test_a_wrong_column_is_tried_then_repaired_and_told(text: str) -> None:
     assert [re.findall(r"avg\((\w+)\)", script)[0] for script in world.scripts] == ["closing_price", "price"]
     assert "closing_price" in answer
     assert "price" in world.calls[-1][1]["script"]
+
+
+def test_a_group_that_is_no_column_is_not_dropped_silently() -> None:
+    def run(script: str) -> str:
+        if "sector" in script:
+            return "ERROR: Unrecognized column name [sector].\nHINT: columns of trades: sym, ts, price, qty"
+        return ONE_ROW
+
+    world = World(["trades"], run=run, human=lambda question, options: "sym")
+    world.ask("average price by sector")
+    assert world.scripts == [
+        "select avg(price) as avg_price from trades group by sector order by sector",
+        "select avg(price) as avg_price from trades group by sym order by sym",
+    ]
+
+
+def test_a_column_is_not_taken_for_a_table_of_nearly_its_name() -> None:
+    stored = {"name": "prices", "reference": "prices", "kind": "memory", "rows": 1, "columns": ["x DOUBLE"]}
+    world = World(["trades"], stored=[stored])
+    world.ask("average price by sym")
+    assert world.scripts == ["select avg(price) as avg_price from trades group by sym order by sym"]
 
 
 def test_repairs_end_in_a_question_and_then_in_failure() -> None:

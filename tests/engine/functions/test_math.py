@@ -53,6 +53,9 @@ def test_math(show: Show, script: str, expected: str) -> None:
         ("inverse(matrix(4 0, 0 2))[0]", [0.25, 0.0]),
         ("solve(matrix(2 0, 0 4), 2 4)", [1.0, 1.0]),
         ("acf(1 2 3 4, 1)", [0.25]),
+        ("integral(sqrt, 0, 1)", 2 / 3),
+        ("derivative(square, 3.0, 0.1)", 6.0),
+        ("minkowski(1 2, 4 6, 1)", 7.0),
     ],
 )
 def test_numbers(run: Run, script: str, expected: float | list[float]) -> None:

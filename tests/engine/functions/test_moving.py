@@ -18,6 +18,8 @@ Show = Callable[[str], str]
         ("msum(2 1 3 NULL 6, 3, 1)", "[2,3,6,4,9]"),
         ("msum(2 1 3 NULL 6, 3, 3)", "[,,6,,]"),
         ("mcount(1 NULL 3, 2)", "[1,1,1]"),
+        ("mavg(7 4 6 NULL, 2 3 5)", "[,,5.6,5.2]"),
+        ("mTopRange(1 2 3 0, 2, 1)", "[0,1,1,0]"),
         ("mmax(3 1 2 9, 2)", "[,3,2,9]"),
         ("mfirst(3 1 2 9, 2)", "[,3,1,2]"),
         ("mimin(3 1 2 9, 3)", "[,,1,0]"),
@@ -96,3 +98,15 @@ def test_a_null_inside_a_talib_window_is_refused(run: Run) -> None:
 )
 def test_rows(show: Show, script: str, expected: str) -> None:
     assert show(script) == expected
+
+
+INDEXED = "s = indexedSeries(2024.01.01 2024.01.02 2024.01.05, 1 2 4);"
+
+
+def test_the_index_of_a_series_measures_its_windows(show: Show) -> None:
+    assert [line.split("|")[1].strip() for line in show(f"{INDEXED} msum(s, 2)").splitlines()[2:]] == ["1", "3", "4"]
+    assert [line.split("|")[1].strip() for line in show(f"{INDEXED} msum(s, 1w)").splitlines()[2:]] == ["1", "3", "7"]
+
+
+def test_tables_keep_their_text_columns_in_step(show: Show) -> None:
+    assert show("next(table(1 2 as a, `x`y as b)).b") == show("next(`x`y)")

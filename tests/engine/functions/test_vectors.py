@@ -63,6 +63,12 @@ Show = Callable[[str], str]
         ("volumeBar(1 3 4 2 2, 4)", "[0,0,1,2,2]"),
         ("topRange(1 2 3 1)", "[0,1,2,0]"),
         ("zscore(1 2 3)", "[-1,0,1]"),
+        ("sumbars(1 2 3.3 2 5, 3)", "[0,2,1,2,1]"),
+        ("movingWindowData(1 2 3, 2)", "[[1],[1,2],[2,3]]"),
+        ("movingWindowIndex(1 2 3, 2, true)[1]", "[0,1,2]"),
+        ("rowGroupby(sum, arrayVector(3 5, 1 2 3 4 5), arrayVector(3 5, 7 8 7 1 1))[1]", "[[4,2],[9]]"),
+        ("interpolate(1 NULL 3 NULL)", "[1,2,3,3]"),
+        ("interpolate(1 NULL 3 NULL, `linear, limitArea=`inside)", "[1,2,3,]"),
     ],
 )
 def test_vectors(show: Show, script: str, expected: str) -> None:

@@ -80,6 +80,7 @@ def test_partitions(session: Any, database: str) -> None:
     session.run('dropPartition(db, "/20240101/50_100", `pt)')
     session.run("dropPartition(db, 2024.01.02, `pt)")
     assert session.run("exec count(*) from pt") == 2
+    assert session.run("addRangePartitions(db, 100 150 200, 1)") == 2
     assert session.run("addValuePartitions(db, 2024.02.01..2024.02.03)") == 3
     assert session.run(f'existsPartition("{database}/20240101/0_50")') is True
     session.run(f'truncate("{database}", `pt)')

@@ -125,10 +125,17 @@ def test_tables_of_every_type(session: Any) -> None:
         ("13:30m", np.datetime64("1970-01-01T13:30")),
         ("set(1 2)", {1, 2}),
         ("set([true])", {1}),
+        ("sum", "sum"),
+        ("<x + 1>", "< x + 1 >"),
+        ("array(INT, 0)", []),
+        ("[NULL, NULL]", [None, None]),
+        ("2024.01.01T00:00:00.000:2024.01.02T00:00:00.000", [np.datetime64("2024-01-01"), np.datetime64("2024-01-02")]),
+        ("dict(2024.01.01 2024.01.02, 1 2)", {"2024.01.01": 1, "2024.01.02": 2}),
     ],
 )
 def test_results_of_scripts(session: Any, script: str, expected: Any) -> None:
-    assert session.run(script) == expected
+    result = session.run(script)
+    assert (result.tolist() if isinstance(result, np.ndarray) else result) == expected
 
 
 def test_symbol_columns_keep_apart(session: Any) -> None:
@@ -139,6 +146,18 @@ def test_symbol_columns_keep_apart(session: Any) -> None:
 def test_what_the_client_cannot_show_goes_as_text(session: Any) -> None:
     assert session.run("3d") == "3d"
     assert session.run("2") == 2
+
+
+def test_matrices_the_client_cannot_show_are_refused(session: Any) -> None:
+    with pytest.raises(RuntimeError, match="STRING"):
+        session.run("matrix([`a`b])")
+    assert session.run("1+1") == 2
+
+
+def test_decimals_as_doubles(session: Any) -> None:
+    assert session.run("decimal64(1.23, 2)") == Decimal("1.23")
+    assert session.run("decimal64(1.23, 2)", disableDecimal=True) == 1.23
+    np.testing.assert_array_equal(session.run("decimal64([1.5, NULL], 2)", disableDecimal=True), [1.5, np.nan])
 
 
 def test_compressed_columns(connect: Any, endpoint: Any) -> None:

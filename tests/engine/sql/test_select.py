@@ -290,3 +290,34 @@ def test_all_values_of_a_group_as_one_element(trades: Run) -> None:
         [572, 575],
         [576],
     ]
+
+
+def test_running_windows_include_equal_rows(run: Run) -> None:
+    run("t = table(`a`a`a`b`a as s, 1 2 2 1 3 as d, 10 20 30 5 40 as x)")
+    result = run(
+        "select sum(x) over (partition by s order by d) as r, count(x) over (order by d) as n,"
+        " sum(x) over (partition by s order by d rows between unbounded preceding and current row) as q,"
+        " first(x) over (partition by s order by d) as f, last(x) over (partition by s order by d) as l,"
+        " max(x) over (partition by s order by d rows between current row and unbounded following) as m,"
+        " sum(x) over (partition by s order by d range between 1 preceding and current row) as near from t"
+    )
+    assert result["r"] == [10, 60, 60, 5, 100]
+    assert result["n"] == [2, 4, 4, 2, 5]
+    assert result["q"] == [10, 30, 60, 5, 100]
+    assert result["f"] == [10, 10, 10, 5, 10]
+    assert result["l"] == [10, 30, 30, 5, 40]
+    assert result["m"] == [40, 40, 40, 5, 40]
+    assert result["near"] == [10, 60, 60, 5, 90]
+
+
+def test_running_windows_are_not_quadratic(run: Run) -> None:
+    run("n = 200000\nt = table(take(`a`b, n) as s, 1..n as d, take(1, n) as x)")
+    assert run("exec max(r) from (select sum(x) over (partition by s order by d) as r from t)") == 100000
+
+
+def test_subqueries_inside_expressions(trades: Run) -> None:
+    assert trades("exec qty - (select min(qty) from t) as d from t where sym=`MS") == [600, 800, 1900]
+    assert trades("select (select max(qty) from t) as m, sym from t limit 2") == {"m": [8800, 8800], "sym": ["C", "MS"]}
+    assert trades("exec sym from t where qty = (select qty from t where sym=`C limit 1)") == ["C"]
+    trades("u = table(1 2 as k)\nupdate u set k = (select max(qty) from t) where k = 2")
+    assert trades("exec k from u") == [1, 8800]

@@ -242,6 +242,13 @@ def test_columns_change(tmp_path: Path) -> None:
         store.drop_columns(["day"])
 
 
+def test_rows_may_leave_out_columns_added_later(tmp_path: Path) -> None:
+    store = make(tmp_path, [ValueLevel(Type.DATE, [DAY])], TRADES, ["day"])
+    store.add_columns(["note"], [Type.INT], [0])
+    assert store.append(trades([DAY], ["a"], [1.0])) == 1
+    assert items(store.read(None, []), "note") == [-(2**31)]
+
+
 def test_types_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     store = make(tmp_path, [ValueLevel(Type.DATE, [DAY])], TRADES, ["day"])
     with pytest.raises(ScriptError, match="price"):
@@ -359,3 +366,8 @@ def test_schemes_survive(tmp_path: Path) -> None:
     assert Databases(tmp_path).get("dfs://x").levels[0].names() == ["a", "b"]
     with pytest.raises(ScriptError, match="VALUE"):
         again.add_values([1], 1)
+    again.add_ranges([5, 7, 9], 1)
+    assert Databases(tmp_path).get("dfs://x").levels[1].names() == ["0_5", "5_7", "7_9"]
+    for wrong in ([10, 12], [9], [9, 9]):
+        with pytest.raises(ScriptError, match="newRanges"):
+            again.add_ranges(wrong, 1)

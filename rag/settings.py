@@ -1,0 +1,38 @@
+"""Settings of the knowledge base."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from core.settings import PREFIX
+
+
+class KnowledgeSettings(BaseSettings):
+    """Read from `DDB_AGENT_<NAME>` like all settings.
+
+    `documentation` is a folder with docs.en.json and docs.zh.json; without it npm fetches the package. An embedding
+    endpoint is any OpenAI-compatible one: its base URL, a model, and a key.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    documentation: Path | None = None
+    embedding_url: str | None = None
+    embedding_model: str = "text-embedding-3-small"
+    embedding_api_key: SecretStr | None = None
+    embedding_timeout: float = Field(default=60.0, gt=0)
+
+    @field_validator("documentation", "embedding_url", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object) -> object:
+        return None if isinstance(value, str) and not value.strip() else value
