@@ -114,6 +114,26 @@ def engine_serve(
     serve(host=host, port=port, data=data, user=user, password=password, settings=_settings())
 
 
+@engine_app.command("eval")
+def engine_eval(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help='Lines of {"id": …, "script": …}.')],
+    jobs: Annotated[int, typer.Option(min=1, max=64, help="Worker processes.")] = 1,
+    seconds: Annotated[float, typer.Option(min=0.1, help="A script that takes longer is ended.")] = 30.0,
+) -> None:
+    """Run every script of a file in a fresh session; prints a line {id, actual} or {id, error} for each."""
+    from terminal.engine import evaluate_file
+
+    evaluate_file(file, jobs=jobs, seconds=seconds)
+
+
+@engine_app.command("functions")
+def engine_functions(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+    """List the functions of the embedded engine."""
+    from terminal.engine import list_functions
+
+    list_functions(as_json=as_json)
+
+
 def _mode(mode: Mode | None) -> Any:
     return mode.value if mode is not None else None
 

@@ -25,9 +25,11 @@ from langgraph.prebuilt import ToolNode
 from typing_extensions import TypedDict
 
 from benchmarks.report import milliseconds, ratio, table
-from benchmarks.scripted import RESULT, ScriptedModel, open_database, scripted_host
+from benchmarks.scripted import FORTY_TWO, ScriptedModel, open_database, scripted_host
 from core.checkpointer import checkpointer
 from core.postgres import Pool
+from dolphin.results import preview
+from dolphin.values import Result
 from graph.host import Host, run_config
 from graph.prompts import prompt
 from graph.state import Input, RunContext
@@ -43,19 +45,20 @@ class LoopState(TypedDict):
 
 
 @tool
-def run_dolphindb_script(script: str, purpose: str = "") -> str:
-    """Run DolphinDB script and get the value of its last expression."""
-    return RESULT
-
-
-@tool
-def attempt_completion(answer: str, script: str = "") -> str:
+async def attempt_completion(answer: str, script: str = "") -> str:
     """End the task with its answer."""
     return "Shown to the user."
 
 
-def bare_loop(pool: Pool) -> Start:
+def bare_loop(pool: Pool, result: Result = FORTY_TWO) -> Start:
     """A model node, a tool node and an edge between them."""
+    text = preview(result).text
+
+    @tool
+    async def run_dolphindb_script(script: str, purpose: str = "") -> str:
+        """Run DolphinDB script and get the value of its last expression."""
+        return text
+
     tools = [run_dolphindb_script, attempt_completion]
     model = ScriptedModel().bind_tools(tools)
     system = SystemMessage(prompt("act"))
@@ -63,11 +66,11 @@ def bare_loop(pool: Pool) -> Start:
     async def call_model(state: LoopState) -> dict[str, Any]:
         return {"messages": [await model.ainvoke([system, *state["messages"]])]}
 
-    def after_model(state: LoopState) -> str:
+    async def after_model(state: LoopState) -> str:
         last = state["messages"][-1]
         return "tools" if isinstance(last, AIMessage) and last.tool_calls else END
 
-    def after_tools(state: LoopState) -> str:
+    async def after_tools(state: LoopState) -> str:
         return END if state["messages"][-1].name == "attempt_completion" else "model"
 
     graph = StateGraph(LoopState)

@@ -1,4 +1,4 @@
-"""The agent with a model that replies by rule in this process and a DolphinDB that always answers 42.
+"""The agent with a model that replies by rule in this process and a DolphinDB that always gives the same answer.
 
 What is left is the graph itself and Postgres, which is real.
 """
@@ -29,16 +29,18 @@ from dolphin.catalog import Catalog
 from dolphin.environment import Environment
 from dolphin.results import python_result
 from dolphin.sessions import Outcome, Sessions
+from dolphin.values import Result
 from graph.deps import Deps
 from graph.host import Host
 
 SCRIPT = "select avg(price) as avg_price, sum(qty) as qty from trades where sym = `AAPL group by bar(ts, 60000)"
-RESULT = "SCALAR INT: 42"
+FORTY_TWO = python_result(42)
+SUMMARY = "The user asks for the average price of AAPL, day by day; each was found with one query on trades. " * 8
 ANSWER = "The average price of AAPL is 42; the table above has it minute by minute."
 
 
 class ScriptedModel(BaseChatModel):
-    """Runs one script, then ends the task with an answer."""
+    """Runs one script, then ends the task with an answer. Without tools, it summarises."""
 
     @property
     def _llm_type(self) -> str:
@@ -47,7 +49,9 @@ class ScriptedModel(BaseChatModel):
     def bind_tools(self, tools: Sequence[Any], **options: Any) -> Runnable[LanguageModelInput, AIMessage]:
         return self.bind(tools=list(tools), **options)
 
-    def _generate(self, messages: list[BaseMessage], *_arguments: Any, **_options: Any) -> ChatResult:
+    def _generate(self, messages: list[BaseMessage], *_arguments: Any, **options: Any) -> ChatResult:
+        if not options.get("tools"):
+            return ChatResult(generations=[ChatGeneration(message=AIMessage(SUMMARY))])
         last = messages[-1]
         if isinstance(last, ToolMessage):
             call = {"name": "attempt_completion", "args": {"answer": ANSWER}, "id": f"done-{last.tool_call_id}"}
@@ -57,8 +61,8 @@ class ScriptedModel(BaseChatModel):
         reply = AIMessage("", tool_calls=[{**call, "type": "tool_call"}], usage_metadata=usage)
         return ChatResult(generations=[ChatGeneration(message=reply)])
 
-    async def _agenerate(self, messages: list[BaseMessage], *_arguments: Any, **_options: Any) -> ChatResult:
-        return self._generate(messages)
+    async def _agenerate(self, messages: list[BaseMessage], *_arguments: Any, **options: Any) -> ChatResult:
+        return self._generate(messages, **options)
 
 
 class ScriptedRegistry(ModelRegistry):
@@ -74,10 +78,14 @@ class ScriptedRegistry(ModelRegistry):
 
 
 class ScriptedSessions(Sessions):
-    """Answers every script at once, without a server."""
+    """Answers every script with the same value at once, without a server."""
+
+    def __init__(self, result: Result) -> None:
+        super().__init__()
+        self._result = result
 
     async def run(self, *_arguments: Any, **_options: Any) -> Outcome:
-        return Outcome(python_result(42), 0.0)
+        return Outcome(self._result, 0.0)
 
 
 @asynccontextmanager
@@ -93,9 +101,11 @@ async def open_database() -> AsyncIterator[tuple[Settings, Pool]]:
             release_database(settings)
 
 
-def scripted_host(settings: Settings, pool: Pool, *, context_tokens: int = 32_000) -> Host:
+def scripted_host(
+    settings: Settings, pool: Pool, *, result: Result = FORTY_TWO, context_tokens: int = 32_000
+) -> Host:
     """The whole agent over the scripted model."""
-    sessions = ScriptedSessions()
+    sessions = ScriptedSessions(result)
     artifacts = Artifacts(pool, settings.data_dir / "artifacts")
     environment = Environment("default", "127.0.0.1", 1, "nobody", SecretStr(""))
 

@@ -23,6 +23,9 @@ TOOL_CALL_OVERHEAD = 8
 REPLY_OVERHEAD = 3
 IMAGE_TOKENS = 1_000
 
+REMEMBERED_TEXTS = 4_096
+REMEMBERED_LENGTH = 10_000
+
 # The files that tiktoken would fetch: name -> (address it derives the cache key from, sha256 it insists on).
 ENCODING_FILES = {
     "o200k_base": (
@@ -64,9 +67,9 @@ class TokenCounter:
         self.name = self._encoding.name if self._encoding is not None else "estimate"
 
     def count(self, text: str) -> int:
-        if self._encoding is not None:
-            return len(self._encoding.encode(text, disallowed_special=()))
-        return estimate(text)
+        """Counts are remembered: a conversation is counted before every step, and most of it is as it was."""
+        count = _remembered if len(text) <= REMEMBERED_LENGTH else _counted
+        return count(self._encoding, text)
 
     def count_messages(self, messages: Iterable[BaseMessage]) -> int:
         """Tokens of a request made of `messages`, their tool calls included; images count 1,000 each."""
@@ -121,6 +124,13 @@ def estimate(text: str) -> int:
         else:
             total += 1.0
     return ceil(total)
+
+
+def _counted(encoding: tiktoken.Encoding | None, text: str) -> int:
+    return estimate(text) if encoding is None else len(encoding.encode(text, disallowed_special=()))
+
+
+_remembered = lru_cache(REMEMBERED_TEXTS)(_counted)
 
 
 def _encoding_of(model_name: str) -> str | None:

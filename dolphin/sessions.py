@@ -80,8 +80,12 @@ class Sessions:
         *,
         timeout: float = 120.0,  # noqa: ASYNC109
         row_limit: int | None = None,
+        continued: bool = False,
     ) -> Outcome:
         """Runs `script` once in the thread's session and brings at most `row_limit` rows of its last value.
+
+        `continued` says that the thread has run scripts before, maybe in another process: then it is told when this
+        session is a new one.
 
         Raises DolphinDBError with the server's message; DolphinDBUnavailableError when there is no connection, whose
         `may_have_run` tells if it broke after the script was sent; DolphinDBTimeoutError after `timeout` seconds, when
@@ -92,6 +96,8 @@ class Sessions:
             connection, notice, fresh = held.connection, held.notice, held.fresh
             assert connection is not None
             held.notice, held.fresh = None, False
+            if fresh and continued:
+                notice = LOST
             started = time.perf_counter()
             try:
                 value = await self._work(held, lambda connection: connection.run(script, limit), timeout, script)
@@ -154,6 +160,10 @@ class Sessions:
             identifier(name)
         async with self._use(environment, thread_id) as held:
             await self._work(held, lambda connection: connection.upload(variables), timeout, "upload")
+
+    def has_session(self, thread_id: str) -> bool:
+        """Whether the thread has a session open here, in any environment."""
+        return any(key[0] == thread_id and held.connection is not None for key, held in self._held.items())
 
     async def close_thread(self, thread_id: str) -> None:
         """Closes the sessions of a thread, after their running calls."""

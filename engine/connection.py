@@ -15,8 +15,8 @@ from engine.errors import CancelledError, ScriptError
 from engine.functions.registry import Builtin, Registry
 from engine.interpreter import Interpreter
 from engine.jobs import ConsoleJob, described
-from engine.node import Node
 from engine.resends import Outcome, Resends
+from engine.server_node import ServerNode
 from engine.session import Session
 from engine.sql.source import stored_table
 from engine.types import Type
@@ -98,7 +98,7 @@ class Connection:
         connected: socket.socket,
         transport: Transport,
         reader: StreamReader,
-        node: Node,
+        node: ServerNode,
         registry: Registry,
         limits: Limits,
         resends: Resends,
@@ -311,7 +311,7 @@ class Connection:
         encoding = Encoding(
             all_types=self._transport.all_types,
             decimals=not options.flags & requests.FLAG_DECIMAL_AS_DOUBLE,
-            max_bytes=self._limits.result_bytes,
+            max_bytes=self._node.result_limit,
         )
         if options.fetch_size > 0 and request.kind == "script":
             stored = stored_table(result)

@@ -20,6 +20,7 @@ __all__ = ["Endpoint", "LaunchError", "start", "status", "stop"]
 _ROOT = Path(__file__).resolve().parent.parent
 _START_SECONDS = 60.0
 _STOP_SECONDS = 15.0
+_LOG_BYTES = 10 * 2**20
 
 
 class LaunchError(RuntimeError):
@@ -76,6 +77,8 @@ def _launching(folder: DataFolder) -> Iterator[None]:
 
 def _spawn(folder: DataFolder, idle_seconds: float) -> Endpoint:
     log_path = folder.path / "engine.log"
+    if log_path.exists() and log_path.stat().st_size > _LOG_BYTES:
+        log_path.replace(log_path.with_suffix(".log.1"))
     command = [sys.executable, "-m", "engine", "serve", "--data", str(folder.path)]
     command += ["--idle-seconds", str(idle_seconds)]
     environment = {

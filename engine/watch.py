@@ -12,6 +12,8 @@ from engine.jobs import ConsoleJob, Jobs
 logger = logging.getLogger("engine")
 
 _PERIOD = 0.1
+_SMALL = 16 * 2**20
+"""A job that grew less is not what fills the memory: it may be the one that frees some."""
 
 
 class Watch:
@@ -51,7 +53,8 @@ class Watch:
         for job in running:
             job.memory = max(0, job.memory + growth // len(running))
         if used > self._limit and running:
-            self._cancel_largest([job for job in running if job.cancel_reason is None], used)
+            grown = [job for job in running if job.cancel_reason is None and job.memory >= _SMALL]
+            self._cancel_largest(grown, used)
 
     def _cancel_largest(self, jobs: list[ConsoleJob], used: int) -> None:
         if not jobs:

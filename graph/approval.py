@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,8 @@ from langchain_core.messages import ToolCall
 
 from core.errors import UserError
 from core.ledger import Entry
-from dolphin.script.effects import Effect, Effects, effects
+from dolphin.script.effects import Effect, Effects
+from graph.judgement import Session, judge
 from graph.review import ActionRequest, DecisionType, ReviewRequest, review
 from graph.state import Decision
 from graph.tools import ASK, PLAN, Toolbox
@@ -65,19 +66,20 @@ def questions(
     decisions: Mapping[str, Decision],
     unfinished: Sequence[Entry],
     mode: str,
+    session: Callable[[], Session],
     skip_unknown: bool = False,
 ) -> list[Question]:
     """What must be asked before `calls` go on: unfinished writes first, then calls in their order.
 
     With `skip_unknown`, scripts whose only fault is a function of an unknown name are left out: it is likely that there
-    is no such function, and the server can tell.
+    is no such function, and the server can tell. `session` is asked only for scripts that may need it.
     """
     asked = [_unfinished(entry, {call["id"] or "" for call in calls}) for entry in unfinished]
     known = {question.call_id for question in asked} | set(decisions)
     for call in calls:
         if (call_id := call["id"] or "") in known:
             continue
-        question = _question(call, call_id, tools, policy, mode, skip_unknown)
+        question = _question(call, call_id, tools, policy, mode, session, skip_unknown)
         if question is not None:
             asked.append(question)
     return asked
@@ -97,7 +99,13 @@ def guidance(failures: int, last_error: str) -> Question:
 
 
 def _question(
-    call: ToolCall, call_id: str, tools: Toolbox, policy: Policy, mode: str, skip_unknown: bool
+    call: ToolCall,
+    call_id: str,
+    tools: Toolbox,
+    policy: Policy,
+    mode: str,
+    session: Callable[[], Session],
+    skip_unknown: bool,
 ) -> Question | None:
     name, args = call["name"], call["args"]
     tool = tools.find(name)
@@ -113,7 +121,7 @@ def _question(
         return None if args.get("needs_more_exploration") else _plan(call_id, args)
     if tool.script is None:
         return None
-    found = effects(tool.script(arguments))
+    found = judge(tool.script(arguments), session)
     if policy.allows(found) or (skip_unknown and unknown_functions(found, policy)):
         return None
     action = ActionRequest(name=name, args=args, description=describe_effects(found))
@@ -127,7 +135,10 @@ def _open_question(call_id: str, name: str, args: dict[str, Any]) -> Question:
 def _plan(call_id: str, args: dict[str, Any]) -> Question:
     if args.get("question"):
         return _open_question(call_id, PLAN, args)
-    lines = [args["plan"], *(f"{number}. {step['title']}" for number, step in enumerate(args.get("steps", []), 1))]
+    steps = args.get("steps", [])
+    lines = [args["plan"]]
+    if not all(step["title"] in args["plan"] for step in steps):
+        lines += [": ".join(filter(None, (f"{n}. {s['title']}", s.get("detail")))) for n, s in enumerate(steps, 1)]
     action = ActionRequest(name=PLAN, args=args, description="\n".join(lines))
     return Question(call_id, action, ["approve", "edit", "reject", "respond"])
 

@@ -61,10 +61,9 @@ def assemble(state: State, mode: Mode, window: Window, counter: TokenCounter, en
     budget = max(window.usable - counter.count(system), window.usable // 5)
     recent = rounds(after(state["messages"], summary["until"] if summary else None))
     limit = int(budget * MESSAGE_SHARE)
-    fitted = [Round(tuple(fit(message, limit, counter) for message in part.messages)) for part in recent]
-    kept = _newest(fitted, budget, counter)
-    if len(kept) < len(fitted):
-        kept = _newest(fitted, int(budget * KEPT_SHARE), counter)
+    kept = _newest(recent, budget, limit, counter)
+    if len(kept) < len(recent):
+        kept = _newest(recent, int(budget * KEPT_SHARE), limit, counter)
     overflow = recent[: len(recent) - len(kept)]
     messages = flatten(kept)
     asked = question(state["messages"])
@@ -73,16 +72,17 @@ def assemble(state: State, mode: Mode, window: Window, counter: TokenCounter, en
     return Prompt([SystemMessage(system), *messages], overflow)
 
 
-def _newest(parts: Sequence[Round], budget: int, counter: TokenCounter) -> list[Round]:
-    """As many of the latest rounds as fit, the last one always."""
+def _newest(parts: Sequence[Round], budget: int, limit: int, counter: TokenCounter) -> list[Round]:
+    """As many of the latest rounds as fit, each message cut to `limit`; the last round always."""
     kept: list[Round] = []
     used = 0
     for part in reversed(parts):
-        used += counter.count_messages(list(part.messages))
+        fitted = Round(tuple(fit(message, limit, counter) for message in part.messages))
+        used += counter.count_messages(fitted.messages)
         if used > budget and kept:
             break
-        kept.insert(0, part)
-    return kept
+        kept.append(fitted)
+    return kept[::-1]
 
 
 def system_text(state: State, mode: Mode, environment: str, pinned_tokens: int, counter: TokenCounter) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from copy import copy
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -38,15 +39,22 @@ DEFAULT_ENVIRONMENT = "default"
 
 @dataclass(frozen=True)
 class Host:
-    """Everything a process needs to run the agent. `graph` is compiled per run, with a checkpointer of its own."""
+    """Everything a process needs to run the agent."""
 
     settings: Settings
     deps: Deps
     pool: Pool
     threads: Threads
 
+    @cached_property
+    def _compiled(self) -> Agent:
+        return build_graph(self.deps).compile()
+
     def graph(self) -> Agent:
-        return build_graph(self.deps).compile(checkpointer=checkpointer(self.pool))
+        """The agent for one run, with a checkpointer of its own."""
+        agent = copy(self._compiled)
+        agent.checkpointer = checkpointer(self.pool)
+        return agent
 
     async def state(self, owner: str, thread_id: str) -> StateSnapshot:
         """The thread's latest state; NotFoundError for a thread that is not the owner's."""

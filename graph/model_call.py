@@ -43,7 +43,7 @@ async def take_turn(deps: Deps, state: State, mode: Mode, tools: Sequence[Tool])
     role: Role = "planner" if mode == "plan" else "actor"
     entry = deps.models.entry(role)
     counter = TokenCounter(entry.model)
-    schemas = [tool.schema() for tool in tools]
+    schemas = [tool.schema for tool in tools]
     window = Window.of(entry, deps.settings.answer_tokens, counter.count(json.dumps(schemas)))
     assembled, summary = await _assembled(deps, state, mode, window, counter)
     model = deps.models.chat_model(role).bind_tools(schemas)

@@ -25,10 +25,11 @@ def current_task(state: State) -> Task:
 
 def script_runs(messages: Sequence[AnyMessage]) -> list[ScriptRun]:
     """The scripts of the task in hand, in the order in which they were called."""
-    outcomes = {m.tool_call_id: m.status == "success" for m in messages if isinstance(m, ToolMessage)}
+    current = since_question(messages)
+    outcomes = {m.tool_call_id: m.status == "success" for m in current if isinstance(m, ToolMessage)}
     return [
         ScriptRun(script=call["args"]["script"], ok=outcomes[call["id"] or ""])
-        for message in since_question(messages)
+        for message in current
         if isinstance(message, AIMessage)
         for call in message.tool_calls
         if call["name"] == "run_dolphindb_script" and call["args"].get("script") and call["id"] in outcomes
@@ -48,9 +49,10 @@ def artifacts_of(messages: Sequence[AnyMessage]) -> list[str]:
 
 def tried(messages: Sequence[AnyMessage], asked: str) -> str:
     """What the task in hand tried, one line a call, for an honest failure."""
-    results = {m.tool_call_id: m for m in messages if isinstance(m, ToolMessage)}
+    current = since_question(messages)
+    results = {m.tool_call_id: m for m in current if isinstance(m, ToolMessage)}
     lines = []
-    for message in since_question(messages):
+    for message in current:
         for call in message.tool_calls if isinstance(message, AIMessage) else []:
             result = results.get(call["id"] or "")
             outcome = _first_line(result.text) if result else "?"

@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from rag.analysis import STOPWORDS
+
 TOOLS = frozenset(
     """pandas numpy np pd dataframe series df str dt sql tsql mysql oracle postgres postgresql clickhouse hive duckdb sqlite
     q kdb kx matlab r excel scipy sklearn statsmodels python talib polars spark flink kafka linux dplyr influxdb
@@ -48,6 +50,8 @@ class ForeignNames:
                 if tuple(words[start : start + size]) != name.words:
                     continue
                 spelled = any("_" in part or part.isupper() for part in raw[start : start + size])
+                if not with_tool and size == 1 and not spelled and word in STOPWORDS:
+                    continue
                 sure = 1.0 if with_tool else 0.6 if size > 1 or (spelled and len(word) > 2) else 0.15
                 for function in name.functions:
                     found[function] = max(found.get(function, 0.0), sure * (1 + 0.2 * (size - 1)) / 1.2)

@@ -14,7 +14,7 @@ from graph.host import open_host
 from graph.review import ReviewRequest
 from graph.state import Mode, RunContext
 from terminal.conversation import Display, Turn, thread_for, turn
-from terminal.review import Decisions, answer_all, approve_all, ask_person, show
+from terminal.review import Decisions, answer_all, approve_all, ask_person, prompt, show
 
 LOCAL_USER = "local"
 COMPLETED, FAILED, WAITING = 0, 1, 3
@@ -38,7 +38,7 @@ async def ask(
     def review(request: ReviewRequest) -> Decisions | None:
         if yes and (decisions := approve_all(request)) is not None:
             return decisions
-        return ask_person(request, console, console.input) if interactive else None
+        return ask_person(request, console, prompt(console)) if interactive else None
 
     async with open_host(settings) as host:
         thread = await thread_for(host, LOCAL_USER, thread_id, question)

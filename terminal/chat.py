@@ -15,7 +15,7 @@ from graph.state import Answer, Mode
 from terminal.ask import LOCAL_USER, check_question
 from terminal.conversation import Display, thread_for, turn
 from terminal.pins import pin
-from terminal.review import Decisions, ask_person
+from terminal.review import Decisions, ask_person, prompt
 
 HELP = """\
 /plan          plan first, and wait for approval
@@ -75,7 +75,7 @@ class Chat:
         return True
 
     def _review(self, request: ReviewRequest) -> Decisions | None:
-        return ask_person(request, self.console, self.console.input)
+        return ask_person(request, self.console, prompt(self.console))
 
     async def _use(self, target: str) -> None:
         if not target:

@@ -41,6 +41,11 @@ def answer_all(request: ReviewRequest, text: str) -> Decisions:
     ]
 
 
+def prompt(console: Console) -> Ask:
+    """Reads lines at the console; brackets in what it asks are no markup."""
+    return lambda text: console.input(text, markup=False)
+
+
 def ask_person(request: ReviewRequest, console: Console, ask: Ask) -> Decisions:
     """Show each request and read y, edit, n with a reason, or a free answer."""
     return [
@@ -59,9 +64,6 @@ def _show(name: str, args: dict[str, Any], description: str, console: Console) -
     console.print(description, markup=False, highlight=False)
     if script := args.get("script"):
         console.print(Syntax(script, "sql", theme="ansi_dark", background_color="default", word_wrap=True))
-    for number, step in enumerate(args.get("steps", []), 1):
-        if detail := step.get("detail"):
-            console.print(f"   {number}. {detail}", markup=False, highlight=False)
     if options := args.get("options"):
         console.print("   " + " | ".join(options), markup=False, highlight=False)
 

@@ -16,6 +16,10 @@ from core.offline.times import find_time_ranges
 from core.offline.unclear import UnableError
 
 _NUMBER = r"(-?\d[\d,]*(?:\.\d+)?(?:\s?(?:k|million|万|千)(?![a-z]))?)"
+_MEASURE = (
+    r"(?:\s?(?:mm|cm|m/s|km/h|degrees?(?: celsius)?|°C?|dollars?|usd|yuan|shares|毫米|厘米|摄氏度|度|美元|元|股"
+    r"|手))?"
+)
 _COMPARISONS = (
     (r">=|\bat least|\bno less than|\bnot less than|大于等于|不低于|不少于|不小于|至少", ">="),
     (r"<=|\bat most|\bno more than|\bnot more than|小于等于|不超过|不高于|不大于|至多|最多(?=\s?\d)", "<="),
@@ -77,7 +81,7 @@ _NOT_VALUES = frozenset(
     ]
 )
 # Names people use for values that are stored otherwise, with the kind of column that holds them.
-_VALUE_WORDS = (
+VALUE_WORDS = (
     (r"苹果|\bapple\b", "symbol", "AAPL"),
     (r"微软|\bmicrosoft\b", "symbol", "MSFT"),
     (r"谷歌|\bgoogle\b", "symbol", "GOOG"),
@@ -90,7 +94,7 @@ _VALUE_WORDS = (
     (r"\b(?:foggy)\b|有雾|雾天|大雾", "weather", "fog"),
     (r"毛毛雨", "weather", "drizzle"),
 )
-_PROPER_NOUN = r"(?<=\b(?:in|at|of) )(?-i:[A-Z][a-z]+(?: [A-Z][a-z]+)*)|(?<=\bfor )(?-i:[A-Z][a-z]+(?: [A-Z][a-z]+)*)"
+PROPER_NOUN = r"(?<=\b(?:in|at|of) )(?-i:[A-Z][a-z]+(?: [A-Z][a-z]+)*)|(?<=\bfor )(?-i:[A-Z][a-z]+(?: [A-Z][a-z]+)*)"
 _TICKER = (
     r"(?<![A-Za-z0-9_/.])(?P<quote>[\"']?)(?P<value>(?-i:[A-Z][A-Z0-9]{0,9}(?:\.[A-Z]+)?))(?P=quote)(?![A-Za-z0-9_(])"
 )
@@ -211,7 +215,7 @@ def value_conditions(scanner: Scanner, table: Table, mentions: Sequence[Mention]
                 named = any(m.start == match.start() and m.column.is_numeric for m in mentions) and measured
                 if len(sample) > 1 and not named and table.column(match[0]) is None:
                     add(column, sample, match.start(), match.end())
-    for pattern, concept, value in _VALUE_WORDS:
+    for pattern, concept, value in VALUE_WORDS:
         for column in texts:
             if any(kind.name == concept for kind in concepts_of(column)):
                 for match in list(scanner.find_all(pattern)):
@@ -223,7 +227,7 @@ def value_conditions(scanner: Scanner, table: Table, mentions: Sequence[Mention]
             value = match["value"]
             if match["quote"] or (value not in _NOT_VALUES and value not in names):
                 add(key, value, match.start(), match.end())
-        for match in list(scanner.find_all(_PROPER_NOUN)):
+        for match in list(scanner.find_all(PROPER_NOUN)):
             if match[0].split()[0].lower() not in _CALENDAR and match[0].upper() not in names:
                 add(key, match[0], match.start(), match.end())
     return _merged(sorted(found, key=lambda item: item[0]))
@@ -253,13 +257,13 @@ def number_conditions(scanner: Scanner, mentions: Sequence[Mention], default: Co
             scanner.take(match.start(), match.end())
             conditions.append(f"{_operand(column)} between {_text(match[1])} : {_text(match[2])}")
     for words, sign in _COMPARISONS:
-        for match in list(scanner.find_all(rf"(?:{words})\s*{_NUMBER}")):
+        for match in list(scanner.find_all(rf"(?:{words})\s*{_NUMBER}{_MEASURE}")):
             fallback = None if sign in ("==", "!=") else default
             column = _subject(match.start(), match.end(), mentions, fallback, scanner.text)
             if column is not None:
                 scanner.take(match.start(), match.end())
                 conditions.append(_comparison(column, sign, match[1]))
-    for match in list(scanner.find_all(rf"{_NUMBER}\s*(?:元|度|点)?(以上|以下)")):
+    for match in list(scanner.find_all(rf"{_NUMBER}{_MEASURE}(以上|以下)")):
         column = _subject(match.start(), match.end(), mentions, default, scanner.text)
         if column is not None:
             scanner.take(match.start(), match.end())
@@ -278,7 +282,7 @@ def _subject(start: int, end: int, mentions: Sequence[Mention], default: Column 
     before = [m for m in mentions if m.end <= start and m.column.is_numeric and start - m.end <= 12]
     if before and not re.search(r"[,，;；]|\b(?:by|per|of)\b", text[before[-1].end : start]):
         return before[-1].column
-    after = re.match(r"\s*(?:的)?", text[end:])
+    after = re.match(r"\s*(?:of\s+|in\s+|的)?", text[end:])
     offset = end + (after.end() if after else 0)
     following = [m for m in mentions if offset <= m.start <= offset + 1 and m.column.is_numeric]
     return following[0].column if following else default

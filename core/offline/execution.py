@@ -53,8 +53,9 @@ def propose(replay: Replay, steps: Sequence[tuple[str, str]], script: str = "") 
     language = replay.language
     goal = say(language, "Goal", "目标")
     lines = [f"{goal}: {' '.join(replay.task.question.split())}", ""]
+    steps = [*steps, *((say(language, "Then", "然后"), part) for part in replay.following)]
     lines += [f"{number}. {title}: {detail}" for number, (title, detail) in enumerate(steps, 1)]
-    if script:
+    if script and not replay.following:
         lines += ["", "```dolphindb", script, "```"]
     plan = "\n".join(lines)
     if not replay.has("plan_mode_response"):

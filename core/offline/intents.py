@@ -10,7 +10,7 @@ from core.offline.lexicon import NUMBER, integer
 
 Intent = Literal[
     "script", "greeting", "capabilities", "documentation", "sample_data", "load_file", "export_file", "save_table",
-    "drop", "delete_rows", "list_tables", "describe_table", "check_script", "chart", "query",
+    "drop", "delete_rows", "list_tables", "describe_table", "check_script", "chart", "update", "query",
 ]  # fmt: skip
 
 _PATH = r"""(?P<path>(?:/|[A-Za-z]:[\\/]|\./|~/)[^\s"'`，。；、]*\.(?:csv|txt|tsv))"""
@@ -19,6 +19,13 @@ _NAME = r"`?([A-Za-z]\w*)`?"
 _FENCE = re.compile(r"```[ \t]*(?:[A-Za-z]+[ \t]*\n)?(.*?)```", re.DOTALL)
 _RUN = re.compile(
     r"^\s*(?:run|execute|exec|运行|执行)\s*(?:this|the following|以下|下面的?)?\s*(?:script|脚本)?\s*[:：]",
+    re.IGNORECASE | re.ASCII,
+)
+_THEN = re.compile(
+    r"\s*[,;.，；。]?\s*(?:(?:\band\s+)?\bthen\b|然后再?|接着|之后再|再(?=计算|统计|求|显示|列出|查)"
+    r"|\band\s+(?=compute|calculate|show|tell|list|give|find|count|save|plot|describe)|并(?=计算|统计|求|显示"
+    r"|列出|给出|保存))"
+    r"\s*[,，]?\s*",
     re.IGNORECASE | re.ASCII,
 )
 _SELECT = re.compile(r"^\s*(?:select|exec)\s.+\sfrom\s+(?!the\b|my\b|all\b)[\x00-\x7f]+$", re.DOTALL)
@@ -77,6 +84,12 @@ def recognise(text: str) -> Intent:
         return "capabilities"
     if documented_function(text) is not None:
         return "documentation"
+    if _matches(
+        r"^\s*(?:please\s+)?(?:update|alter|insert|rename|modify)\b|^\s*(?:请)?(?:把.{1,30})?(?:更新|修改|插入"
+        r"|重命名)",
+        text,
+    ):
+        return "update"
     path = file_path(text)
     if path and _matches(r"\b(?:load|import|read|open|ingest)\b|加载|导入|读取|载入|读入|打开", text):
         return "load_file"
@@ -100,6 +113,8 @@ def recognise(text: str) -> Intent:
         if rows:
             return "delete_rows"
         return "drop" if whole else "delete_rows"
+    if _matches(r"\b(?:each|every|all|the) tables?\b.{0,12}\b(?:have|has|hold)\b|(?:每张|每个|各个?)表", text):
+        return "list_tables"
     if _matches(
         r"\b(?:list|show|what|which|see|display)\b.{0,30}\b(?:tables|databases|datasets)\b|\bwhat data\b"
         r"|\bdata (?:is|do you have)\b"
@@ -120,6 +135,15 @@ def recognise(text: str) -> Intent:
     ):
         return "chart"
     return "query"
+
+
+def parts(text: str) -> list[str]:
+    """The text, or its parts where one makes a table and the next asks something of it."""
+    found = [part for part in _THEN.split(text) if part and part.strip()]
+    makes = ("load_file", "sample_data")
+    if len(found) > 1 and literal_script(text) is None and all(recognise(part) in makes for part in found[:-1]):
+        return [part.strip() for part in found]
+    return [text]
 
 
 def documented_function(text: str) -> str | None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 _STOP_WORDS = """
+expensive cover plot draw chart graph over time trend history find
 a an the of for in on at to from by per each every and or with without where when which what who whose is are was
 were be been do does did show me give list get find tell compute calculate please can could you i want need know
 would like my our we their its it this that these those all over between within across as than then there here how
@@ -20,7 +21,8 @@ excluding except other bar bars plan compare versus vs what's descending ascendi
 _ENGLISH = frozenset(_STOP_WORDS.split())
 _CHINESE = re.compile(
     "请问|请|帮我|帮忙|给我|告诉|一下|计算|统计|查询|查找|查看|求出|求|看看|显示|列出|展示|我想|想要|想|知道|需要|什么|"
-    "是多少|多少|哪些|哪个|哪一|哪|怎么样|如何|情况|走势|进行|根据|所有|全部|之间|以及|分别|分组|汇总|记录"
+    "是多少|多少|哪些|哪个|哪一|哪|怎么样|如何|情况|走势|趋势|分析|画出|绘制|画|毫米|比较|对比|进行|根据|所有"
+    "|全部|之间|以及|分别|分组|汇总|记录"
     "|数据|交易|成交|"
     "表格|表|里面|里|中的|中|这个|那个|其中|现在|改成|改为|改用|换成|只要|只看|只|不要|还有|再|的话|的|了|吗"
     "|呢|吧|啊|是|有|在|"

@@ -5,12 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from core.offline.columns import find_mentions
+from core.offline.columns import concepts_of, find_mentions
+from core.offline.conditions import PROPER_NOUN, VALUE_WORDS
 from core.offline.conversation import Step
 from core.offline.language import say
+from core.offline.lexicon import ADJECTIVES, AGGREGATES
+from core.offline.patterns import KINDS
 from core.offline.replay import Replay
 from core.offline.schema import Table, parse_description, parse_tables
 
+WORTH = 6
+_NEEDED = {
+    "vwap": {"price", "volume"},
+    "ohlc": {"price"},
+    "total_return": {"price"},
+    "drawdown": {"price"},
+}
 _NAMED_TABLE = (
     r"\b(?:table|from)\s+[`\"']?([A-Za-z_]\w*)|[`\"']?\b([A-Za-z_]\w*)[`\"']?\s+table\b|(?:数据表"
     r"|表)\s*([A-Za-z_]\w*)|([A-Za-z_]\w*)\s*(?:这张|这个)?表(?!示|现|明)"
@@ -131,6 +141,9 @@ def choose_table(replay: Replay, text: str, tables: Sequence[Table]) -> Table:
     if named:
         in_database = [table for table in named if table.reference.startswith("loadTable") and _url(table) in text]
         return (in_database or named)[0]
+    made = [table for table in tables if table.name == replay.made]
+    if made:
+        return made[0]
     names = [table.name for table in tables]
     unknown = unknown_table(text, tables)
     if unknown is not None and tables:
@@ -152,8 +165,7 @@ def choose_table(replay: Replay, text: str, tables: Sequence[Table]) -> Table:
                 "/path/file.csv 加载为表 stocks”）。",
             )
         )
-    # The more of the text a table's columns account for, the better it fits.
-    scores = [(sum(m.end - m.start for m in find_mentions(text, table)), table) for table in tables]
+    scores = [(_fitness(text, table), table) for table in tables]
     best = max(score for score, _ in scores)
     fitting = [table for score, table in scores if score == best and best > 0]
     if len(fitting) == 1:
@@ -166,6 +178,22 @@ def choose_table(replay: Replay, text: str, tables: Sequence[Table]) -> Table:
             return max(used, key=lambda table: _last_place(source, table))
     question = say(language, "Which table do you mean?", "您指的是哪张表？")
     return _asked(replay, question, candidates, [table.name for table in candidates])
+
+
+def _fitness(text: str, table: Table) -> int:
+    """How much of the text the table's columns account for, in characters, and what its words need."""
+    concepts = {concept.name for column in table.columns for concept in concepts_of(column)}
+    needed = [(pattern, {concept}) for pattern, concept, _, _ in ADJECTIVES]
+    needed += [(pattern, _NEEDED[kind]) for kind, pattern in KINDS if kind in _NEEDED]
+    needed += [(AGGREGATES["std"], {"price"}), (PROPER_NOUN, {"location"})]
+    needed += [(pattern, {concept}) for pattern, concept, _ in VALUE_WORDS]
+    met = [pattern for pattern, names in needed if names <= concepts and re.search(pattern, text, re.I | re.ASCII)]
+    mentions = find_mentions(text, table)
+    exact = [m for m in mentions if any(text[m.start : m.end].lower() == c.name.lower() for c in m.columns)]
+    measured = [text[m.start : m.end].lower() for m in mentions if m.column.is_numeric]
+    alike = _other_number(table.name).lower() not in measured and bool(_named(text, [table], _other_number))
+    covered = sum(m.end - m.start for m in mentions)
+    return covered + WORTH * len(met) + WORTH // 3 * len(exact) + (WORTH // 2 if alike else 0)
 
 
 def describe(replay: Replay, table: Table) -> Table:

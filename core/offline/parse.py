@@ -12,6 +12,7 @@ from core.offline.grouping import bucket, by_column, entity_at, find_bar
 from core.offline.language import normalise
 from core.offline.lexicon import ADJECTIVES, AGGREGATES, NUMBER, QUALIFIERS, integer
 from core.offline.patterns import (
+    COMPARED,
     COUNT,
     DISTINCT,
     FALLING,
@@ -427,6 +428,12 @@ class _Parse(Reading):
         tested = " ".join(query.conditions)
         wanted = tuple(dict.fromkeys(m.column for m in free if not re.search(rf"\b{m.column.name}\b", tested)))
         shown = self.scanner.find(SHOW) is not None
+        compared = [value.column for value in values if len(value.values) > 1 and not value.excluded]
+        if compared and not shown and self.scanner.find(COMPARED):
+            column = self.measure()
+            self.notes.append((f"the average of {column.name} was compared", f"比较的是 {column.name} 的平均值"))
+            groups = tuple(by_column(item) for item in compared)
+            return replace(query, kind="aggregate", aggregates=(Aggregate("avg", column),), groups=groups)
         if values or query.conditions or shown or wanted:
             numeric = [column for column in wanted if column.is_numeric]
             columns: tuple[Column, ...] = ()

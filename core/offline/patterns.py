@@ -19,7 +19,8 @@ KINDS: tuple[tuple[Kind, str], ...] = (
     (
         "total_return",
         r"\b(?:percent(?:age)?|pct)[ -]?changes?\b|\b(?:total |overall |cumulative |price )?returns?\b"
-        r"|\b(?:gain(?:ed|s)?|rose|risen|fell|fallen|dropped|los[te]|perform(?:ed|ance|er|ers)?|grew|grown|growth)\b"
+        r"|\b(?:gain(?:ed|s)?|rose|risen|fell|fallen|dropped|los[te]|perform(?:ed|ance|er|ers)?|grew|grown"
+        r"|growth|changed)\b"
         r"|收益率?|回报率?|涨跌幅?|涨幅|跌幅|变化率|增长率?|上涨|下跌|[涨跌](?=得?最|了)",
     ),
 )
@@ -77,3 +78,5 @@ RAW_GROUP = (
     r"|per)\s+(?:the\s+)?([A-Za-z]\w+)\b(?!-)"
 )
 NO_NAMES = frozenset({"the", "a", "an", "which", "each", "every", "this", "that", "its", "their", "name", "total"})
+COMPARED = r"\b(?:compare|versus|vs|more|less|higher|lower|cheaper|pricier|than|differences?)\b|对比|比较|比|更"
+JOINED = r"\s*(?:,|，|、|and|和|与|及)\s*(?:the\s+)?"

@@ -11,11 +11,11 @@ from typing import Any
 from core.offline import answers
 from core.offline.conversation import Conversation
 from core.offline.execution import RefusedError, execute, propose
-from core.offline.intents import Intent, documented_function, literal_script, recognise, sample_data
+from core.offline.intents import Intent, documented_function, literal_script, parts, recognise, sample_data
 from core.offline.language import normalise, say
 from core.offline.lookup import choose_table, describe, failed, failure_text, list_tables
 from core.offline.querying import answer_query
-from core.offline.replay import NextCallError, Replay, ReplyError
+from core.offline.replay import NextCallError, PartDoneError, Replay, ReplyError
 from core.offline.storing import delete_rows, drop, export_file, load_file, pinned_file, save_table
 
 MAX_STEPS = 30
@@ -48,7 +48,15 @@ def _follow(replay: Replay, parameters: Mapping[str, str]) -> None:
         raise ReplyError(say(language, "The task is complete.", "任务已完成。"))
     if len(task.steps) >= MAX_STEPS:
         replay.finish(say(language, "I give up: too many steps without an answer.", "步骤过多仍未得到答案，已放弃。"))
-    text = normalise(task.question)
+    replay.following = parts(normalise(task.question))
+    while replay.following:
+        try:
+            _follow_part(replay, replay.following.pop(0), parameters)
+        except PartDoneError:
+            continue
+
+
+def _follow_part(replay: Replay, text: str, parameters: Mapping[str, str]) -> None:
     intent = recognise(text)
     if intent == "query" and pinned_file(replay, text) is not None:
         intent = "load_file"
@@ -79,6 +87,17 @@ def _describe_table(replay: Replay, text: str) -> None:
     tables, _ = list_tables(replay)
     table = describe(replay, choose_table(replay, text, tables))
     replay.finish(answers.description_answer(replay.language, table))
+
+
+def _update(replay: Replay, _: str) -> None:
+    language = replay.language
+    text = say(
+        language,
+        "I do not change values by rule. Give me the script (after `run:` or in ``` fences) and I put it up "
+        "for approval.",
+        "离线规则不会修改数据值。请直接给出脚本（写在“运行:”之后或放在 ``` 中），经批准后运行。",
+    )
+    replay.finish(answers.signed(language, text))
 
 
 def _documentation(replay: Replay, text: str, parameters: Mapping[str, str]) -> None:
@@ -117,7 +136,8 @@ def _sample_data(replay: Replay, text: str) -> None:
         error = failure_text(step)
         replay.finish(say(language, f"The sample data was not created: {error}", f"未能生成示例数据：{error}"))
     head = say(language, f"The table {wanted.name} is ready.", f"表 {wanted.name} 已生成。")
-    replay.finish(answers.signed(language, f"{head}\n\n{(step.result or '').strip()}"))
+    answer = f"{head} {(step.result or '').strip()}"
+    replay.made_table(wanted.name, answer, answers.signed(language, answer))
 
 
 def _script(replay: Replay, text: str) -> None:
@@ -184,5 +204,6 @@ _HANDLERS: dict[Intent, Callable[[Replay, str], None]] = {
     "export_file": export_file,
     "save_table": save_table,
     "drop": drop,
+    "update": _update,
     "delete_rows": delete_rows,
 }

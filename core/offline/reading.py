@@ -15,6 +15,7 @@ from core.offline.patterns import (
     COUNT,
     DISTINCT,
     FALLING,
+    JOINED,
     KINDS,
     NO_NAMES,
     RANGE,
@@ -178,22 +179,29 @@ class Reading:
             if after and self.near(self.scanner.text[end : after[0].start]):
                 columns = [after[0].column]
                 for earlier, later in itertools.pairwise(after):
-                    if not re.fullmatch(
-                        r"\s*(?:,|，|、|and|和|与|及)\s*(?:the\s+)?", self.scanner.text[earlier.end : later.start]
-                    ):
+                    if not re.fullmatch(JOINED, self.scanner.text[earlier.end : later.start]):
                         break
                     columns.append(later.column)
             else:
                 before = [m for m in mentions if m.end <= start]
                 following = [m for m in mentions if m.start >= end]
                 if before or following:
-                    columns = [(before or following)[-1 if before else 0].column]
+                    columns = self._joined_before(before) if before else [following[0].column]
                 else:
                     default = self.default_measure()
                     assert default is not None
                     columns = [default]
             result += [(start, Aggregate(function, column)) for column in columns]
         return result
+
+    def _joined_before(self, mentions: Sequence[Mention]) -> list[Column]:
+        """The last mention and those that `and` or `和` joins to it."""
+        columns = [mentions[-1].column]
+        for earlier, later in itertools.pairwise(reversed(mentions)):
+            if not re.fullmatch(JOINED, self.scanner.text[later.end : earlier.start], re.IGNORECASE):
+                break
+            columns.insert(0, later.column)
+        return columns
 
     @staticmethod
     def near(between: str) -> bool:

@@ -28,6 +28,10 @@ class NextCallError(Exception):
         self.arguments = arguments
 
 
+class PartDoneError(Exception):
+    """Stops a replay at the end of a part of the task that another one follows."""
+
+
 class ReplyError(Exception):
     """Stops a replay with a text for the user and no call."""
 
@@ -43,6 +47,11 @@ class Replay:
         self.conversation = conversation
         self.tools = frozenset(tools)
         self._position: Counter[str] = Counter()
+        self.following: list[str] = []
+        """Parts of the task that come after the current one."""
+        self.made: str | None = None
+        """The table that an earlier part of the task made."""
+        self._told: list[str] = []
 
     @property
     def task(self) -> Task:
@@ -88,11 +97,20 @@ class Replay:
         raise ReplyError("\n".join(lines))
 
     def finish(self, answer: str, *, script: str = "", artifact_ids: Sequence[str] = ()) -> NoReturn:
-        """End the task with an answer."""
+        """End the task with an answer, after those of its earlier parts."""
+        answer = "\n\n".join([*self._told, answer])
         if self.has("attempt_completion"):
             args = {"answer": answer, "script": script, "artifact_ids": list(artifact_ids)}
             raise NextCallError("attempt_completion", args)
         raise ReplyError(answer)
+
+    def made_table(self, name: str, answer: str, signed: str, **more: Any) -> NoReturn:
+        """End the task, or this part of it, whose outcome is the table `name`."""
+        if not self.following:
+            self.finish(signed, **more)
+        self.made = name
+        self._told.append(answer)
+        raise PartDoneError
 
     def choice(self, question: str, options: Sequence[str]) -> str:
         """Like `ask`, and the option that was meant: by its name, or by its number in the list."""

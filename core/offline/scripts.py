@@ -46,7 +46,7 @@ def _limit(query: Query) -> str:
 
 
 def _rows(query: Query) -> str:
-    columns = ", ".join(column.script for column in query.columns) or "*"
+    columns = ", ".join(_shown(column) for column in query.columns) or "*"
     source, where = query.table.reference, _where(query)
     limit = query.limit or 10
     time = query.table.time
@@ -61,6 +61,10 @@ def _rows(query: Query) -> str:
     if query.columns and time not in query.columns:
         return last
     return f"select * from ({last}) order by {time.name}"
+
+
+def _shown(column: Column) -> str:
+    return f"{column.expression} as {column.name}" if column.expression else column.name
 
 
 def _count(query: Query) -> str:
@@ -114,7 +118,7 @@ def _moving(query: Query) -> str:
     time = table.time
     alias = f"m{query.function}_{query.window}"
     item = f"m{query.function}({column.script}, {query.window}) as {alias}"
-    value = column.script if column.script == column.name else f"{column.script} as {column.name}"
+    value = _shown(column)
     if query.groups:
         keys = ", ".join(group.expression for group in query.groups)
         ordering = f" csort {time.name}" if time else ""

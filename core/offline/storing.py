@@ -55,7 +55,7 @@ def load_file(replay: Replay, text: str) -> None:
             if table.columns:
                 columns = ", ".join(f"{column.name} {column.type}" for column in table.columns)
                 head += "\n\n" + say(language, "Columns: ", "列：") + columns
-    _finish(replay, head, done)
+    replay.made_table(name, head, answers.signed(language, head), script=done.script, artifact_ids=done.artifact_ids)
 
 
 def export_file(replay: Replay, text: str) -> None:

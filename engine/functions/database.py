@@ -180,6 +180,13 @@ def get_dfs_databases(context: Context) -> Vector:
     return vector(Type.STRING, context.node.databases.urls())
 
 
+@functions.builtin("getDFSDatabasesByOwner", "owner", context=True)
+def get_dfs_databases_by_owner(context: Context, owner: Value) -> Vector:
+    databases: Databases = context.node.databases
+    name = text_argument(owner, "owner")
+    return vector(Type.STRING, [url for url in databases.urls() if databases.get(url).owner == name])
+
+
 @functions.builtin("getTables", "dbHandle", context=True)
 def get_tables(context: Context, handle: Value) -> Vector:
     if not isinstance(handle, Handle):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from engine.arguments import boolean_argument, function_argument, is_omitted, text_argument
+from engine.arguments import boolean_argument, float_argument, function_argument, is_omitted, text_argument
 from engine.context import Context
 from engine.errors import CallError, ScriptError, UnsupportedError
 from engine.functions.accounts import require_admin
@@ -162,6 +162,29 @@ def mem(free: Value = NOTHING) -> Dictionary:
 @functions.builtin("getMemLimitOfQueryResult", "", context=True)
 def get_mem_limit_of_query_result(context: Context) -> Scalar:
     return double(float(_served(context).result_limit))
+
+
+@functions.builtin("setMemLimitOfQueryResult", "memLimit", context=True)
+def set_mem_limit_of_query_result(context: Context, limit: Value) -> Nothing:
+    """In gigabytes, until the server ends."""
+    require_admin(context, "set the limit of query results")
+    gigabytes = float_argument(limit, "memLimit")
+    node = _served(context)
+    if not 0 < gigabytes * 2**30 <= node.memory_limit:
+        raise CallError(f"memLimit must be between 0 and {node.memory_limit / 2**30:g} (GB).")
+    node.result_limit = int(gigabytes * 2**30)
+    return NOTHING
+
+
+@functions.builtin("getOLAPCacheEngineSize", "")
+def get_olap_cache_engine_size() -> Scalar:
+    """Always 0: writes go to disk at once."""
+    return Scalar(Type.LONG, 0)
+
+
+@functions.builtin("getTSDBCacheEngineSize", "")
+def get_tsdb_cache_engine_size() -> Scalar:
+    return Scalar(Type.LONG, 0)
 
 
 @functions.builtin("getSystemCpuUsage", "")

@@ -40,8 +40,11 @@ class Level(Protocol):
     def assign(self, column: Vector, extend: bool) -> Array:
         """The partition of each row, OUTSIDE for none. `extend` may add partitions."""
 
-    def names(self) -> list[str]:
-        """Directory names of the partitions by number."""
+    def count(self) -> int:
+        """How many partitions there are."""
+
+    def name(self, number: int) -> str:
+        """The directory name of a partition."""
 
     def order(self) -> list[int]:
         """The partitions in the order in which they are read."""
@@ -221,17 +224,21 @@ class ValueLevel:
             self.add(sorted(fresh))
         return _by_value(column, self.numbers)
 
-    def names(self) -> list[str]:
-        return [_directory(self.type, value) for value in self.values]
+    def count(self) -> int:
+        return len(self.values)
+
+    def name(self, number: int) -> str:
+        return _directory(self.type, self.values[number])
 
     def order(self) -> list[int]:
         return sorted(range(len(self.values)), key=self.values.__getitem__)
 
     def candidates(self, conjunct: Conjunct, column_type: Type) -> set[int] | None:
-        if conjunct.operator in ("==", "in") and conjunct.function is None and column_type is self.type:
-            points = _points(conjunct, self.type)
-            if points is not None and self.type not in TEMPORAL:
-                return {self.numbers[point] for point in points if point in self.numbers}
+        if conjunct.operator in ("==", "in") and conjunct.function is None:
+            operands = _operands(conjunct)
+            alike = (LITERAL if self.type in LITERAL else (self.type,)) if column_type is self.type else ()
+            if all(operand.type in alike for operand in operands):
+                return {self.numbers[each.value] for each in operands if each.value in self.numbers}
         return _overlapping(
             conjunct, self.type, column_type, lambda: [[span(self.type, value)] for value in self.values]
         )
@@ -258,9 +265,12 @@ class RangeLevel:
         outside = (numbers >= len(self.bounds) - 1) | (numbers < 0) | column.nulls()
         return np.where(outside, OUTSIDE, numbers).astype(np.int64)
 
-    def names(self) -> list[str]:
-        names = [_directory(self.type, bound) for bound in self.bounds]
-        return [f"{low}_{high}" for low, high in itertools.pairwise(names)]
+    def count(self) -> int:
+        return len(self.bounds) - 1
+
+    def name(self, number: int) -> str:
+        low, high = self.bounds[number : number + 2]
+        return f"{_directory(self.type, low)}_{_directory(self.type, high)}"
 
     def order(self) -> list[int]:
         return list(range(len(self.bounds) - 1))
@@ -289,8 +299,11 @@ class ListLevel:
     def assign(self, column: Vector, extend: bool) -> Array:  # noqa: ARG002
         return _by_value(_converted(column, self.type), self._numbers())
 
-    def names(self) -> list[str]:
-        return [f"List{number}" for number in range(len(self.lists))]
+    def count(self) -> int:
+        return len(self.lists)
+
+    def name(self, number: int) -> str:
+        return f"List{number}"
 
     def order(self) -> list[int]:
         return list(range(len(self.lists)))
@@ -325,8 +338,11 @@ class HashLevel:
             raise ScriptError(f"A column of type {column.type.name} can't be a HASH partitioning column.")
         return np.where(column.nulls(), OUTSIDE, column.data.astype(np.int64) % self.buckets)
 
-    def names(self) -> list[str]:
-        return [f"Key{number}" for number in range(self.buckets)]
+    def count(self) -> int:
+        return self.buckets
+
+    def name(self, number: int) -> str:
+        return f"Key{number}"
 
     def order(self) -> list[int]:
         return list(range(self.buckets))

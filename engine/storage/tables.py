@@ -14,7 +14,7 @@ from engine.cast import cast_vector
 from engine.errors import ScriptError
 from engine.sql.source import Conjunct
 from engine.storage.files import read_document, write_document
-from engine.storage.partitions import OUTSIDE, Level, ValueLevel
+from engine.storage.partitions import OUTSIDE, Level
 from engine.storage.segments import Segment, column_blocks, null_rows, write_segment
 from engine.storage.symbols import StoredSymbols
 from engine.types import DECIMAL, DTYPES, LITERAL, NUMERIC, TEMPORAL, Type
@@ -145,7 +145,7 @@ class TableStore:
 
     def partition_path(self, partition: Partition) -> str:
         """The path of a partition within its database: `/20240101/Key3`."""
-        return "".join(f"/{level.names()[number]}" for level, number in zip(self.levels, partition, strict=True))
+        return "".join(f"/{level.name(number)}" for level, number in zip(self.levels, partition, strict=True))
 
     def empty(self) -> Table:
         return Table(self.names, [self._nulls(column, 0) for column in self.schema.columns])
@@ -259,19 +259,18 @@ class TableStore:
         if not self.is_partitioned:
             return {(): np.arange(rows)}
         numbers: list[Array] = []
-        before = [len(level.values) if isinstance(level, ValueLevel) else 0 for level in self.levels]
+        before = [level.count() for level in self.levels]
         for name, level in zip(self.schema.partition_columns, self.levels, strict=True):
             column = table.column(name)
             assert isinstance(column, Vector)
             numbers.append(level.assign(column, extend=True))
-        after = [len(level.values) if isinstance(level, ValueLevel) else 0 for level in self.levels]
-        if before != after:
+        if before != [level.count() for level in self.levels]:
             self._save_levels()
         combined = np.zeros(rows, dtype=np.int64)
         outside = np.zeros(rows, dtype=bool)
         for level, assigned in zip(self.levels, numbers, strict=True):
             outside |= assigned == OUTSIDE
-            combined = combined * (len(level.names()) + 1) + assigned + 1
+            combined = combined * (level.count() + 1) + assigned + 1
         inside = np.flatnonzero(~outside)
         if not len(inside):
             return {}
@@ -375,8 +374,16 @@ class TableStore:
                 changed = change(self._read(self.schema.columns, self._pieces[key]))
                 if changed is not None:
                     contents[key] = self.fitted(changed)
+                    self._check_partition(contents[key], key)
             if contents:
                 self._write(contents, {key: [] for key in contents})
+
+    def _check_partition(self, table: Table, key: Partition) -> None:
+        for name, level, number in zip(self.schema.partition_columns, self.levels, key, strict=False):
+            column = table.column(name)
+            assert isinstance(column, Vector)
+            if (level.assign(column, extend=False) != number).any():
+                raise ScriptError(f"The partitioning column [{name}] can't be updated to values of other partitions.")
 
     def upsert(self, table: Table, keys: Sequence[str], ignore_null: bool) -> None:
         """Replace rows equal in `keys` by those of `table`, partition by partition, and add the others."""

@@ -17,6 +17,7 @@ from graph.approval import GUIDANCE, Policy, Question, guidance, questions, requ
 from graph.context import plan_text
 from graph.deps import Deps
 from graph.history import pending_calls, question
+from graph.judgement import session_of
 from graph.nodes.node import Node
 from graph.phrases import phrase
 from graph.review import response_schema
@@ -62,6 +63,7 @@ def _asked(
         decisions=state.get("decisions") or {},
         unfinished=unfinished,
         mode=state.get("mode") or "act",
+        session=session_of(deps, tools, state, scope),
     )
     task = current_task(state)
     if asked or task["failures"] < deps.settings.max_tool_failures:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from langchain_core.messages import AIMessage
@@ -11,6 +12,7 @@ from core.errors import UserError
 from graph.approval import Policy, questions
 from graph.deps import Deps
 from graph.history import question
+from graph.judgement import Session, session_of
 from graph.model_call import MALFORMED, take_turn
 from graph.phrases import phrase
 from graph.scope import RunScope
@@ -48,10 +50,11 @@ async def think(deps: Deps, tools: Toolbox, state: State, scope: RunScope, mode:
     }
     if turn.summary is not None:
         update["summary"] = turn.summary
-    return Command(goto=_next(turn.reply, tools, scope, mode), update=update)
+    session = session_of(deps, tools, state, scope)
+    return Command(goto=_next(turn.reply, tools, scope, mode, session), update=update)
 
 
-def _next(reply: AIMessage, tools: Toolbox, scope: RunScope, mode: Mode) -> str:
+def _next(reply: AIMessage, tools: Toolbox, scope: RunScope, mode: Mode, session: Callable[[], Session]) -> str:
     calls = reply.tool_calls
     if not calls or is_completion(reply, tools):
         return "complete"
@@ -62,6 +65,7 @@ def _next(reply: AIMessage, tools: Toolbox, scope: RunScope, mode: Mode) -> str:
         decisions={},
         unfinished=[],
         mode=mode,
+        session=session,
         skip_unknown=True,
     )
     return "human" if asked else "tools"

@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from langchain_core.messages import AIMessage, ToolCall, ToolMessage
+from langchain_core.messages import AIMessage, AnyMessage, ToolCall, ToolMessage
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 from pydantic import BaseModel
 
 from core.errors import ConflictError, DolphinDBTimeoutError, DolphinDBUnavailableError, UserError
-from dolphin.script.effects import Effect, effects
+from dolphin.script.effects import Effect
 from graph.approval import Policy, unknown_functions
 from graph.deps import Deps
 from graph.hints import hint, near_functions
 from graph.history import pending_calls, question
+from graph.judgement import EDITED_SCRIPT, Session, judge, session_of
 from graph.model_call import MALFORMED
 from graph.nodes.node import Node
 from graph.phrases import phrase
@@ -53,6 +54,8 @@ class Batch:
     environment: str
     decisions: dict[str, Decision]
     malformed: dict[str, str]
+    session: Callable[[], Session]
+    continued: bool
 
     async def run(self, call: ToolCall) -> ToolMessage | None:
         """The result of a call, or None when a human must decide first."""
@@ -70,8 +73,17 @@ class Batch:
             return self._error(
                 call, f"{call['name']} failed inside: {type(error).__name__}. This is a bug; try another way."
             )
-        artifact = {ARTIFACTS: result.artifacts} if result.artifacts else None
-        return ToolMessage(result.content, tool_call_id=call_id, name=call["name"], artifact=artifact)
+        return ToolMessage(
+            result.content, tool_call_id=call_id, name=call["name"], artifact=self._kept(call_id, result) or None
+        )
+
+    def _kept(self, call_id: str, result: ToolResult) -> dict[str, Any]:
+        """What the message keeps beside its text: ids of artifacts, and a script that differs from the call's."""
+        kept: dict[str, Any] = {ARTIFACTS: result.artifacts} if result.artifacts else {}
+        decision = self.decisions.get(call_id)
+        if decision is not None and decision["type"] == "edit" and "script" in decision["args"]:
+            kept[EDITED_SCRIPT] = decision["args"]["script"]
+        return kept
 
     @property
     def _timeout(self) -> float:
@@ -99,6 +111,7 @@ class Batch:
             self.scope.thread_id,
             await self.deps.environment(self.scope.owner, self.environment),
             self._timeout,
+            self.continued,
         )
         async with asyncio.timeout(self._timeout + GRACE_SECONDS):
             result = await self._guarded(tool, arguments, scope, call_id, decision)
@@ -117,7 +130,7 @@ class Batch:
         if tool.script is None:
             return await tool.run(arguments, scope)
         script = tool.script(arguments)
-        found = effects(script)
+        found = judge(script, self.session)
         policy = Policy.of(self.scope.allowed_effects)
         if decision is None and not policy.allows(found):
             for name in unknown_functions(found, policy):
@@ -196,6 +209,8 @@ def tools_node(deps: Deps, tools: Toolbox) -> Node:
             environment=state.get("environment") or "default",
             decisions=state.get("decisions") or {},
             malformed=reply.additional_kwargs.get(MALFORMED, {}) if reply else {},
+            session=session_of(deps, tools, state, scope),
+            continued=_has_run_scripts(state["messages"], tools),
         )
         results = await _run_all(batch, calls, runtime)
         done = [message for message in results if message is not None]
@@ -235,6 +250,13 @@ async def _run_all(batch: Batch, calls: Sequence[ToolCall], runtime: Runtime[Run
     )
     by_position = dict(zip([*in_order, *beside], [*ordered, *others], strict=True))
     return [by_position[position] for position in range(len(calls))]
+
+
+def _has_run_scripts(messages: Sequence[AnyMessage], tools: Toolbox) -> bool:
+    return any(
+        isinstance(message, ToolMessage) and (tool := tools.find(message.name or "")) is not None and tool.script
+        for message in messages
+    )
 
 
 def _uses_session(tools: Toolbox, call: ToolCall) -> bool:

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from dolphin.environment import Environment
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel, ValidationError
 
 from core.errors import UserError
+from dolphin.environment import Environment
 
 
 @dataclass(frozen=True)
 class ToolScope:
-    """Where a call runs: whose, on which thread, against which environment."""
+    """Where a call runs: whose, on which thread, against which environment. `continued` tells that the thread has run
+    scripts before, so that its model may count on their variables."""
 
     owner: str
     thread_id: str
     environment: Environment
     timeout: float
+    continued: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Tool:
     run: Callable[[Any, ToolScope], Awaitable[ToolResult]] | None = None
     script: Callable[[Any], str] | None = None
 
+    @cached_property
     def schema(self) -> dict[str, Any]:
         """The tool in OpenAI's function format."""
         described = convert_to_openai_tool(self.arguments)

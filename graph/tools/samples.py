@@ -49,7 +49,9 @@ class CreateSampleData(BaseModel):
 def sample_tools(sessions: Sessions) -> list[Tool]:
     async def create(arguments: CreateSampleData, scope: ToolScope) -> ToolResult:
         script = sample_script(arguments)
-        outcome = await sessions.run(scope.environment, scope.thread_id, script, timeout=scope.timeout)
+        outcome = await sessions.run(
+            scope.environment, scope.thread_id, script, timeout=scope.timeout, continued=scope.continued
+        )
         if outcome.value.data != arguments.rows:
             raise UserError(
                 f"The table {arguments.name} was not made: it has {outcome.value.data} rows.", "Try another name."

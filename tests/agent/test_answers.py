@@ -6,7 +6,7 @@ from driver import conversation, done, run
 from openai_server.server import ScriptedOpenAI
 from openai_server.steps import Call, Empty, Text, ToolCalls
 
-from graph.host import Host
+from graph.host import Host, open_deps
 
 TRADES = "t = table(`A`B`A as sym, 1.0 2.0 3.0 as price); select avg(price) as avg_price from t group by sym"
 
@@ -143,3 +143,18 @@ async def test_an_empty_question_is_answered_without_a_model(host: Host, scripte
     assert talk.answer is not None
     assert talk.answer["status"] == "failed"
     assert scripted_openai.requests == []
+
+
+async def test_another_process_is_told_that_the_variables_are_gone(host: Host, scripted_openai: ScriptedOpenAI) -> None:
+    scripted_openai.add(
+        ToolCalls(run("x = 41; x")), done("41"), ToolCalls(run("1")), ToolCalls(run("x + 1")), Text("?")
+    )
+    talk = await conversation(host)
+    await talk.ask("set x")
+    async with open_deps(host.settings, host.pool) as deps:
+        talk.host = Host(host.settings, deps, host.pool, host.threads)
+        await talk.ask("and one more")
+    first, second = (await talk.tool_results())[-2:]
+    assert "The session was lost; its variables are gone." in first.text
+    assert second.status == "error"
+    assert "The session was lost" not in second.text

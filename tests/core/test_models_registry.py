@@ -68,6 +68,17 @@ def test_missing_key_names_the_variable(model_file: str) -> None:
     assert registry.chat_model("actor")
 
 
+def test_keys_may_stand_in_the_env_file(model_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("DEEPSEEK_API_KEY=sk-from-file\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DEEPSEEK_API_KEY", raising=False)
+    assert ModelRegistry.load(settings(model_file)).describe()[0]["key_present"]
+    monkeypatch.setenv("DEEPSEEK_API_KEY", "sk-from-process")
+    registry = ModelRegistry.load(settings(model_file))
+    model = registry.chat_model("planner")
+    assert model.candidates[0].secret == "sk-from-process"
+
+
 def test_description_tells_of_keys_without_telling_them(model_file: str) -> None:
     registry = ModelRegistry.load(settings(model_file), {"DEEPSEEK_API_KEY": "sk-secret"})
     planner, actor = registry.describe()

@@ -137,4 +137,3 @@ async def test_a_run_killed_anywhere_goes_on_and_writes_once(host: Host, victims
         number += 1
         assert number < EVENTS, "a run has more events than that"
     assert number > 20
-

@@ -4,7 +4,7 @@ import re
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
-from world import ALL_TOOLS, ONE_ROW, PLAN_TOOLS, World, table_preview, unknown_column
+from world import ALL_TOOLS, ONE_ROW, PLAN_TOOLS, SCHEMAS, World, table_preview, unknown_column
 
 from dolphin.script import parse
 
@@ -142,6 +142,25 @@ def test_files_are_loaded(text: str, path: str, name: str) -> None:
     parse(world.scripts[0])
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "load /data/stocks.csv as stocks, then compute the average price by symbol",
+        "load /data/stocks.csv as stocks and show the average price by symbol",
+        "把 /data/stocks.csv 加载为表 stocks，然后按股票统计平均价格",
+    ],
+)
+def test_a_file_is_loaded_and_then_asked(text: str) -> None:
+    world = World(["stocks", "trades"], run=lambda script: table_preview(["rows LONG"], [[560]]))
+    answer = world.ask(text)
+    assert world.scripts[1:] == ["select avg(price) as avg_price from stocks group by symbol order by symbol"]
+    assert "/data/stocks.csv" in answer
+    assert answer.count("offline model") + answer.count("离线模型") == 1
+    planning = World(["stocks"], tools=PLAN_TOOLS, mode="plan")
+    assert "```" not in planning.ask(text)
+    assert len(planning.calls[-1][1]["steps"]) == 2
+
+
 def test_a_pinned_file_is_meant_by_its_name() -> None:
     world = World([], pinned="file: /data/stocks.csv (CSV, columns symbol, date, price)\nfile: /data/other.csv (CSV)")
     world.ask("load the stocks file")
@@ -218,6 +237,13 @@ def test_tables_are_dropped_by_name(text: str) -> None:
     parse(world.scripts[0])
 
 
+@pytest.mark.parametrize("text", ["update trades set price=0", "把 trades 的价格修改为 0"])
+def test_values_are_not_changed_by_rule(text: str) -> None:
+    world = World(["trades"])
+    assert "run:" in world.ask(text) or "运行" in world.calls[-1][1]["answer"]
+    assert world.scripts == []
+
+
 def test_a_table_is_never_dropped_by_guess() -> None:
     asked: list[list[str]] = []
 
@@ -255,6 +281,23 @@ def test_an_unclear_column_is_asked_for(text: str, answer: str) -> None:
     assert world.scripts == [
         "select avg(temp_min) as avg_temp_min from weather group by month(date) as month order by month"
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "table"),
+    [
+        ("which stock performed best in 2008", "stocks"),
+        ("VWAP of AAPL", "trades"),
+        ("find the 10 rainiest days", "weather"),
+        ("西雅图2012年哪个月降水最多", "weather"),
+        ("what is the correlation between bid and ask", "quotes"),
+        ("average humidity by device", "timeseries"),
+    ],
+)
+def test_the_table_that_fits_the_words_is_meant(text: str, table: str) -> None:
+    world = World(list(SCHEMAS))
+    world.ask(text)
+    assert f"from {table}" in world.scripts[0]
 
 
 def test_an_unknown_table_is_not_replaced_silently() -> None:
@@ -297,7 +340,13 @@ def test_a_group_that_is_no_column_is_not_dropped_silently() -> None:
 
 
 def test_a_column_is_not_taken_for_a_table_of_nearly_its_name() -> None:
-    stored = {"name": "prices", "reference": "prices", "kind": "memory", "rows": 1, "columns": ["x DOUBLE"]}
+    stored = {
+        "name": "prices",
+        "reference": "prices",
+        "kind": "memory",
+        "rows": 1,
+        "columns": ["symbol SYMBOL", "price DOUBLE"],
+    }
     world = World(["trades"], stored=[stored])
     world.ask("average price by sym")
     assert world.scripts == ["select avg(price) as avg_price from trades group by sym order by sym"]

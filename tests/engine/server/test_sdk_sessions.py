@@ -353,6 +353,8 @@ def test_limits(small: Any) -> None:
     session = open_session()
     with pytest.raises(RuntimeError, match="maxResultBytes"):
         session.run("1..5000000")
+    session.run("setMemLimitOfQueryResult(0.1)")
+    assert len(session.run("1..5000000")) == 5_000_000
     with pytest.raises(RuntimeError, match=r"[Mm]emory"):
         session.run("x = take(1.5, 100000000000)")
     with pytest.raises(RuntimeError, match=r"[Mm]emory"):

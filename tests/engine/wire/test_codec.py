@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import random
 from pathlib import Path
 
 import numpy as np
@@ -219,3 +221,15 @@ def test_malformed_objects_are_refused(text: str) -> None:
     reader.budget = 1 << 20
     with pytest.raises(ProtocolError):
         decode(reader)
+
+
+def test_damaged_bytes_only_ever_raise_protocol_errors() -> None:
+    rng = random.Random(7)
+    for _ in range(4000):
+        data = bytearray.fromhex(rng.choice(VECTORS)[1])
+        for _ in range(rng.randint(1, 4)):
+            data[rng.randrange(len(data))] = rng.choice((0, 1, 127, 128, 255, rng.randrange(256)))
+        reader = StreamReader.over(bytes(data[: rng.randint(1, len(data))] if rng.random() < 0.3 else data))
+        reader.budget = 1 << 22
+        with contextlib.suppress(ProtocolError):
+            decode(reader)

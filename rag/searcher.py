@@ -1,0 +1,271 @@
+"""Questions to ranked results over one generation of the index."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rag.builder import read_manifest, topic_numbers
+from rag.dense import DenseIndex
+from rag.documents import Chunk, Kind, Language, Page
+from rag.embeddings import Encoder
+from rag.foreign import ForeignNames
+from rag.lexical import LexicalIndex
+from rag.lexicon import Lexicon
+from rag.query import Question, Understanding
+from rag.spelling import Speller
+from rag.store import Store, StoredPage
+from rag.units import Unit
+from rag.vocabulary import phrases
+
+Floats = NDArray[np.float64]
+
+NEIGHBOURS = 160
+CANDIDATES = 60
+RANK_CONSTANT = 10
+
+# Weights of the lists in the reciprocal rank fusion.
+OWN, OTHER, MEANING, PHRASE = 1.0, 0.5, 0.5, 1.0
+# Weights of what reorders the candidates.
+FUSED, SCORE, FEATURE = 0.4, 1.0, 1.2
+KIND_WEIGHT: Mapping[Kind, float] = {"function": 1.0, "guide": 0.9, "document": 1.0, "script": 1.0, "note": 1.0}
+
+
+@dataclass(frozen=True)
+class Result:
+    """One topic. `page` is the one in the question's language if there is one; `chunk` is its most fitting section."""
+
+    topic: str
+    function: str
+    aliases: tuple[str, ...]
+    signatures: tuple[str, ...]
+    title: str
+    source: str
+    headings: tuple[str, ...]
+    url: str
+    language: Language
+    kind: Kind
+    first_line: int
+    last_line: int
+    text: str
+    tokens: int
+    hash: str
+    page: int
+    chunk: int
+    score: float
+
+
+class Searcher:
+    """One generation, loaded. Searching is thread-safe and takes milliseconds; loading takes about a second."""
+
+    def __init__(self, folder: Path, encoder: Encoder | None) -> None:
+        self.folder = folder
+        self.manifest = read_manifest(folder)
+        self._store = Store(folder / "pages.db", readonly=True)
+        self._lexical = LexicalIndex.load(folder / "lexical.npz")
+        self._units = [Unit(*row) for row in json.loads((folder / "units.json").read_text("utf-8"))]
+        numbers = topic_numbers(self._units)
+        self._topics = list(numbers)
+        self._topic_of_unit = np.array([numbers[unit.topic] for unit in self._units], np.int64)
+        self._chinese = np.array([unit.language == "zh" for unit in self._units], np.bool_)
+        self._pages: dict[int, StoredPage] = {item.id: item for item in self._store.pages(sections=False)}
+        self._units_of_topic: dict[int, list[Unit]] = {}
+        for unit, number in zip(self._units, self._topic_of_unit, strict=True):
+            self._units_of_topic.setdefault(int(number), []).append(unit)
+        self._kind = np.ones(len(self._topics))
+        for number, of_topic in self._units_of_topic.items():
+            self._kind[number] = KIND_WEIGHT[of_topic[0].kind]
+        self._topic_of_function: dict[str, int] = {}
+        for item in self._pages.values():
+            if item.page.kind == "function":
+                for name in (*item.page.aliases, item.page.function):
+                    self._topic_of_function.setdefault(name, numbers[item.page.topic])
+        self._names = {name.lower(): name for name in self._topic_of_function}
+        self._encoder = encoder if (folder / "passages.npz").is_file() else None
+        self._dense = DenseIndex.load(folder) if self._encoder is not None else None
+        self._understanding = Understanding(
+            lexicon=Lexicon.load(folder / "lexicon.tsv"),
+            speller=Speller(_words(folder / "words.txt"), (w for w in self._lexical.vocabulary if w[0] >= "\u3400")),
+            foreign=ForeignNames({name: entry.foreign for name, entry in phrases().items()}),
+            names=self._names,
+            frequency=_Frequency(self._lexical),
+        )
+
+    def understand(self, text: str) -> Question:
+        return self._understanding.understand(text)
+
+    def search(
+        self, question: str | Question, count: int = 10, *, kinds: Iterable[Kind] | None = None
+    ) -> list[Result]:
+        """The best `count` topics. An empty or meaningless question has no results."""
+        asked = self.understand(question) if isinstance(question, str) else question
+        scores = self._scores(asked)
+        if kinds is not None:
+            wanted = set(kinds)
+            for number, units in self._units_of_topic.items():
+                if units[0].kind not in wanted:
+                    scores[number] = 0
+        best = _top(scores, count)
+        return [self._result(int(number), asked, float(scores[number])) for number in best]
+
+    def page(self, function: str, language: Language = "en") -> tuple[Page, str] | None:
+        """The page of a function and its source; by name or alias, letters of any case. None when there is none."""
+        name = function if function in self._topic_of_function else self._names.get(function.lower())
+        if name is None:
+            return None
+        units = self._units_of_topic[self._topic_of_function[name]]
+        chosen = min(units, key=lambda unit: (unit.language != language, self._pages[unit.page].page.function != name))
+        stored = self._store.page(chosen.page)
+        return stored.page, stored.source
+
+    def chunks(self, page: int) -> list[tuple[int, Chunk]]:
+        return [(item.id, item.chunk) for item in self._store.chunks(page)]
+
+    def functions(self) -> list[str]:
+        return list(self._topic_of_function)
+
+    def canonical(self, function: str) -> str:
+        """The name under which an alias is documented; a name nobody knows stays as it is."""
+        number = self._topic_of_function.get(function)
+        return self._shown_name(number) if number is not None else function
+
+    def foreign(self, text: str) -> dict[str, float]:
+        return self._understanding.foreign.find(text)
+
+    def _scores(self, asked: Question) -> Floats:
+        chinese = asked.language == "zh"
+        own = self._by_topic(np.where(self._chinese == chinese, self._lexical.score(asked.terms), 0))
+        other = self._by_topic(np.where(self._chinese != chinese, self._lexical.score(asked.other), 0))
+        lists = [(own, OWN), (other, OTHER)]
+        if self._dense is not None and self._encoder is not None and asked.english.strip():
+            text = asked.text if self._encoder.multilingual else asked.english
+            numbers, similar = self._dense.nearest(self._encoder.embed([text])[0], NEIGHBOURS)
+            for phrase, weight in ((False, MEANING), (True, PHRASE)):
+                chosen = self._dense.phrase[numbers] == phrase
+                scores = np.zeros(len(self._topics))
+                np.maximum.at(scores, self._dense.topics[numbers[chosen]], np.maximum(similar[chosen], 0))
+                lists.append((scores, weight))
+        fused = self._features(asked, reciprocal_rank_fusion(lists))
+        if not fused.any():
+            return fused
+        candidates = _top(fused, CANDIDATES)
+        final = np.zeros(len(self._topics))
+        final[candidates] = FUSED * fused[candidates] / fused.max()
+        for scores, weight in lists:
+            highest = scores.max()
+            if highest > 0:
+                final[candidates] += SCORE * weight * scores[candidates] / highest
+        final[candidates] = self._features(asked, final, FEATURE)[candidates]
+        final *= self._kind
+        return final
+
+    def _features(self, asked: Question, scores: Floats, weight: float = 0.1) -> Floats:
+        """Functions that the question names, itself or by way of another tool's name, are lifted."""
+        lifted = scores.copy()
+        for found in (asked.functions, asked.foreign):
+            for function, sure in found.items():
+                number = self._topic_of_function.get(function)
+                if number is not None:
+                    lifted[number] += weight * sure
+        return lifted
+
+    def _by_topic(self, scores: NDArray[np.float32]) -> Floats:
+        found = np.zeros(len(self._topics))
+        np.maximum.at(found, self._topic_of_unit, scores)
+        return found
+
+    def _result(self, number: int, asked: Question, score: float) -> Result:
+        units = self._units_of_topic[number]
+        shown = self._shown_name(number)
+        unit = min(
+            units, key=lambda unit: (unit.language != asked.language, self._pages[unit.page].page.function != shown)
+        )
+        stored = self._pages[unit.page]
+        chunks = self._store.chunks(unit.page)
+        if unit.chunk:
+            chosen = next(item for item in chunks if item.id == unit.chunk)
+        else:
+            chosen = max(chunks, key=lambda item: self._fit(item.chunk, asked))
+        page, chunk = stored.page, chosen.chunk
+        names = {self._pages[unit.page].page.function for unit in units} | set(page.aliases)
+        return Result(
+            topic=self._topics[number],
+            function=shown,
+            aliases=tuple(sorted(name for name in names if name and name != shown)),
+            signatures=page.signatures,
+            title=page.title,
+            source=stored.source,
+            headings=chunk.headings,
+            url=page.url,
+            language=page.language,
+            kind=page.kind,
+            first_line=chunk.first_line,
+            last_line=chunk.last_line,
+            text=chunk.text,
+            tokens=chunk.tokens,
+            hash=chunk.hash,
+            page=unit.page,
+            chunk=chosen.id,
+            score=round(score, 4),
+        )
+
+    def _fit(self, chunk: Chunk, asked: Question) -> float:
+        """How much of the question stands in the chunk; details come before examples, and these before the rest."""
+        text = chunk.text.lower()
+        shared = sum(1.0 for term in asked.terms if term in text)
+        heading = chunk.headings[-1].lower()
+        bonus = 2.0 if heading in ("details", "详情") else 1.0 if heading.startswith(("parameter", "参数")) else 0.0
+        return shared + bonus
+
+    def _shown_name(self, number: int) -> str:
+        """Of a function and its aliases the one with a page of its own, in English if there is one."""
+        topic = self._topics[number]
+        names = [self._pages[unit.page].page.function for unit in self._units_of_topic[number]]
+        return next((name for name in names if topic == f"function:{name.lower()}"), names[0])
+
+
+class _Frequency(dict[str, int]):
+    """Document frequencies, looked up in the index itself."""
+
+    def __init__(self, index: LexicalIndex) -> None:
+        super().__init__()
+        self._index = index
+
+    def __contains__(self, term: object) -> bool:
+        return term in self._index.vocabulary
+
+    def get(self, term: str, default: int = 0) -> int:  # type: ignore[override]
+        return self._index.frequency(term) or default
+
+
+def reciprocal_rank_fusion(lists: Iterable[tuple[Floats, float]], constant: int = RANK_CONSTANT) -> Floats:
+    """Weighted lists of scores by number into one: each list gives weight / (constant + rank) to its best."""
+    lists = list(lists)
+    fused = np.zeros(len(lists[0][0]))
+    for scores, weight in lists:
+        best = _top(scores, CANDIDATES)
+        fused[best] += weight / (constant + np.arange(len(best)))
+    return fused
+
+
+def _top(scores: Floats, count: int) -> NDArray[np.int64]:
+    """Numbers of the highest positive scores, best first; equal ones in order of their number."""
+    count = min(count, len(scores))
+    if count <= 0:
+        return np.zeros(0, np.int64)
+    chosen = np.argpartition(-scores, count - 1)[:count]
+    chosen = chosen[np.lexsort((chosen, -scores[chosen]))]
+    return chosen[scores[chosen] > 0]
+
+
+def _words(path: Path) -> dict[str, int]:
+    rows = (line.split("\t") for line in path.read_text("utf-8").split("\n") if line)
+    return {word: int(count) for word, count in rows}
+
+
+Open = Callable[[Path], Searcher]
