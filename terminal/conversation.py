@@ -87,7 +87,9 @@ class Display:
                 continue
             self.console.print(f"[cyan]→ {call['name']}[/] {_brief(call['args'])}", highlight=False)
             if script := call["args"].get("script"):
-                self.console.print(Syntax(str(script), "sql", theme="ansi_dark", background_color="default"))
+                self.console.print(
+                    Syntax(str(script), "sql", theme="ansi_dark", background_color="default", word_wrap=True)
+                )
 
     def _result(self, message: ToolMessage) -> None:
         lines = message.text.splitlines()

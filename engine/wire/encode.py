@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from engine.errors import ScriptError
+from engine.forms import scalar_from
 from engine.functions.registry import Builtin
 from engine.texts import raw_text
 from engine.types import DECIMAL, DECIMAL128_NULL, DTYPES, FLOATING, INTEGRAL, TEMPORAL, ZERO16, Type, null
@@ -291,7 +292,7 @@ class _Encoder:
         key_type, value_type = dictionary.key_type, dictionary.value_type
         keys = vector_of(key_type, list(dictionary.items)) if key_type in DTYPES and key_type is not Type.VOID else None
         if keys is None:
-            keys = vector_of(Type.STRING, [str(key) for key in dictionary.items])
+            keys = vector_of(Type.STRING, [_key_text(key) for key in dictionary.items])
         keys.scale = 0
         if key_type not in _KEY_TYPES and not self.encoding.all_types:
             keys = vector_of(Type.STRING, [_shown(keys.scalar(index)) for index in range(len(keys))])
@@ -353,6 +354,10 @@ def _blob(item: bytes | None) -> bytes:
 
 def _line(text: str) -> bytes:
     return text.partition("\0")[0].encode("utf-8", "replace")
+
+
+def _key_text(key: Any) -> str:
+    return _shown(key if isinstance(key, Scalar) else scalar_from(key))
 
 
 def _shown(value: Value) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -14,7 +16,8 @@ from numpy.typing import NDArray
 from rag.embeddings import Encoder
 
 _LOOKUP = 500
-_CELLS = 2048
+_CHARACTERS = 6_000
+_WORKERS = 8
 
 
 def text_hash(text: str) -> str:
@@ -35,23 +38,31 @@ def embed_cached(
         missing = [text for text in dict(zip(texts, hashes, strict=True)) if text_hash(text) not in known]
         missing.sort(key=len)
         done = 0
-        while done < len(missing):
-            # Texts of like length share a batch; a batch holds about as many characters whatever their length.
-            size = max(8, min(128, 4 * _CELLS // max(len(missing[min(done + 31, len(missing) - 1)]), 1)))
-            batch = missing[done : done + size]
-            vectors = encoder.embed(batch)
-            rows = [
-                (encoder.name, text_hash(text), vector.astype("<f4").tobytes())
-                for text, vector in zip(batch, vectors, strict=True)
-            ]
-            with database:
-                database.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)
-            known.update((digest, np.frombuffer(blob, "<f4")) for _, digest, blob in rows)
-            done += len(batch)
-            progress(done, len(missing))
+        with ThreadPoolExecutor(max(1, min(_WORKERS, os.cpu_count() or 1))) as pool:
+            batches = list(_batches(missing))
+            for batch, vectors in zip(batches, pool.map(encoder.embed, batches), strict=True):
+                rows = [
+                    (encoder.name, text_hash(text), vector.astype("<f4").tobytes())
+                    for text, vector in zip(batch, vectors, strict=True)
+                ]
+                with database:
+                    database.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)
+                known.update((digest, np.frombuffer(blob, "<f4")) for _, digest, blob in rows)
+                done += len(batch)
+                progress(done, len(missing))
     if not hashes:
         return np.zeros((0, 0), np.float32)
     return np.stack([known[digest] for digest in hashes])
+
+
+def _batches(texts: Sequence[str]) -> Iterator[list[str]]:
+    """Texts of like length share a batch; a batch holds about as many characters whatever their length."""
+    start = 0
+    while start < len(texts):
+        longest = len(texts[min(start + 31, len(texts) - 1)])
+        size = max(8, min(128, _CHARACTERS // max(longest, 1)))
+        yield list(texts[start : start + size])
+        start += size
 
 
 def _known(database: sqlite3.Connection, model: str, hashes: Sequence[str]) -> dict[str, NDArray[np.float32]]:

@@ -37,8 +37,12 @@ class MiniLM:
     multilingual = False
 
     def __init__(self, directory: Path) -> None:
+        from threadpoolctl import threadpool_limits
         from tokenizers import Tokenizer
 
+        # The matrices of one question are too small to share: waiting for a second thread costs more than it gives,
+        # most of all on a busy machine. A build runs batches side by side instead. The limit stays for the process.
+        threadpool_limits(limits=1, user_api="blas")
         self._tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
         self._tokenizer.enable_truncation(MAX_TOKENS)
         self._tokenizer.no_padding()

@@ -216,6 +216,33 @@ def test_high_availability(endpoint: launcher.Endpoint) -> None:
     session.close()
 
 
+def test_reconnecting_clients(tmp_path: Path) -> None:
+    """A session survives a restart of the server, without its variables."""
+    first = launcher.start(tmp_path)
+    session = dolphindb.Session()
+    assert session.connect(first.host, first.port, first.user, first.password, reconnect=True)
+    session.run("kept = 1")
+    launcher.stop(tmp_path)
+    command = [sys.executable, "-m", "engine", "serve", "--data", str(tmp_path), "--port", str(first.port)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])}
+    again = subprocess.Popen(
+        [*command, "--password", first.password],
+        env=environment,
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert again.stdout is not None
+    again.stdout.readline()
+    assert session.run("1+1") == 2
+    with pytest.raises(RuntimeError, match="kept"):
+        session.run("kept")
+    session.close()
+    again.terminate()
+    assert again.wait(10) == 0
+    again.stdout.close()
+
+
 def test_fifty_sessions_at_once(connect: Connect) -> None:
     sessions = [connect() for _ in range(50)]
     results: list[int] = []

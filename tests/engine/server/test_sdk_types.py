@@ -125,6 +125,7 @@ def test_tables_of_every_type(session: Any) -> None:
         ("13:30m", np.datetime64("1970-01-01T13:30")),
         ("set(1 2)", {1, 2}),
         ("set([true])", {1}),
+        ("dict([1,`a],[3,4])", {"1": 3, "a": 4}),
         ("sum", "sum"),
         ("<x + 1>", "< x + 1 >"),
         ("array(INT, 0)", []),
