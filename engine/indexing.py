@@ -108,6 +108,8 @@ def take_or_null(column: Column, positions: Array) -> Column:
 
 
 def _column(target: Vector | AnyVector, index: Value) -> Value:
+    if isinstance(target, AnyVector) and target.columnar and not isinstance(index, Vector | AnyVector):
+        return _inner_of_tuple(target, index)
     if isinstance(index, Scalar) and index.type is not Type.BOOL:
         if isinstance(index.value, int):
             if 0 <= index.value < len(target):
@@ -121,6 +123,11 @@ def _column(target: Vector | AnyVector, index: Value) -> Value:
         flat = take_or_null(target, positions_of(index.flat, len(target)))
         return ArrayVector(flat, index.offsets) if isinstance(flat, Vector) else flat
     return take_or_null(target, positions_of(index, len(target)))
+
+
+def _inner_of_tuple(target: AnyVector, index: Value) -> Value:
+    """The element at one place of every row, NULL where a row is shorter."""
+    return tuple_to_vector([get_index(as_vector(item), [index]) for item in target.items])
 
 
 def _scalar_type(column: Vector) -> Type:
@@ -177,7 +184,8 @@ def _two_dimensional(target: Value, first: Index, second: Index) -> Value:
             return result.scalar(0)
         return result.row(0) if isinstance(first, Scalar) and isinstance(result, ArrayVector) else result
     if isinstance(target, AnyVector):
-        chosen = target if first is None else get_index(target, [first])
+        plain = AnyVector(target.items)
+        chosen = plain if first is None else get_index(plain, [first])
         if isinstance(first, Scalar):
             return get_index(chosen, [second])
         assert isinstance(chosen, AnyVector)
@@ -300,7 +308,7 @@ def columns_named(target: Table, names: Value) -> Value:
         column = target.column(str(names.value))
         if column is None:
             raise ScriptError(f"Unrecognized column name [{names.value}].")
-        return column
+        return column_value(column)
     chosen: list[Column] = []
     wanted = as_vector(names).strings().tolist()
     for name in wanted:
@@ -309,6 +317,24 @@ def columns_named(target: Table, names: Value) -> Value:
             raise ScriptError(f"Unrecognized column name [{name}].")
         chosen.append(column)
     return Table(wanted, chosen)
+
+
+def column_value(column: Column) -> Column:
+    """A column of a table as a value of its own: a tuple of rows of one type is a columnar tuple."""
+    if isinstance(column, AnyVector) and not column.columnar and is_uniform(column):
+        return AnyVector(column.items, columnar=True)
+    return column
+
+
+def is_uniform(rows: AnyVector) -> bool:
+    """Whether the elements are vectors and scalars of one type, with at least one vector."""
+    types = {item.type for item in rows.items if isinstance(item, Vector | Scalar)}
+    texts = types <= {Type.STRING, Type.SYMBOL}
+    return (
+        (len(types) == 1 or (texts and bool(types)))
+        and all(isinstance(item, Vector | Scalar) for item in rows.items)
+        and any(isinstance(item, Vector) for item in rows.items)
+    )
 
 
 def _columns_at(target: Table, positions: Array, index: Value) -> Value:
@@ -527,7 +553,7 @@ def member(target: Value, name: str) -> Value | None:
         column = target.column(name)
         if column is None:
             raise ScriptError(f"Unrecognized column name [{name}].")
-        return column
+        return column_value(column)
     if isinstance(target, Dictionary):
         return lookup(target, scalar_from(name))
     return None

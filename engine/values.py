@@ -137,9 +137,10 @@ class Vector:
 
 @dataclass(slots=True, eq=False)
 class AnyVector:
-    """A tuple: elements of any form. As a column of a table, a columnar tuple."""
+    """A tuple: elements of any form. A columnar tuple holds one kind of rows and is indexed like a column of them."""
 
     items: list[Value]
+    columnar: bool = False
 
     def __len__(self) -> int:
         return len(self.items)
@@ -388,7 +389,7 @@ def repeat(scalar: Scalar, count: int) -> Vector:
 def take(column: Column, indices: Array | slice) -> Column:
     if isinstance(column, AnyVector):
         positions = np.arange(len(column))[indices]
-        return AnyVector([column.items[position] for position in positions])
+        return AnyVector([column.items[position] for position in positions], column.columnar)
     return column.take(indices)
 
 

@@ -92,6 +92,16 @@ class LexicalIndex:
                 scores[self._documents[span]] += np.float32(weight) * self._impacts[span]
         return scores
 
+    def rarity(self, term: str) -> float:
+        """How much a term tells; a term nobody uses tells as much as one used once."""
+        frequency = max(1, self.frequency(term))
+        return float(np.log(1 + (self.size - frequency + 0.5) / (frequency + 0.5)))
+
+    def holders(self, term: str) -> NDArray[np.int32]:
+        """The documents in which the term stands."""
+        position = self.vocabulary.get(term)
+        return self._documents[:0] if position is None else self._documents[self._starts[position] : self._starts[position + 1]]
+
     def frequency(self, term: str) -> int:
         """In how many documents the term stands."""
         position = self.vocabulary.get(term)

@@ -23,7 +23,7 @@ _CAMEL = re.compile(r"[a-z][A-Z]|[A-Z]{2}[a-z]|\d|!$|::")
 class Question:
     """`terms` are weighted index terms in the question's own language, `other` those in the other one.
 
-    `english` is the question for an English-only encoder. `functions` are names of functions by how sure it is that the
+    `english` is the question for an English-only encoder, `words` its words as index terms. `functions` are names of functions by how sure it is that the
     question means them, 0 to 1; `foreign` likewise, by way of another tool's name. `corrections` is what was misspelt.
     """
 
@@ -32,6 +32,7 @@ class Question:
     terms: Mapping[str, float]
     other: Mapping[str, float]
     english: str
+    words: tuple[str, ...] = ()
     functions: Mapping[str, float] = field(default_factory=dict)
     foreign: Mapping[str, float] = field(default_factory=dict)
     corrections: Mapping[str, str] = field(default_factory=dict)
@@ -44,6 +45,7 @@ class Understanding:
 
     lexicon: Lexicon
     speller: Speller
+    name_speller: Speller
     foreign: ForeignNames
     names: Mapping[str, str]
     frequency: Mapping[str, int]
@@ -54,17 +56,21 @@ class Understanding:
         other: dict[str, float] = {}
         english: list[str] = []
         corrections: dict[str, str] = {}
+        words: list[str] = []
         for piece in PIECE.findall(text):
             if piece[0] >= "\u3400":
                 self._chinese(piece, terms, other, english, corrections)
+                words.extend(word for word in chinese_words(piece) if word not in CHINESE_STOPWORDS)
             else:
                 self._latin(piece, terms, other, english, corrections, chinese=chinese)
+                words.extend(latin_terms(corrections.get(piece, piece))[:1] if not piece[0].isdigit() else ())
         return Question(
             text=text,
             language="zh" if chinese else "en",
             terms=terms,
             other=other,
             english=" ".join(english) if chinese or corrections else text,
+            words=tuple(words),
             functions=self._functions(text, corrections),
             foreign=self.foreign.find(text),
             corrections=corrections,
@@ -165,10 +171,8 @@ class Understanding:
         return {name: sure for name, sure in found.items() if sure > 0.02}
 
     def _near(self, lowered: str) -> str | None:
-        from difflib import get_close_matches
-
-        match = get_close_matches(lowered, self.names, n=1, cutoff=0.85)
-        return self.names[match[0]] if match else None
+        match = self.name_speller.correct(lowered.rstrip("!"))
+        return self.names[match] if match else None
 
 
 def _add(weights: dict[str, float], term: str, weight: float) -> None:

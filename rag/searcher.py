@@ -27,6 +27,8 @@ Floats = NDArray[np.float64]
 
 NEIGHBOURS = 160
 CANDIDATES = 60
+CONFIDENT_RESULTS = 5
+NAMED = 0.6
 RANK_CONSTANT = 10
 
 # Weights of the lists in the reciprocal rank fusion.
@@ -60,6 +62,15 @@ class Result:
     score: float
 
 
+@dataclass(frozen=True)
+class Found:
+    """`confidence` tells from 0 to 1 how likely it is that the index holds an answer."""
+
+    question: Question
+    results: list[Result]
+    confidence: float
+
+
 class Searcher:
     """One generation, loaded. Searching is thread-safe and takes milliseconds; loading takes about a second."""
 
@@ -91,6 +102,7 @@ class Searcher:
         self._understanding = Understanding(
             lexicon=Lexicon.load(folder / "lexicon.tsv"),
             speller=Speller(_words(folder / "words.txt"), (w for w in self._lexical.vocabulary if w[0] >= "\u3400")),
+            name_speller=Speller(dict.fromkeys(self._names, 1), ()),
             foreign=ForeignNames({name: entry.foreign for name, entry in phrases().items()}),
             names=self._names,
             frequency=_Frequency(self._lexical),
@@ -103,15 +115,20 @@ class Searcher:
         self, question: str | Question, count: int = 10, *, kinds: Iterable[Kind] | None = None
     ) -> list[Result]:
         """The best `count` topics. An empty or meaningless question has no results."""
+        return self.find(question, count, kinds=kinds).results
+
+    def find(self, question: str | Question, count: int = 10, *, kinds: Iterable[Kind] | None = None) -> Found:
+        """As `search`, with how likely it is that the index knows about the question at all."""
         asked = self.understand(question) if isinstance(question, str) else question
-        scores = self._scores(asked)
+        scores, similar = self._scores(asked)
         if kinds is not None:
             wanted = set(kinds)
             for number, units in self._units_of_topic.items():
                 if units[0].kind not in wanted:
                     scores[number] = 0
         best = _top(scores, count)
-        return [self._result(int(number), asked, float(scores[number])) for number in best]
+        results = [self._result(int(number), asked, float(scores[number])) for number in best]
+        return Found(asked, results, self._confidence(asked, best[:CONFIDENT_RESULTS], similar))
 
     def page(self, function: str, language: Language = "en") -> tuple[Page, str] | None:
         """The page of a function and its source; by name or alias, letters of any case. None when there is none."""
@@ -137,22 +154,38 @@ class Searcher:
     def foreign(self, text: str) -> dict[str, float]:
         return self._understanding.foreign.find(text)
 
-    def _scores(self, asked: Question) -> Floats:
+    def _confidence(self, asked: Question, best: NDArray[np.int64], similar: float) -> float:
+        """From 0 to 1: the share of the question's weight that one of the best results holds, or the likeness of meaning."""
+        if not len(best):
+            return 0.0
+        if any(sure >= NAMED for found in (asked.functions, asked.foreign) for sure in found.values()):
+            return 1.0
+        weights = {word: self._lexical.rarity(word) for word in asked.words}
+        held = np.zeros(len(self._topics))
+        for word, weight in weights.items():
+            held[np.unique(self._topic_of_unit[self._lexical.holders(word)])] += weight
+        share = float(held[best].max()) / (sum(weights.values()) or 1.0)
+        return round(share if self._dense is None else (share + similar) / 2, 3)
+
+    def _scores(self, asked: Question) -> tuple[Floats, float]:
+        """The final score of each topic, and the greatest likeness of meaning."""
         chinese = asked.language == "zh"
         own = self._by_topic(np.where(self._chinese == chinese, self._lexical.score(asked.terms), 0))
         other = self._by_topic(np.where(self._chinese != chinese, self._lexical.score(asked.other), 0))
         lists = [(own, OWN), (other, OTHER)]
+        similar = 0.0
         if self._dense is not None and self._encoder is not None and asked.english.strip():
             text = asked.text if self._encoder.multilingual else asked.english
-            numbers, similar = self._dense.nearest(self._encoder.embed([text])[0], NEIGHBOURS)
+            numbers, near = self._dense.nearest(self._encoder.embed([text])[0], NEIGHBOURS)
+            similar = float(near[0]) if len(near) else 0.0
             for phrase, weight in ((False, MEANING), (True, PHRASE)):
                 chosen = self._dense.phrase[numbers] == phrase
                 scores = np.zeros(len(self._topics))
-                np.maximum.at(scores, self._dense.topics[numbers[chosen]], np.maximum(similar[chosen], 0))
+                np.maximum.at(scores, self._dense.topics[numbers[chosen]], np.maximum(near[chosen], 0))
                 lists.append((scores, weight))
         fused = self._features(asked, reciprocal_rank_fusion(lists))
         if not fused.any():
-            return fused
+            return fused, similar
         candidates = _top(fused, CANDIDATES)
         final = np.zeros(len(self._topics))
         final[candidates] = FUSED * fused[candidates] / fused.max()
@@ -162,7 +195,7 @@ class Searcher:
                 final[candidates] += SCORE * weight * scores[candidates] / highest
         final[candidates] = self._features(asked, final, FEATURE)[candidates]
         final *= self._kind
-        return final
+        return final, similar
 
     def _features(self, asked: Question, scores: Floats, weight: float = 0.1) -> Floats:
         """Functions that the question names, itself or by way of another tool's name, are lifted."""

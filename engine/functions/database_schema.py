@@ -11,7 +11,8 @@ from engine.functions.tabular import listing
 from engine.storage.access import OpenTable, Scheme, opened_table, require_user
 from engine.storage.databases import Database
 from engine.storage.partitions import KIND_NAMES, HashLevel, Level, ListLevel, RangeLevel, ValueLevel
-from engine.storage.tables import ColumnSchema, TableStore
+from engine.storage.table_schema import ColumnSchema
+from engine.storage.tables import TableStore
 from engine.types import DECIMAL, Type
 from engine.values import (
     NOTHING,

@@ -10,7 +10,7 @@ from engine.errors import CallError, ScriptError, UnsupportedError
 from engine.functions.registry import Registry
 from engine.storage.access import OpenTable, Scheme, database_of, require_user, table_handle
 from engine.storage.databases import Database, Databases
-from engine.storage.tables import ColumnSchema, TableSchema
+from engine.storage.table_schema import ColumnSchema, TableSchema
 from engine.types import INTEGRAL, LITERAL, TEMPORAL, Type
 from engine.values import (
     NOTHING,

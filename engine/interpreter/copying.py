@@ -27,7 +27,7 @@ def copy_value(value: Value) -> Value:
     if isinstance(value, Vector):
         return value.copy()
     if isinstance(value, AnyVector):
-        return AnyVector([copy_value(item) for item in value.items])
+        return AnyVector([copy_value(item) for item in value.items], value.columnar)
     if isinstance(value, ArrayVector):
         return ArrayVector(value.flat.copy(), value.offsets.copy())
     if isinstance(value, Matrix):

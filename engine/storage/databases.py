@@ -15,7 +15,8 @@ from urllib.parse import quote, unquote
 from engine.errors import ScriptError
 from engine.storage.files import read_document, sync_folder, write_document
 from engine.storage.partitions import COMPO, SEQ, Level, RangeLevel, ValueLevel, level_from
-from engine.storage.tables import TableSchema, TableStore
+from engine.storage.table_schema import TableSchema
+from engine.storage.tables import TableStore
 
 PREFIX = "dfs://"
 ENGINES = ("OLAP", "TSDB", "PKEY")

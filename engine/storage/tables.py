@@ -3,64 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
 from typing import Any
 
 import numpy as np
 
-from engine.cast import cast_vector
 from engine.errors import ScriptError
 from engine.sql.source import Conjunct
+from engine.storage.columns import fit, joined, sorted_by, stacked, without_duplicates
 from engine.storage.files import read_document, write_document
 from engine.storage.partitions import OUTSIDE, Level
 from engine.storage.segments import Segment, column_blocks, null_rows, write_segment
 from engine.storage.symbols import StoredSymbols
-from engine.types import DECIMAL, DTYPES, LITERAL, NUMERIC, TEMPORAL, Type
-from engine.values import AnyVector, Array, ArrayVector, Column, Table, Vector, take
+from engine.storage.table_schema import ColumnSchema, TableSchema
+from engine.storage.upsert import merged_by_key
+from engine.types import DTYPES, Type
+from engine.values import Array, ArrayVector, Column, Table, Vector
 
 _MERGE_PIECES = 16
 _SMALL_ROWS = 1 << 16
 
 Partition = tuple[int, ...]
-
-
-@dataclass
-class ColumnSchema:
-    """`id` stays when the column is renamed; `is_array` marks an array vector."""
-
-    id: int
-    name: str
-    type: Type
-    scale: int = 0
-    is_array: bool = False
-    comment: str = ""
-
-
-@dataclass
-class TableSchema:
-    """What `createPartitionedTable` fixed. `keep` is ALL, FIRST or LAST, for rows equal in `sort_columns` (TSDB) or,
-    always LAST, in `primary_key` (PKEY). `first_columns` of the columns were there from the start; insertions may leave
-    out the others."""
-
-    columns: list[ColumnSchema]
-    partition_columns: list[str] = field(default_factory=list)
-    sort_columns: list[str] = field(default_factory=list)
-    primary_key: list[str] = field(default_factory=list)
-    keep: str = "ALL"
-    owner: str = "admin"
-    next_id: int = 0
-    first_columns: int = 0
-
-    def document(self) -> dict[str, Any]:
-        columns = [{**vars(column), "type": column.type.name} for column in self.columns]
-        return {**vars(self), "columns": columns}
-
-    @staticmethod
-    def from_document(document: dict[str, Any]) -> TableSchema:
-        columns = [ColumnSchema(**{**column, "type": Type[column["type"]]}) for column in document["columns"]]
-        return TableSchema(**{**document, "columns": columns})
 
 
 @dataclass(frozen=True)
@@ -188,15 +153,15 @@ class TableStore:
         return sorted(keys, key=lambda key: [rank[number] for rank, number in zip(ranks, key, strict=True)])
 
     def _read(self, columns: Sequence[ColumnSchema], pieces: Sequence[Piece]) -> Table:
-        merged: list[Piece] = []
+        runs: list[Piece] = []
         for piece in pieces:
-            last = merged[-1] if merged else None
+            last = runs[-1] if runs else None
             if last is not None and last.file == piece.file and last.start + last.count == piece.start:
-                merged[-1] = Piece(last.file, last.start, last.count + piece.count)
+                runs[-1] = Piece(last.file, last.start, last.count + piece.count)
             else:
-                merged.append(piece)
-        segments = {file: Segment(self.folder / file) for file in {piece.file for piece in merged}}
-        return Table([column.name for column in columns], [self._column(c, merged, segments) for c in columns])
+                runs.append(piece)
+        segments = {file: Segment(self.folder / file) for file in {piece.file for piece in runs}}
+        return Table([column.name for column in columns], [self._column(c, runs, segments) for c in columns])
 
     def _column(self, column: ColumnSchema, pieces: list[Piece], segments: dict[str, Segment]) -> Column:
         if not pieces:
@@ -212,7 +177,7 @@ class TableStore:
             else:
                 data = segment.read(column.id, column.type, piece.start, piece.count)
                 parts.append(Vector(column.type, data, self._base(column), column.scale))
-        return _concatenated(parts)
+        return joined(parts)
 
     def _base(self, column: ColumnSchema) -> Any:
         return self._symbols[column.id].base if column.type is Type.SYMBOL else None
@@ -289,15 +254,15 @@ class TableStore:
             part = table.take(rows)
             kept = self._pieces.get(key, [])
             if keep != "ALL" and keys:
-                part = _concatenated_tables(self._read(self.schema.columns, kept), part) if kept else part
-                part = _without_duplicates(part, keys, keep)
+                part = stacked(self._read(self.schema.columns, kept), part) if kept else part
+                part = without_duplicates(part, keys, keep)
                 kept = []
             elif len(kept) >= _MERGE_PIECES:
                 small = [piece for piece in kept if piece.count < _SMALL_ROWS]
-                part = _concatenated_tables(self._read(self.schema.columns, small), part)
+                part = stacked(self._read(self.schema.columns, small), part)
                 kept = [piece for piece in kept if piece.count >= _SMALL_ROWS]
             if self.schema.sort_columns:
-                part = _sorted(part, self.schema.sort_columns)
+                part = sorted_by(part, self.schema.sort_columns)
             contents[key] = part
             replaced[key] = kept
         self._write(contents, replaced)
@@ -307,10 +272,10 @@ class TableStore:
         pieces = dict(self._pieces)
         filled = {key: table for key, table in contents.items() if table.rows}
         if filled:
-            merged = next(iter(filled.values())) if len(filled) == 1 else _concatenated_tables(*filled.values())
+            whole = next(iter(filled.values())) if len(filled) == 1 else stacked(*filled.values())
             file = f"{self._next_file:08d}.segment"
             self._next_file += 1
-            write_segment(self.folder / file, merged.rows, self._blocks(merged))
+            write_segment(self.folder / file, whole.rows, self._blocks(whole))
         start = 0
         for key, table in contents.items():
             added = [Piece(file, start, table.rows)] if table.rows else []
@@ -387,8 +352,6 @@ class TableStore:
 
     def upsert(self, table: Table, keys: Sequence[str], ignore_null: bool) -> None:
         """Replace rows equal in `keys` by those of `table`, partition by partition, and add the others."""
-        from engine.storage.upsert import merged
-
         with self.lock:
             self._check_open()
             fitted = self.fitted(table)
@@ -396,7 +359,7 @@ class TableStore:
             contents: dict[Partition, Table] = {}
             for key, rows in self._assigned(fitted).items():
                 there = self._read(self.schema.columns, self._pieces.get(key, []))
-                contents[key] = merged(there, fitted.take(rows), columns, ignore_null)
+                contents[key] = merged_by_key(there, fitted.take(rows), columns, ignore_null)
             if contents:
                 self._write(contents, {key: [] for key in contents})
 
@@ -459,76 +422,3 @@ class TableStore:
                 if type_ is Type.SYMBOL:
                     self._symbols[column.id] = StoredSymbols(self.folder / f"{column.id}.symbols", 0)
             self._commit(dict(self._pieces))
-
-
-def fit(column: Column, schema: ColumnSchema) -> Column:
-    """A column in the declared type, converted as an insertion does."""
-    if isinstance(column, AnyVector):
-        from engine.forms import tuple_to_vector
-
-        merged = tuple_to_vector(column.items)
-        if not isinstance(merged, Vector):
-            raise ScriptError(
-                f"The column [{schema.name}] expects type of {schema.type.name}, but the actual type is ANY."
-            )
-        column = merged
-    if isinstance(column, ArrayVector) != schema.is_array:
-        raise ScriptError(f"The column [{schema.name}] {'is' if schema.is_array else 'is not'} an array vector.")
-    if isinstance(column, ArrayVector):
-        return ArrayVector(cast_vector(column.flat, schema.type, schema.scale), column.offsets)
-    source, target = column.type, schema.type
-    families = ((*NUMERIC, *DECIMAL), TEMPORAL, LITERAL)
-    alike = any(source in family and target in family for family in families)
-    if not (alike or source is target or source is Type.VOID or (source in LITERAL and target not in NUMERIC)):
-        raise ScriptError(
-            f"The column [{schema.name}] expects type of {target.name}, but the actual type is {source.name}."
-        )
-    if source is Type.SYMBOL and target is Type.SYMBOL:
-        return column
-    if source is Type.STRING and target is Type.SYMBOL:
-        return column
-    return cast_vector(column, target, schema.scale)
-
-
-def _concatenated(parts: Sequence[Column]) -> Column:
-    if len(parts) == 1:
-        return parts[0]
-    first = parts[0]
-    if isinstance(first, ArrayVector):
-        arrays = [part for part in parts if isinstance(part, ArrayVector)]
-        sizes = np.concatenate([np.diff(part.offsets) for part in arrays])
-        flats = [part.flat.data[int(part.offsets[0]) : int(part.offsets[-1])] for part in arrays]
-        return ArrayVector(first.flat.with_data(np.concatenate(flats)), np.concatenate(([0], np.cumsum(sizes))))
-    assert isinstance(first, Vector)
-    vectors = [part for part in parts if isinstance(part, Vector)]
-    if any(part.symbols is not first.symbols for part in vectors):
-        data = np.concatenate([part.strings() for part in vectors])
-        return Vector(Type.STRING, data)
-    return first.with_data(np.concatenate([part.data for part in vectors]))
-
-
-def _concatenated_tables(*tables: Table) -> Table:
-    columns = [_concatenated([table.columns[i] for table in tables]) for i in range(len(tables[0].columns))]
-    return Table(list(tables[0].names), columns)
-
-
-def _keys(column: Column) -> Array:
-    assert isinstance(column, Vector)
-    return column.strings() if column.type is Type.SYMBOL else column.data
-
-
-def _without_duplicates(table: Table, keys: Sequence[str], keep: str) -> Table:
-    """The first or last row of each key, in the order of the rows kept."""
-    import pandas as pd
-
-    frame = pd.DataFrame({i: _keys(table.columns[table.find(name)]) for i, name in enumerate(keys)})
-    duplicated = frame.duplicated(keep="first" if keep == "FIRST" else "last").to_numpy()
-    return table.take(np.flatnonzero(~duplicated))
-
-
-def _sorted(table: Table, columns: Sequence[str]) -> Table:
-    import pandas as pd
-
-    frame = pd.DataFrame({i: _keys(table.columns[table.find(name)]) for i, name in enumerate(columns)})
-    order = frame.sort_values(list(frame.columns), kind="stable").index.to_numpy()
-    return Table(list(table.names), [take(column, order) for column in table.columns])

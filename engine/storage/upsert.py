@@ -10,7 +10,7 @@ from engine.types import Type
 from engine.values import Array, ArrayVector, Column, Table, Vector
 
 
-def merged(there: Table, fresh: Table, keys: Sequence[str], ignore_null: bool) -> Table:
+def merged_by_key(there: Table, fresh: Table, keys: Sequence[str], ignore_null: bool) -> Table:
     """`there` with rows equal in `keys` overwritten by those of `fresh` (the last one of equals) and the others added.
 
     With `ignore_null`, a NULL in `fresh` leaves the value there is.

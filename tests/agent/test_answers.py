@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from driver import conversation, done, run
+from agent.driver import conversation, done, run
 from openai_server.server import ScriptedOpenAI
 from openai_server.steps import Call, Empty, Text, ToolCalls
 

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from driver import Conversation, conversation, done, run
+from agent.driver import Conversation, conversation, done, run
 from openai_server.server import ScriptedOpenAI
 from openai_server.steps import Call, Text, ToolCalls
 from pydantic import ValidationError

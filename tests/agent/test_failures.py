@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from driver import conversation, done, run
+from agent.driver import conversation, done, run
 from openai_server.server import ScriptedOpenAI
 from openai_server.steps import Call, Cut, Hang, Slow, Status, Text, ToolCalls
 

@@ -7,8 +7,6 @@ from pathlib import Path
 import pytest
 from openai_server.fixtures import scripted_openai  # noqa: F401
 
-ROOT = Path(__file__).parents[2]
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from conftest import ROOT
+from e2e.paths import ROOT
 from openai_server import Call, ScriptedOpenAI, Step, ToolCalls
 from rich.console import Console
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import ROOT
+from e2e.paths import ROOT
 from langgraph_sdk import get_client
 from openai_server import Call, ScriptedOpenAI, Text, ToolCalls
 
@@ -23,7 +23,7 @@ def url(
     free_port: int,
     child_environment: dict[str, str],
     tmp_path: Path,
-    scripted_openai: ScriptedOpenAI,  # noqa: F811
+    scripted_openai: ScriptedOpenAI,
 ) -> Iterator[str]:
     """A running `langgraph dev` over langgraph.json, with the scripted model."""
     model = {"model": "scripted", "base_url": scripted_openai.url, "timeout": 5}
@@ -62,7 +62,7 @@ async def _events(stream: Any) -> list[Any]:
 
 async def test_create_stream_interrupt_and_resume(
     url: str,
-    scripted_openai: ScriptedOpenAI,  # noqa: F811
+    scripted_openai: ScriptedOpenAI,
 ) -> None:
     async with get_client(url=url) as client:
         [assistant] = await client.assistants.search(graph_id="agent")

@@ -9,8 +9,8 @@ from pathlib import Path
 import dolphindb
 import pandas
 import pytest
+from offline.world import World
 from vega_datasets import data
-from world import World
 
 from dolphin.results import preview, python_result
 from engine.launcher import start, stop

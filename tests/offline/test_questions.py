@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from world import SCHEMAS, World
+from offline.world import SCHEMAS, World
 
 from dolphin.script import parse
 

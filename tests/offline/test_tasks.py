@@ -4,7 +4,7 @@ import re
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
-from world import ALL_TOOLS, ONE_ROW, PLAN_TOOLS, SCHEMAS, World, table_preview, unknown_column
+from offline.world import ALL_TOOLS, ONE_ROW, PLAN_TOOLS, SCHEMAS, World, table_preview, unknown_column
 
 from dolphin.script import parse
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 
+from engine.arguments import boolean_argument
+from engine.cast import cast_vector
 from engine.context import Context
-from engine.errors import ScriptError
+from engine.errors import ScriptError, UnsupportedError
 from engine.forms import as_vector, row_of
 from engine.functions.language.assembling import FUNCTIONS
 from engine.functions.language.constructors import whole
 from engine.functions.registry import Registry
-from engine.indexing import get_index
-from engine.types import Type
+from engine.indexing import get_index, member
+from engine.types import LITERAL, Type
 from engine.values import (
     NOTHING,
     AnyVector,
+    Array,
     ArrayVector,
+    Dictionary,
     IndexedSeries,
     Matrix,
     Nothing,
@@ -26,6 +30,7 @@ from engine.values import (
     take,
     vector,
 )
+from engine.vectors import take_columns, take_rows
 
 functions = Registry()
 
@@ -50,6 +55,73 @@ def _true_positions(value: Value) -> Value:
         raise ScriptError("Usage: at(X, [index]). X must be Boolean or integral.")
     counts = np.where(column.nulls() | (column.data < 0), 0, column.data)
     return vector(Type.INT, np.repeat(np.arange(len(column)), counts))
+
+
+@functions.builtin("slice", "obj, index|rowIndex, [colIndex]")
+def slice_(value: Value, index: Value, column_index: Value = NOTHING) -> Value:
+    """`obj[index]` or `obj[rowIndex, colIndex]`."""
+    return get_index(value, [index] if isinstance(column_index, Nothing) else [index, column_index])
+
+
+@functions.builtin("member", "X, Y", context=True)
+def member_(context: Context, value: Value, name: Value) -> Value:
+    """A column of a table, the value under a key, or a function of the object."""
+    if not isinstance(name, Scalar):
+        raise ScriptError("Usage: member(X, Y). Y must be the name of a member.")
+    if isinstance(value, Dictionary) or name.type not in LITERAL:
+        return get_index(value, [name])
+    if isinstance(value, Table) and value.find(str(name.value)) < 0:
+        function = context.registry.find(str(name.value))
+        if function is not None:
+            return context.call(function, [value])
+    found = member(value, str(name.value))
+    if found is None:
+        raise ScriptError(f"The object has no member [{name.value}].")
+    return found
+
+
+@functions.builtin("loc", "obj, [rowFilter], [colFilter], [view=false]")
+def loc(value: Value, rows: Value = NOTHING, columns: Value = NOTHING, view: Value = NOTHING) -> Value:
+    """Rows and columns of a matrix or series by label, by a range of labels (both ends included) or by condition."""
+    if boolean_argument(view, "view", False):
+        raise UnsupportedError("loc with view=true")
+    if isinstance(value, IndexedSeries):
+        places = _label_places(rows, value.index, len(value.index), sorted_labels=True)
+        return IndexedSeries(value.index.take(places), value.values.take(places))
+    if not isinstance(value, Matrix):
+        raise ScriptError("Usage: loc(obj, rowFilter, [colFilter], [view]). obj must be a matrix.")
+    down = _label_places(rows, value.row_labels, value.rows, sorted_labels=value.indexed)
+    across = _label_places(columns, value.column_labels, value.columns, sorted_labels=value.indexed)
+    return take_columns(as_matrix(take_rows(value, down)), across)
+
+
+def as_matrix(value: Value) -> Matrix:
+    assert isinstance(value, Matrix)
+    return value
+
+
+def _label_places(wanted: Value, labels: Vector | None, count: int, *, sorted_labels: bool) -> Array:
+    if isinstance(wanted, Nothing) or (isinstance(wanted, Scalar) and wanted.type is Type.VOID):
+        return np.arange(count)
+    chosen = as_vector(wanted)
+    if chosen.type is Type.BOOL and isinstance(wanted, Vector):
+        if len(chosen) != count:
+            raise ScriptError("A Boolean filter must be as long as the object has rows or columns.")
+        return np.flatnonzero(chosen.data == 1)
+    labels = vector(Type.INT, np.arange(count, dtype=np.int32)) if labels is None else labels
+    if labels.type in LITERAL:
+        raws, known = cast_vector(chosen, Type.STRING).data, labels.strings()
+    else:
+        raws, known = cast_vector(chosen, labels.type, labels.scale).data, labels.data
+    if chosen.is_pair:
+        if not sorted_labels:
+            raise ScriptError("A range of labels needs an indexed series or an indexed matrix.")
+        low, high = raws[0], raws[1]
+        return np.flatnonzero((known >= low) & (known <= high))
+    places = [np.flatnonzero(known == raw) for raw in raws]
+    if any(not len(found) for found in places):
+        raise ScriptError("There is no such label.")
+    return np.concatenate(places) if places else np.zeros(0, dtype=np.int64)
 
 
 @functions.builtin("row", "obj, index")

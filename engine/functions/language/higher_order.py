@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from engine.arguments import positive_argument
 from engine.context import Context
-from engine.errors import ScriptError
+from engine.errors import CancelledError, ScriptError
 from engine.forms import as_vector
 from engine.functions.language.assembling import (
+    FUNCTIONS,
     arity,
     assemble,
     function_argument,
     is_divisible,
     parts_of,
 )
-from engine.functions.registry import Builtin, Registry
+from engine.functions.registry import Builtin, Kind, Registry, parse_parameters
 from engine.lifting import elementwise
 from engine.operators import binary
 from engine.types import Type
@@ -31,6 +35,8 @@ from engine.values import (
     Table,
     Value,
     Vector,
+    boolean,
+    double,
     vector,
 )
 
@@ -41,19 +47,22 @@ _OPERATORS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "ratio": "\\", "mo
 
 
 def _results(context: Context, function: Value, arguments: tuple[Value, ...], name: str) -> list[Value]:
+    return list(_calls(context, function, arguments, name))
+
+
+def _calls(context: Context, function: Value, arguments: tuple[Value, ...], name: str) -> Iterator[Value]:
     callee = function_argument(function, name)
     divided = [parts_of(argument) if is_divisible(argument) else None for argument in arguments]
     lengths = {len(parts) for parts in divided if parts is not None}
     if not lengths:
-        return [context.call(callee, list(arguments))]
+        yield context.call(callee, list(arguments))
+        return
     if len(lengths) > 1:
         raise ScriptError(f"Usage: {name}(func, args...). The arguments must have the same length.")
-    out = []
     for index in range(lengths.pop()):
         context.check()
         row = [argument if parts is None else parts[index] for argument, parts in zip(arguments, divided, strict=True)]
-        out.append(context.call(callee, row))
-    return out
+        yield context.call(callee, row)
 
 
 def _each(context: Context, function: Value, *arguments: Value) -> Value:
@@ -98,6 +107,66 @@ for _name in ("loop", "ploop"):
     functions.builtin(_name, "func, args...", context=True)(_loop)
 
 
+def _verdicts(context: Context, function: Value, arguments: tuple[Value, ...], name: str) -> Iterator[bool]:
+    """Whether each call gives a result that is true throughout."""
+    for result in _calls(context, function, arguments, name):
+        column = as_vector(result)
+        yield bool(np.all((column.data != 0) & ~column.nulls()))
+
+
+@functions.builtin("all", "func, args...", context=True)
+def all_(context: Context, function: Value, *arguments: Value) -> Value:
+    """Whether the function is true for all elements; with data alone, whether all of them are true."""
+    if not isinstance(function, FUNCTIONS):
+        column = as_vector(function)
+        return boolean(bool(np.all(column.data != 0)))
+    return boolean(all(_verdicts(context, function, arguments, "all")))
+
+
+@functions.builtin("any", "func, args...", context=True)
+def any_(context: Context, function: Value, *arguments: Value) -> Value:
+    """Whether the function is true for some element; with data alone, whether some element is true."""
+    if not isinstance(function, FUNCTIONS):
+        column = as_vector(function)
+        return boolean(bool(np.any((column.data != 0) & ~column.nulls())))
+    return boolean(any(_verdicts(context, function, arguments, "any")))
+
+
+@functions.builtin("nothrowCall", "func, args...", context=True, aliases=("nothrow",))
+def nothrow_call(context: Context, function: Value, *arguments: Value) -> Value:
+    """The result of a call, nothing if it fails."""
+    try:
+        return context.call(function_argument(function, "nothrowCall"), list(arguments))
+    except CancelledError:
+        raise
+    except ScriptError:
+        return NOTHING
+
+
+@functions.builtin("compose", "first, second")
+def compose(first: Value, second: Value) -> Value:
+    """The function that applies `first` to its arguments and `second` to the result."""
+    one, two = function_argument(first, "compose"), function_argument(second, "compose")
+
+    def both(context: Context, *arguments: Value) -> Value:
+        return context.call(two, [context.call(one, list(arguments))])
+
+    return Builtin("compose", "compose(args...)", Kind.OTHER, both, parse_parameters("args..."), wants_context=True)
+
+
+@functions.builtin("evalTimer", "funcs, [count=1]", context=True)
+def eval_timer(context: Context, function: Value, count: Value = NOTHING) -> Value:
+    """Milliseconds that calling the functions without arguments takes."""
+    callees = [
+        function_argument(f, "evalTimer") for f in (function.items if isinstance(function, AnyVector) else [function])
+    ]
+    started = time.perf_counter()
+    for _ in range(positive_argument(count, "count", 1)):
+        for callee in callees:
+            context.call(callee, [])
+    return double((time.perf_counter() - started) * 1000)
+
+
 @functions.builtin("pcall", "func, args...", context=True)
 def pcall(context: Context, function: Value, *arguments: Value) -> Value:
     return context.call(function_argument(function, "pcall"), list(arguments))
@@ -115,8 +184,7 @@ def unified_call(context: Context, function: Value, arguments: Value) -> Value:
     return context.call(function_argument(function, "unifiedCall"), arguments.items)
 
 
-@functions.builtin("cross", "func, X, [Y]", context=True)
-def cross(context: Context, function: Value, left: Value, right: Value = NOTHING) -> Value:
+def _cross(context: Context, function: Value, left: Value, right: Value = NOTHING) -> Value:
     """The function of every pair of elements: a matrix, rows by X and columns by Y."""
     callee = function_argument(function, "cross")
     other = left if isinstance(right, Nothing) else right
@@ -130,6 +198,10 @@ def cross(context: Context, function: Value, left: Value, right: Value = NOTHING
     if isinstance(out, Matrix):
         out.row_labels, out.column_labels = _labels(left), _labels(other)
     return out
+
+
+for _name in ("cross", "pcross"):
+    functions.builtin(_name, "func, X, [Y]", context=True)(_cross)
 
 
 def _labels(value: Value) -> Vector | None:

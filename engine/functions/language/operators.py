@@ -31,6 +31,16 @@ for _name, _operator in (("between", "between"), ("in", "in"), ("cast", "$"), ("
     _declare(_name, _operator)
 
 
+@functions.builtin("notIn", "X, Y")
+def not_in(value: Value, members: Value) -> Value:
+    return unary("not", binary("in", value, members))
+
+
+@functions.builtin("notBetween", "X, Y")
+def not_between(value: Value, bounds: Value) -> Value:
+    return unary("not", binary("between", value, bounds))
+
+
 @functions.builtin("like", "X, pattern")
 def like(value: Value, pattern: Value) -> Value:
     return binary("like", value, pattern)

@@ -19,7 +19,8 @@ from engine.errors import ScriptError
 from engine.sql.source import Conjunct
 from engine.storage.databases import Database, Databases
 from engine.storage.partitions import HashLevel, Level, ListLevel, RangeLevel, ValueLevel
-from engine.storage.tables import ColumnSchema, TableSchema, TableStore
+from engine.storage.table_schema import ColumnSchema, TableSchema
+from engine.storage.tables import TableStore
 from engine.types import Type
 from engine.values import ArrayVector, Scalar, Table, Vector, vector
 
