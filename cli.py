@@ -106,7 +106,7 @@ def engine_serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free port.")] = 8848,
     data: Annotated[Path | None, typer.Option(help="The data folder.")] = None,
     user: Annotated[str, typer.Option()] = "admin",
-    password: Annotated[str | None, typer.Option(help="Generated and printed when left out.")] = None,
+    password: Annotated[str | None, typer.Option(help="Generated when left out, and kept in engine.json in the data folder.")] = None,
 ) -> None:
     """Run a standalone DolphinDB-compatible server; prints its address when it is ready."""
     from terminal.engine import serve

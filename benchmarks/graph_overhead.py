@@ -45,7 +45,7 @@ class LoopState(TypedDict):
 
 
 @tool
-async def attempt_completion(answer: str, script: str = "") -> str:
+async def attempt_completion(answer: str, script: str = "") -> str:  # noqa: ARG001
     """End the task with its answer."""
     return "Shown to the user."
 
@@ -55,7 +55,7 @@ def bare_loop(pool: Pool, result: Result = FORTY_TWO) -> Start:
     text = preview(result).text
 
     @tool
-    async def run_dolphindb_script(script: str, purpose: str = "") -> str:
+    async def run_dolphindb_script(script: str, purpose: str = "") -> str:  # noqa: ARG001
         """Run DolphinDB script and get the value of its last expression."""
         return text
 

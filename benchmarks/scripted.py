@@ -73,7 +73,7 @@ class ScriptedRegistry(ModelRegistry):
         super().__init__({"scripted": entry}, {"planner": "scripted", "actor": "scripted"}, {})
         self._model = ScriptedModel()
 
-    def chat_model(self, role: Role) -> BaseChatModel:
+    def chat_model(self, role: Role) -> BaseChatModel:  # noqa: ARG002
         return self._model
 
 
@@ -101,9 +101,7 @@ async def open_database() -> AsyncIterator[tuple[Settings, Pool]]:
             release_database(settings)
 
 
-def scripted_host(
-    settings: Settings, pool: Pool, *, result: Result = FORTY_TWO, context_tokens: int = 32_000
-) -> Host:
+def scripted_host(settings: Settings, pool: Pool, *, result: Result = FORTY_TWO, context_tokens: int = 32_000) -> Host:
     """The whole agent over the scripted model."""
     sessions = ScriptedSessions(result)
     artifacts = Artifacts(pool, settings.data_dir / "artifacts")

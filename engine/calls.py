@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.errors import ScriptError
+from engine.errors import CallError, ScriptError
 from engine.functions.registry import Builtin, Kind, bind
 from engine.lifting import aggregate, elementwise, sequence, spread
 from engine.values import NOTHING, Nothing, Value
@@ -28,6 +28,8 @@ def call_builtin(
         arguments = list(positional)
     try:
         result = _apply(context, function, arguments)
+    except CallError as error:
+        raise ScriptError(f"Usage: {function.signature}. {error.message}") from error
     except ScriptError:
         raise
     except MemoryError:

@@ -103,7 +103,13 @@ def _spawn(folder: DataFolder, idle_seconds: float) -> Endpoint:
                 Thread(target=process.wait, name="reap-engine", daemon=True).start()
             return found
         if process.poll() is not None and not folder.is_served():
-            raise LaunchError(f"The engine ended at once (status {process.returncode}); see {log_path}.")
+            reason = _last_line(log_path)
+            raise LaunchError(f"The engine ended at once (status {process.returncode}): {reason} See {log_path}.")
         time.sleep(0.02)
     process.terminate()
     raise LaunchError(f"The engine did not answer within {_START_SECONDS:.0f} seconds; see {log_path}.")
+
+
+def _last_line(path: Path) -> str:
+    lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1] if lines else "no reason given."

@@ -234,6 +234,9 @@ def serve(
         if idle_seconds is not None and server.idle_seconds() >= idle_seconds:
             logger.info("nobody came for %.0f seconds", idle_seconds)
             break
+        if not folder.state_path.exists():
+            logger.warning("%s is gone, and with it whatever could be served", folder.state_path)
+            break
     folder.withdraw()
     server.stop()
     logger.info("stopped")

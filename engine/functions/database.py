@@ -180,10 +180,10 @@ def get_dfs_databases(context: Context) -> Vector:
     return vector(Type.STRING, context.node.databases.urls())
 
 
-@functions.builtin("getDFSDatabasesByOwner", "owner", context=True)
-def get_dfs_databases_by_owner(context: Context, owner: Value) -> Vector:
+@functions.builtin("getDFSDatabasesByOwner", "user", context=True)
+def get_dfs_databases_by_owner(context: Context, user: Value) -> Vector:
     databases: Databases = context.node.databases
-    name = text_argument(owner, "owner")
+    name = text_argument(user, "user")
     return vector(Type.STRING, [url for url in databases.urls() if databases.get(url).owner == name])
 
 

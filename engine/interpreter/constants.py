@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from dolphin.script.builtin_names import BUILTIN_NAMES
+from engine.errors import ScriptError, UnsupportedError
 from engine.types import Type
 from engine.values import Scalar, Value
 
@@ -28,3 +30,10 @@ CONSTANTS: dict[str, Value] = {
     "pi": Scalar(Type.DOUBLE, math.pi),
     "e": Scalar(Type.DOUBLE, math.e),
 }
+
+
+def unknown_name(name: str) -> ScriptError:
+    """The error for a name without a meaning here: DolphinDB's own functions are told from misspelt ones."""
+    if name in BUILTIN_NAMES:
+        return UnsupportedError(f"The function {name}")
+    return ScriptError(f"Cannot recognize the token {name}")

@@ -12,7 +12,7 @@ from engine.forms import concat, tuple_to_vector
 from engine.functions.registry import Builtin
 from engine.indexing import get_index, member
 from engine.interpreter.closures import bind_closure, is_constant, make_closure
-from engine.interpreter.constants import ARRAY_VECTOR_OFFSET, CONSTANTS
+from engine.interpreter.constants import ARRAY_VECTOR_OFFSET, CONSTANTS, unknown_name
 from engine.interpreter.quotes import expand_macros
 from engine.interpreter.scope import Scope
 from engine.operators import OPERATOR_NAMES, binary, unary
@@ -321,7 +321,7 @@ def _call_constant(interpreter: Interpreter, node: syntax.Call, name: str, scope
         digits = None if argument is None else interpreter.evaluate(argument, scope)
         if isinstance(digits, Scalar) and isinstance(digits.value, int):
             return Scalar(Type.INT, constant.value, digits.value)
-    raise ScriptError(f"Cannot recognize the token {name}")
+    raise unknown_name(name)
 
 
 def arguments_of(
@@ -428,7 +428,7 @@ def _method(interpreter: Interpreter, node: syntax.Call, scope: Scope) -> Value:
     if function is None and isinstance(owner, Handle):
         function = interpreter.registry.find(f"{owner.kind}::{name}")
     if function is None:
-        raise ScriptError(f"Cannot recognize the token {name}")
+        raise unknown_name(name)
     return apply(interpreter, function, positional, named, node, scope)
 
 

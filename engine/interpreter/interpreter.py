@@ -13,7 +13,7 @@ from engine.errors import ScriptError
 from engine.functions.registry import Builtin
 from engine.interpreter.adverbs import ADVERB_FUNCTIONS
 from engine.interpreter.closures import bind_closure
-from engine.interpreter.constants import CONSTANTS
+from engine.interpreter.constants import CONSTANTS, unknown_name
 from engine.interpreter.expressions import EXPRESSIONS
 from engine.interpreter.scope import Scope, session_scope
 from engine.interpreter.stack import MAX_DEPTH, allow_deep_recursion
@@ -164,7 +164,7 @@ class Interpreter:
             return function
         constant = CONSTANTS.get(name)
         if constant is None:
-            raise ScriptError(f"Cannot recognize the token {name}")
+            raise unknown_name(name)
         return constant
 
     def call(self, function: Function, arguments: Sequence[Value], named: Mapping[str, Value] | None = None) -> Value:

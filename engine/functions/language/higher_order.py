@@ -11,7 +11,7 @@ import numpy as np
 from engine.arguments import positive_argument
 from engine.context import Context
 from engine.errors import CancelledError, ScriptError
-from engine.forms import as_vector
+from engine.forms import as_vector, size
 from engine.functions.language.assembling import (
     FUNCTIONS,
     arity,
@@ -349,17 +349,27 @@ def _repeat(context: Context, callee: Any, data: Value, init: Value, name: str) 
 def _identical(left: Value, right: Value) -> bool:
     if isinstance(left, Scalar) and isinstance(right, Scalar):
         return bool(left.value == right.value)
+    if isinstance(left, AnyVector) or isinstance(right, AnyVector):
+        if not isinstance(left, AnyVector) or not isinstance(right, AnyVector) or len(left) != len(right):
+            return False
+        return all(_identical(one, other) for one, other in zip(left.items, right.items, strict=True))
+    if type(left) is not type(right) or size(left) != size(right):
+        return False
     same = binary("==", left, right)
     return bool(np.all(as_vector(same).data == 1))
 
 
-@functions.builtin("accumulate", "func, X, [init], [assembleRule|consistent=false]", context=True)
-def accumulate(context: Context, function: Value, data: Value, init: Value = NOTHING, rule: Value = NOTHING) -> Value:
+@functions.builtin("accumulate", "func, [X], [init], [assembleRule|consistent=false]", context=True)
+def accumulate(
+    context: Context, function: Value, data: Value = NOTHING, init: Value = NOTHING, rule: Value = NOTHING
+) -> Value:
     return assemble(_iterate(context, function, data, init, "accumulate"), rule)
 
 
-@functions.builtin("reduce", "func, X, [init], [assembleRule|consistent=false]", context=True)
-def reduce(context: Context, function: Value, data: Value, init: Value = NOTHING, _rule: Value = NOTHING) -> Value:
+@functions.builtin("reduce", "func, [X], [init], [assembleRule|consistent=false]", context=True)
+def reduce(
+    context: Context, function: Value, data: Value = NOTHING, init: Value = NOTHING, _rule: Value = NOTHING
+) -> Value:
     results = _iterate(context, function, data, init, "reduce")
     if not results:
         return NULL if isinstance(init, Nothing) else init

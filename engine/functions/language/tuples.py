@@ -6,7 +6,7 @@ import numpy as np
 
 from engine.arguments import boolean_argument
 from engine.context import Context
-from engine.errors import ScriptError
+from engine.errors import CallError
 from engine.forms import as_vector, concat, form_name
 from engine.functions.language.assembling import function_argument
 from engine.functions.language.growing import append_to_table
@@ -38,10 +38,10 @@ functions = Registry()
 def set_columnar_tuple(value: Value, on: Value = NOTHING) -> Value:
     """Make a tuple of rows of one type a columnar tuple, or a plain one again."""
     if not isinstance(value, AnyVector):
-        raise ScriptError("Usage: setColumnarTuple!(X, [on=true]). X must be a tuple.")
+        raise CallError("X must be a tuple.")
     wanted = boolean_argument(on, "on", True)
     if wanted and not value.columnar and value.items and not is_uniform(AnyVector([*value.items, as_vector_of(value)])):
-        raise ScriptError("Usage: setColumnarTuple!(X, [on=true]). The elements of X must have the same type.")
+        raise CallError("The elements of X must have the same type.")
     value.columnar = wanted
     return value
 
@@ -65,10 +65,10 @@ def is_ordered_dictionary(value: Value) -> Value:
 def append_to_tuple(target: Value, added: Value, wholistic: Value = NOTHING) -> Value:
     """Append a tuple as one element, or its elements one by one."""
     if not isinstance(target, AnyVector) or not isinstance(added, AnyVector):
-        raise ScriptError("Usage: appendTuple!(X, Y, [wholistic=false]). X and Y must be tuples.")
+        raise CallError("X and Y must be tuples.")
     if boolean_argument(wholistic, "wholistic", False):
         if target.columnar:
-            raise ScriptError("Usage: appendTuple!(X, Y, [wholistic=false]). X must not be a columnar tuple.")
+            raise CallError("X must not be a columnar tuple.")
         target.items.append(added)
     else:
         target.items.extend(list(added.items))
@@ -121,7 +121,7 @@ def join_in_place(target: Value, added: Value) -> Value:
     if isinstance(target, Matrix):
         column = as_vector(added)
         if not target.rows or len(column) % target.rows:
-            raise ScriptError("Usage: join!(X, Y). Y must have as many rows as X.")
+            raise CallError("Y must have as many rows as X.")
         width = target.columns
         more = len(column) // target.rows
         target.data = np.asfortranarray(np.hstack([target.data, np.zeros((target.rows, more), target.data.dtype)]))
@@ -135,17 +135,17 @@ def join_in_place(target: Value, added: Value) -> Value:
         else:
             append_to_table(target, added)
         return target
-    raise ScriptError(f"Usage: join!(X, Y). Nothing can be joined to {form_name(target)}.")
+    raise CallError(f"nothing can be joined to {form_name(target)}.")
 
 
 @functions.builtin("remove!", "obj, index")
 def remove(target: Value, index: Value) -> Value:
     """Take out the elements at positions, in place."""
     if not isinstance(target, Vector | AnyVector | ArrayVector):
-        raise ScriptError("Usage: remove!(obj, index). obj must be a vector or a tuple.")
+        raise CallError("obj must be a vector or a tuple.")
     places = positions_of(index, len(target))
     if np.any((places < 0) | (places >= len(target))) or np.any(np.diff(places) <= 0):
-        raise ScriptError("Usage: remove!(obj, index). index must be positions of obj in ascending order.")
+        raise CallError("index must be positions of obj in ascending order.")
     keep = np.ones(len(target), dtype=bool)
     keep[places] = False
     kept = take(target, keep)
@@ -164,7 +164,7 @@ def modify_member(
 ) -> Value:
     """Apply a function that changes its first argument to members of a tuple or dictionary."""
     if not isinstance(target, AnyVector | Dictionary):
-        raise ScriptError("Usage: memberModify!(obj, function, indices, [parameters]). obj must be a tuple or dictionary.")
+        raise CallError("obj must be a tuple or dictionary.")
     callee = function_argument(function, "memberModify!")
     if isinstance(parameters, AnyVector):
         given = list(parameters.items)
@@ -181,7 +181,7 @@ def modify_member(
         row = [_part(value, number, len(places)) for value in given]
         member = get_index(AnyVector(owners.items) if isinstance(owners, AnyVector) else owners, [place])
         if stored_table(member) is not None:
-            raise ScriptError("Usage: memberModify!(obj, function, indices, [parameters]). A stored table can't be changed.")
+            raise CallError("A stored table can't be changed.")
         context.call(callee, [member, *row])
     return target
 
@@ -199,7 +199,7 @@ def _part(value: Value, number: int, count: int) -> Value:
 def _only_in_queries(name: str) -> None:
     @functions.builtin(name, "X")
     def refuse(_value: Value) -> Value:
-        raise ScriptError(f"Usage: {name}(X). The function works in the select clause of a query with group by only.")
+        raise CallError(f"{name} works in the select clause of a query with group by only.")
 
     refuse.__doc__ = "In a query with group by, the values of each group as one row."
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -88,6 +90,19 @@ def test_idle_engines_end(tmp_path: Path) -> None:
     session.close()
     deadline = time.monotonic() + 5
     while launcher.status(tmp_path) is not None:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_an_engine_whose_folder_is_gone_ends(tmp_path: Path) -> None:
+    endpoint = launcher.start(tmp_path / "data")
+    shutil.rmtree(tmp_path / "data")
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            socket.create_connection((endpoint.host, endpoint.port), timeout=1).close()
+        except ConnectionRefusedError:
+            break
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
