@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import logging
+import os
 import sys
 from collections.abc import Coroutine
 from enum import StrEnum
@@ -14,6 +17,9 @@ import typer
 if TYPE_CHECKING:
     from core.errors import UserError
     from core.settings import Settings
+
+# What a full disk, a full device or a file that may not be written answers.
+CANNOT_WRITE = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 app = typer.Typer(
     help="A data agent for DolphinDB: plain Chinese or English in, scripts and answers out.",
@@ -43,7 +49,7 @@ def ask(
     """Ask one question. Exit code 0: answered, 1: failed, 3: waiting for your decision."""
     from terminal.ask import ask as run_ask
 
-    _exit(run_ask(_settings(), question, mode=_mode(mode), thread_id=thread, yes=yes, as_json=as_json))
+    _exit(run_ask(_logged_settings(), question, mode=_mode(mode), thread_id=thread, yes=yes, as_json=as_json))
 
 
 @app.command()
@@ -54,7 +60,7 @@ def chat(
     """Talk with the agent; scripts and results are shown as they come."""
     from terminal.chat import chat as run_chat
 
-    _exit(run_chat(_settings(), mode=_mode(mode) or "act", thread_id=thread))
+    _exit(run_chat(_logged_settings(), mode=_mode(mode) or "act", thread_id=thread))
 
 
 @app.command()
@@ -62,7 +68,7 @@ def demo() -> None:
     """Answer real questions about real data: stock prices and weather."""
     from terminal.demo import demo as run_demo
 
-    _exit(run_demo(_settings()))
+    _exit(run_demo(_logged_settings()))
 
 
 @app.command()
@@ -70,7 +76,7 @@ def doctor() -> None:
     """Tell what is configured, what is embedded, what fails and what to do about it."""
     from terminal.doctor import doctor as run_doctor
 
-    _exit(run_doctor(_settings()))
+    _exit(run_doctor(_logged_settings()))
 
 
 @threads_app.command("list")
@@ -81,7 +87,7 @@ def threads_list(
     """List your threads, last used first."""
     from terminal.threads import list_threads
 
-    _run(list_threads(_settings(), limit=limit, as_json=as_json))
+    _run(list_threads(_logged_settings(), limit=limit, as_json=as_json))
 
 
 @threads_app.command("show")
@@ -89,7 +95,7 @@ def threads_show(thread: str) -> None:
     """Print a thread."""
     from terminal.threads import show_thread
 
-    _run(show_thread(_settings(), thread))
+    _run(show_thread(_logged_settings(), thread))
 
 
 @threads_app.command("delete")
@@ -97,7 +103,7 @@ def threads_delete(thread: str) -> None:
     """Delete a thread with all that belongs to it."""
     from terminal.threads import delete_thread
 
-    _run(delete_thread(_settings(), thread))
+    _run(delete_thread(_logged_settings(), thread))
 
 
 @engine_app.command("serve")
@@ -106,7 +112,9 @@ def engine_serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free port.")] = 8848,
     data: Annotated[Path | None, typer.Option(help="The data folder.")] = None,
     user: Annotated[str, typer.Option()] = "admin",
-    password: Annotated[str | None, typer.Option(help="Generated when left out, and kept in engine.json in the data folder.")] = None,
+    password: Annotated[
+        str | None, typer.Option(help="Generated when left out, and kept in engine.json in the data folder.")
+    ] = None,
 ) -> None:
     """Run a standalone DolphinDB-compatible server; prints its address when it is ready."""
     from terminal.engine import serve
@@ -148,6 +156,14 @@ def _settings() -> Settings:
         _fail(error)
 
 
+def _logged_settings() -> Settings:
+    from terminal.logs import log_to_file
+
+    settings = _settings()
+    log_to_file(settings.data_dir)
+    return settings
+
+
 def _exit(work: Coroutine[Any, Any, int]) -> None:
     sys.exit(_run(work))
 
@@ -156,11 +172,29 @@ def _run(work: Coroutine[Any, Any, Any]) -> Any:
     from core.errors import UserError
 
     try:
-        return asyncio.run(work)
+        outcome = asyncio.run(work)
+        sys.stdout.flush()
     except UserError as error:
         _fail(error)
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:
+        _drop_output()
+        sys.exit(1)
+    except Exception as error:
+        logging.getLogger("ddb_agent").exception("the command failed")
+        if isinstance(error, OSError) and error.errno in CANNOT_WRITE:
+            _drop_output()
+            _fail(UserError(f"The output cannot be written: {error.strerror}.", "Check the free space and the rights."))
+        log = next((each for each in logging.getLogger().handlers if isinstance(each, logging.FileHandler)), None)
+        where = f" The details are in {log.baseFilename}." if log is not None else ""
+        _fail(UserError(f"The command failed: {type(error).__name__}.", f"This is a bug.{where}"))
+    return outcome
+
+
+def _drop_output() -> None:
+    """What is left in the buffer cannot be written, and the interpreter would try again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _fail(error: UserError) -> NoReturn:
@@ -171,7 +205,18 @@ def _fail(error: UserError) -> NoReturn:
 
 
 def main() -> None:
+    _open_missing_streams()
     app()
+
+
+def _open_missing_streams() -> None:
+    """A standard stream that the caller closed leads nowhere; else the next socket would take its number."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+            setattr(sys, name, open(number, mode))  # noqa: SIM115
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from core.ledger import Ledger
 from core.migrations import migrate
 from core.models import ModelEntry, ModelRegistry, Role
 from core.postgres import Pool, database_url, open_pool, release_database
-from core.settings import Settings
+from core.settings import Settings, load_settings
 from core.threads import Threads
 from dolphin.catalog import Catalog
 from dolphin.environment import Environment
@@ -92,7 +92,7 @@ class ScriptedSessions(Sessions):
 async def open_database() -> AsyncIterator[tuple[Settings, Pool]]:
     """A private Postgres of this run's own, migrated."""
     with TemporaryDirectory(prefix="ddb-agent-bench-", ignore_cleanup_errors=True) as folder:
-        settings = Settings(_env_file=None, data_dir=Path(folder), database_url=None, dolphindb_host=None)
+        settings = load_settings(_env_file=None, data_dir=Path(folder), database_url=None, dolphindb_host=None)
         try:
             async with open_pool(partial(database_url, settings)) as pool:
                 await migrate(pool)

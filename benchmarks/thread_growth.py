@@ -17,7 +17,7 @@ from uuid import uuid4
 import pandas as pd
 
 from benchmarks.graph_overhead import Start, agent, bare_loop
-from benchmarks.report import milliseconds, table
+from benchmarks.report import milliseconds, ratio, table
 from benchmarks.scripted import open_database, scripted_host
 from core.postgres import Pool, connection
 from dolphin.results import python_result
@@ -62,9 +62,9 @@ def table_of_bars() -> Result:
     )
 
 
-async def grow(host: Host, start: Start, turns: int) -> list[Turn]:
-    """A thread of so many turns, measured turn by turn."""
-    thread_id, before, grown = str(uuid4()), 0, []
+async def grow(host: Host, start: Start, turns: int, thread_id: str) -> list[Turn]:
+    """A new thread of so many turns, measured turn by turn."""
+    before, grown = 0, []
     for number in range(turns):
         started = None
         async for part in start(thread_id, f"What is the average price of AAPL minute by minute on day {number}?"):
@@ -94,8 +94,8 @@ async def measure() -> None:
     async with open_database() as (settings, pool):
         bars = table_of_bars()
         host = scripted_host(settings, pool, result=bars)
-        ours = await grow(host, agent(host), TURNS)
-        loop = await grow(host, bare_loop(pool, bars), TURNS)
+        ours = await grow(host, agent(host), TURNS, str(uuid4()))
+        loop = await grow(host, bare_loop(pool, bars), TURNS, str(uuid4()))
     rows = []
     for (name, turns), (_, others) in zip(bins(ours), bins(loop), strict=True):
         rows.append(
@@ -111,9 +111,7 @@ async def measure() -> None:
     head = ["turns", "stored per turn", "CPU per step", "load", "add_messages: stored", "CPU per step"]
     print(table(f"A thread of {TURNS} turns", head, rows))
     total, theirs = (sum(turn.stored for turn in each) for each in (ours, loop))
-    print(
-        f"\nIn all {total / 2**20:.1f} MB; with add_messages {theirs / 2**20:.1f} MB, {theirs / total:.1f} times as much."
-    )
+    print(f"\nIn all {total / 2**20:.1f} MB; with add_messages {theirs / 2**20:.1f} MB ({ratio(theirs, total)} times).")
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 import importlib.util
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -256,12 +257,18 @@ class PrivatePostgres:
             except (OSError, subprocess.TimeoutExpired) as error:
                 code, reason = -1, str(error)
             output.seek(0)
-            reason = reason or " ".join(output.read().decode(errors="replace").split())[-600:]
+            reason = reason or _complaint(output.read().decode(errors="replace"))
         if code != 0:
             raise DatabaseUnavailableError(
-                f"The private Postgres in {self.directory} cannot be used: {program} failed: {reason}",
+                f"The private Postgres in {self.directory} cannot be used: {program} failed: {reason}.",
                 f"Check the free space and the rights of that directory. {OWN_DATABASE}",
             )
+
+
+def _complaint(output: str) -> str:
+    """What a Postgres program says is wrong, out of all it says."""
+    found = re.search(r"(?:FATAL|PANIC|ERROR|error):\s*(.+)", output)
+    return (found[1] if found else " ".join(output.split())[-300:]).strip().rstrip(".")
 
 
 @dataclass(frozen=True)

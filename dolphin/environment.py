@@ -50,7 +50,7 @@ def _embedded(settings: Settings) -> Environment:
 
     directory = settings.data_dir / "engine"
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         endpoint = start(directory, idle_seconds=settings.engine_idle_seconds)
     except LaunchError as error:
         raise DolphinDBUnavailableError(

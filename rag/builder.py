@@ -75,7 +75,9 @@ def build(
 
 
 def _full(root: Path) -> UserError:
-    return UserError(f"There is no space left for the knowledge base in {root}.", "The old index stays; make room first.")
+    return UserError(
+        f"There is no space left for the knowledge base in {root}.", "The old index stays; make room first."
+    )
 
 
 def _build(
@@ -213,14 +215,16 @@ def _index(
 ) -> None:
     stages = 3
     progress("indexing", 0, stages)
-    found = list(units_of(store.pages(sections=True), store.chunks()))
+    stored = list(store.pages(sections=True))
+    pages = [item.page for item in stored]
+    found = list(units_of(stored, store.chunks()))
     texts = [fields(page, chunk) for _, page, chunk in found]
     LexicalIndex.build(texts).save(folder / "lexical.npz")
     progress("indexing", 1, stages)
     (folder / "words.txt").write_text("\n".join(f"{word}\t{count}" for word, count in _words(texts)), "utf-8")
     units = [list(asdict(unit).values()) for unit, _, _ in found]
     (folder / "units.json").write_text(json.dumps(units, ensure_ascii=False), "utf-8")
-    Lexicon.learn(parallel(page for _, page, _ in found)).save(folder / "lexicon.tsv")
+    Lexicon.learn(parallel(pages)).save(folder / "lexicon.tsv")
     progress("indexing", stages, stages)
     encoder = make_encoder()
     if encoder is None:
@@ -266,4 +270,12 @@ def _stamp(encoder_name: str) -> str:
     return text_hash("\n".join(parts))
 
 
-_NOT_INDEXING = {"searcher.py", "query.py", "hints.py", "evaluation.py", "retrieval_graph.py", "knowledge.py", "foreign.py"}
+_NOT_INDEXING = {
+    "searcher.py",
+    "query.py",
+    "hints.py",
+    "evaluation.py",
+    "retrieval_graph.py",
+    "knowledge.py",
+    "foreign.py",
+}

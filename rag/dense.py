@@ -24,9 +24,7 @@ class DenseIndex:
         self.phrase = phrase
 
     @classmethod
-    def build(
-        cls, folder: Path, vectors: NDArray[np.float32], topics: Sequence[int], phrase: Sequence[bool]
-    ) -> None:
+    def build(cls, folder: Path, vectors: NDArray[np.float32], topics: Sequence[int], phrase: Sequence[bool]) -> None:
         client = _client(folder / "chroma")
         collection = client.create_collection(
             _COLLECTION,
@@ -59,9 +57,10 @@ class DenseIndex:
 
 def _client(folder: Path) -> Any:
     import chromadb
+    from chromadb.config import Settings
 
     folder.mkdir(exist_ok=True)
-    return chromadb.PersistentClient(str(folder), settings=chromadb.Settings(anonymized_telemetry=False))
+    return chromadb.PersistentClient(str(folder), settings=Settings(anonymized_telemetry=False))
 
 
 def _close(client: Any) -> None:

@@ -8,12 +8,16 @@ from dataclasses import dataclass
 
 from rag.analysis import STOPWORDS
 
-TOOLS = frozenset(
-    """pandas numpy np pd dataframe series df str dt sql tsql mysql oracle postgres postgresql clickhouse hive duckdb sqlite
-    q kdb kx matlab r excel scipy sklearn statsmodels python talib polars spark flink kafka linux dplyr influxdb
-    timescaledb hadoop scikit learn influx snowflake redis mongodb julia stata sas""".split()
-)
+_TOOLS = """
+pandas numpy np sql tsql mysql oracle postgres postgresql clickhouse hive duckdb sqlite kdb kx
+matlab excel scipy sklearn statsmodels python talib polars spark pyspark flink kafka linux dplyr
+influxdb timescaledb hadoop redis mongodb snowflake julia stata sas
+"""
+TOOLS = frozenset(_TOOLS.split())
+_PREFIXES = TOOLS | frozenset(["q", "r", "pd", "df", "dataframe", "series", "str", "dt"])
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|\d+")
+# The languages q and R have one letter each; pd. and df. begin a call of pandas.
+_LETTER = re.compile(r"(?<![\w.])(?:[qR](?![\w.])|(?:pd|df|np)\.\w)")
 _COMMON = 2
 
 
@@ -42,7 +46,7 @@ class ForeignNames:
         """Functions by how sure the match is, 0 to 1. Without the name of a tool only long or joined names count."""
         raw = _WORD.findall(text)
         words = [word.lower() for word in raw]
-        with_tool = any(word in TOOLS and len(word) > 1 for word in words) or bool(re.search(r"\b[qR]\b", text))
+        with_tool = any(word in TOOLS for word in words) or bool(_LETTER.search(text))
         found: dict[str, float] = {}
         for start, word in enumerate(words):
             for name in self._by_first.get(word, ()):
@@ -60,6 +64,6 @@ class ForeignNames:
 
 def _words(name: str) -> tuple[str, ...]:
     words = [word.lower() for word in _WORD.findall(name)]
-    while len(words) > 1 and words[0] in TOOLS:
+    while len(words) > 1 and words[0] in _PREFIXES:
         words = words[1:]
     return tuple(words)

@@ -40,7 +40,8 @@ class Generations:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise ConflictError(
-                    "Another build of the knowledge base is running.", "Wait for it to end; queries are answered meanwhile."
+                    "Another build of the knowledge base is running.",
+                    "Wait for it to end; queries are answered meanwhile.",
                 ) from None
             self._sweep()
             yield

@@ -21,9 +21,11 @@ _UNKNOWN = re.compile(
     r"undefined function|no member|not defined:?)\W+([A-Za-z_]\w*!?)"
 )
 _NAMED = re.compile(r"[A-Za-z_]\w*!?")
-_KEYWORDS = frozenset("if for while do select exec update delete def defg in and or not return from where case".split())
+_KEYWORDS = frozenset(
+    ["if", "for", "while", "do", "select", "exec", "update", "delete", "def", "defg", "in", "and", "or", "not", "return"]
+)
 # Functions that stand in most scripts and are seldom what went wrong.
-_EVERYDAY = frozenset("table string int double date symbol print size count sum".split())
+_EVERYDAY = frozenset(["table", "string", "int", "double", "date", "symbol", "print", "size", "count", "sum"])
 
 
 @dataclass(frozen=True)
@@ -136,5 +138,3 @@ def _explained(searcher: Searcher, error: str) -> list[str]:
     if found.confidence < 0.5:
         return []
     return [f"see {' > '.join(result.headings)} ({result.url or result.source})" for result in found.results]
-
-

@@ -29,7 +29,7 @@ class KnowledgeBaseMissingError(UserError):
 
 @dataclass(frozen=True)
 class Status:
-    """What there is. `manifest` is None before the first build; `lexical_only` tells that nothing searches by meaning."""
+    """`manifest` is None before the first build; `lexical_only` tells that nothing searches by meaning."""
 
     root: Path
     manifest: dict[str, Any] | None

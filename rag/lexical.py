@@ -57,7 +57,9 @@ class LexicalIndex:
             {field: Counter(terms(text)) for field, text in document.items()} for document in documents
         ]
         lengths = {field: [sum(counts.get(field, Counter()).values()) for counts in counted] for field in FIELDS}
-        averages = {field: (sum(of) / max(1, sum(1 for length in of if length))) or 1.0 for field, of in lengths.items()}
+        averages = {
+            field: (sum(of) / max(1, sum(1 for length in of if length))) or 1.0 for field, of in lengths.items()
+        }
         postings: dict[str, list[tuple[int, float]]] = {}
         for number, counts in enumerate(counted):
             weights: dict[str, float] = {}
@@ -100,7 +102,11 @@ class LexicalIndex:
     def holders(self, term: str) -> NDArray[np.int32]:
         """The documents in which the term stands."""
         position = self.vocabulary.get(term)
-        return self._documents[:0] if position is None else self._documents[self._starts[position] : self._starts[position + 1]]
+        return (
+            self._documents[:0]
+            if position is None
+            else self._documents[self._starts[position] : self._starts[position + 1]]
+        )
 
     def frequency(self, term: str) -> int:
         """In how many documents the term stands."""

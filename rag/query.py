@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
-from rag.analysis import CHINESE_STOPWORDS, PIECE, STOPWORDS, chinese_terms, chinese_words, latin_terms, split_identifier
+from rag.analysis import (
+    CHINESE_STOPWORDS,
+    PIECE,
+    STOPWORDS,
+    chinese_terms,
+    chinese_words,
+    latin_terms,
+    split_identifier,
+)
 from rag.documents import Language
-from rag.foreign import ForeignNames
+from rag.foreign import TOOLS, ForeignNames
 from rag.lexicon import Lexicon, Translation
 from rag.spelling import Speller
 
 CORRECTED = 0.7
 MAX_TRANSLATIONS = 4
+TOOL_NAME = 0.2
 _CHINESE = re.compile(r"[\u3400-\u9fff]")
 _CALL = re.compile(r"`?([A-Za-z_][\w:]*!?)`?\s*\(|`([A-Za-z_][\w:]*!?)`")
 _CAMEL = re.compile(r"[a-z][A-Z]|[A-Z]{2}[a-z]|\d|!$|::")
@@ -23,8 +33,9 @@ _CAMEL = re.compile(r"[a-z][A-Z]|[A-Z]{2}[a-z]|\d|!$|::")
 class Question:
     """`terms` are weighted index terms in the question's own language, `other` those in the other one.
 
-    `english` is the question for an English-only encoder, `words` its words as index terms. `functions` are names of functions by how sure it is that the
-    question means them, 0 to 1; `foreign` likewise, by way of another tool's name. `corrections` is what was misspelt.
+    `english` is the question for an English-only encoder, `words` its words as index terms. `functions` are names of
+    functions by how sure it is that the question means them, 0 to 1; `foreign` likewise, by way of another tool's name.
+    `corrections` is what was misspelt.
     """
 
     text: str
@@ -71,7 +82,7 @@ class Understanding:
             other=other,
             english=" ".join(english) if chinese or corrections else text,
             words=tuple(words),
-            functions=self._functions(text, corrections),
+            functions=self._functions(text),
             foreign=self.foreign.find(text),
             corrections=corrections,
         )
@@ -92,13 +103,15 @@ class Understanding:
         if corrected is not None:
             corrections[piece] = corrected
         english.append(corrected or piece)
+        # The tool's own name tells nothing about what is asked for.
+        weight = TOOL_NAME if piece.lower() in TOOLS else 1.0
         for term in latin_terms(piece):
-            _add(terms, term, 1.0)
+            _add(terms, term, weight)
         for term in latin_terms(corrected) if corrected else ():
             _add(terms, term, CORRECTED)
         for term in latin_terms(corrected or piece):
             if chinese:
-                _add(other, term, 1.0)
+                _add(other, term, weight)
             else:
                 for translation in self.lexicon.chinese(term)[:MAX_TRANSLATIONS]:
                     _add(other, translation.stem, translation.probability)
@@ -114,10 +127,9 @@ class Understanding:
         for term in chinese_terms(run):
             _add(terms, term, 1.0)
         folded = run
-        for start in range(len(run) - 1):
-            pair = run[start : start + 2]
+        for pair in _doubtful(run):
             meant = [word for word in self.speller.sounds_like(pair) if self.frequency.get(word, 0) >= 3]
-            if meant and not self._is_word_border(run, start):
+            if meant:
                 best = max(meant, key=lambda word: self.frequency.get(word, 0))
                 corrections[pair] = best
                 _add(terms, best, CORRECTED)
@@ -132,12 +144,6 @@ class Understanding:
             for translation in translations[:MAX_TRANSLATIONS]:
                 _add(other, translation.stem, translation.probability)
 
-    def _is_word_border(self, run: str, start: int) -> bool:
-        """Whether the pair at `start` merely joins two known words."""
-        before = run[start - 1 : start + 1] if start else ""
-        after = run[start + 1 : start + 3]
-        return (not before or before in self.frequency) and (len(after) < 2 or after in self.frequency)
-
     def _translations(self, word: str) -> list[Translation]:
         found = self.lexicon.english(word)
         if found or len(word) < 3:
@@ -146,7 +152,7 @@ class Understanding:
             found = [*found, *self.lexicon.english(part)[:2]]
         return found
 
-    def _functions(self, text: str, corrections: Mapping[str, str]) -> dict[str, float]:
+    def _functions(self, text: str) -> dict[str, float]:
         """Functions named in the text: surely when written as code, else the surer the rarer the word is."""
         found: dict[str, float] = {}
         called = {name.lower() for match in _CALL.findall(text) for name in match if name}
@@ -175,5 +181,16 @@ class Understanding:
         return self.names[match] if match else None
 
 
+def _doubtful(run: str) -> Iterator[str]:
+    """Pairs where a wrong character may have broken a word: words of two, and what joins a word of one."""
+    words = chinese_words(run)
+    yield from (word for word in words if len(word) == 2)
+    for word, following in pairwise(words):
+        pair = word[-1] + following[0]
+        if 1 in (len(word), len(following)) and not set(pair) & CHINESE_STOPWORDS:
+            yield pair
+
+
 def _add(weights: dict[str, float], term: str, weight: float) -> None:
-    weights[term] = min(2.0, weights.get(term, 0.0) + weight) if weight >= 1 else max(weights.get(term, 0.0), weight)
+    old = weights.get(term, 0.0)
+    weights[term] = min(2.0, old + weight) if weight >= 1 else max(old, weight)

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 
 from langchain_core.messages import AnyMessage, HumanMessage, SystemMessage
 from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
-from typing_extensions import Annotated, TypedDict
+from typing_extensions import TypedDict
 
 from core.errors import UserError
 from core.models import OFFLINE, ModelRegistry
@@ -91,7 +90,7 @@ class RetrievalOutput(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class RetrievalDeps:
-    """`budget` is the number of tokens the passages may take. `rerank_with_model` spends a model call on their order."""
+    """`budget` is what the passages may take, in tokens. `rerank_with_model` spends a model call on their order."""
 
     knowledge: KnowledgeBase
     models: ModelRegistry
@@ -105,7 +104,8 @@ class RetrievalDeps:
         return self.models.entry("planner").provider != OFFLINE
 
 
-Node = Callable[[RetrievalState], Awaitable[dict[str, Any]]]
+class Node(Protocol):
+    async def __call__(self, state: RetrievalState) -> dict[str, Any]: ...
 
 
 def build_retrieval_graph(

@@ -32,9 +32,9 @@ NAMED = 0.6
 RANK_CONSTANT = 10
 
 # Weights of the lists in the reciprocal rank fusion.
-OWN, OTHER, MEANING, PHRASE = 1.0, 0.5, 0.5, 1.0
+OWN, OTHER, MEANING, PHRASE = 1.0, 0.5, 0.4, 1.2
 # Weights of what reorders the candidates.
-FUSED, SCORE, FEATURE = 0.4, 1.0, 1.2
+FUSED, SCORE, FEATURE = 0.6, 1.0, 1.2
 KIND_WEIGHT: Mapping[Kind, float] = {"function": 1.0, "guide": 0.9, "document": 1.0, "script": 1.0, "note": 1.0}
 
 
@@ -111,9 +111,7 @@ class Searcher:
     def understand(self, text: str) -> Question:
         return self._understanding.understand(text)
 
-    def search(
-        self, question: str | Question, count: int = 10, *, kinds: Iterable[Kind] | None = None
-    ) -> list[Result]:
+    def search(self, question: str | Question, count: int = 10, *, kinds: Iterable[Kind] | None = None) -> list[Result]:
         """The best `count` topics. An empty or meaningless question has no results."""
         return self.find(question, count, kinds=kinds).results
 
@@ -155,7 +153,7 @@ class Searcher:
         return self._understanding.foreign.find(text)
 
     def _confidence(self, asked: Question, best: NDArray[np.int64], similar: float) -> float:
-        """From 0 to 1: the share of the question's weight that one of the best results holds, or the likeness of meaning."""
+        """From 0 to 1: how much of the question one of the best results holds, and how alike the meaning is."""
         if not len(best):
             return 0.0
         if any(sure >= NAMED for found in (asked.functions, asked.foreign) for sure in found.values()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -13,8 +14,7 @@ from core.settings import PREFIX
 class KnowledgeSettings(BaseSettings):
     """Read from `DDB_AGENT_<NAME>` like all settings.
 
-    `documentation` is a folder with docs.en.json and docs.zh.json; without it npm fetches the package. An embedding
-    endpoint is any OpenAI-compatible one: its base URL, a model, and a key.
+    `documentation` is a folder with docs.en.json and docs.zh.json; without it npm fetches the package. An embedding endpoint is any OpenAI-compatible one: its base URL, a model, and a key.
     """
 
     model_config = SettingsConfigDict(
@@ -27,6 +27,7 @@ class KnowledgeSettings(BaseSettings):
     )
 
     documentation: Path | None = None
+    embedding: Literal["auto", "none"] = "auto"
     embedding_url: str | None = None
     embedding_model: str = "text-embedding-3-small"
     embedding_api_key: SecretStr | None = None

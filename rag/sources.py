@@ -74,7 +74,7 @@ async def _fetch(folder: Path) -> None:
             process.kill()
             await process.wait()
             complaint = b"it took too long"
-        archives = sorted(Path(temporary).glob("*.tgz"))
+        archives = await asyncio.to_thread(lambda: sorted(Path(temporary).glob("*.tgz")))
         if process.returncode != 0 or not archives:
             last = complaint.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
             raise DocumentationUnavailableError(

@@ -45,7 +45,9 @@ class Speller:
                 shared[numbers] += 1
         allowed = 1 if len(word) < 8 else 2
         best: tuple[int, float, str] | None = None
-        top = np.argpartition(-shared, min(_CANDIDATES, len(shared) - 1))[:_CANDIDATES] if len(shared) else []
+        if not len(shared):
+            return None
+        top = np.argpartition(-shared, min(_CANDIDATES, len(shared) - 1))[:_CANDIDATES]
         for number in top:
             candidate = self._words[number]
             if abs(len(candidate) - len(word)) > allowed:

@@ -113,11 +113,9 @@ class Store:
 
     def pages(self, *, sections: bool) -> Iterator[StoredPage]:
         """All pages in the order of their ids; without `sections` these are left empty."""
+        columns = "id, source, topic, title, language, kind, url, function, signatures, aliases"
         text = "sections" if sections else "'[]'"
-        rows = self._database.execute(
-            "SELECT id, source, topic, title, language, kind, url, function, signatures, aliases, "
-            f"{text} FROM page ORDER BY id"  # noqa: S608, one of two constants
-        )
+        rows = self._database.execute(f"SELECT {columns}, {text} FROM page ORDER BY id")  # noqa: S608, constants
         yield from (_stored_page(row) for row in rows)
 
     def page(self, number: int) -> StoredPage:
@@ -128,8 +126,7 @@ class Store:
         """Chunks of one page, or of all, in reading order."""
         where, values = ("WHERE page = ?", (page,)) if page is not None else ("", ())
         rows = self._database.execute(
-            "SELECT id, page, headings, text, first_line, last_line, tokens, hash FROM chunk "
-            f"{where} ORDER BY id",  # noqa: S608, one of two constants
+            f"SELECT id, page, headings, text, first_line, last_line, tokens, hash FROM chunk {where} ORDER BY id",  # noqa: S608, one of two constants
             values,
         )
         return [StoredChunk(row[0], row[1], Chunk(tuple(json.loads(row[2])), *row[3:])) for row in rows]

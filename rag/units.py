@@ -53,15 +53,22 @@ def units_of(pages: Iterable[StoredPage], chunks: Iterable[StoredChunk]) -> Iter
         if page.kind == "function":
             yield Unit(page.topic, stored.id, 0, page.language, page.kind), page, None
             continue
-        for item in by_page.get(stored.id, ()):
-            topic = f"{stored.source}#{item.id}"
+        for place, item in enumerate(by_page.get(stored.id, ())):
+            # Both languages of a guide have the same sections in the same order.
+            guide = page.topic.removesuffix(f":{page.language}")
+            topic = f"{guide}:{place}" if page.kind == "guide" else f"{stored.source}#{item.id}"
             yield Unit(topic, stored.id, item.id, page.language, page.kind), page, item.chunk
 
 
 def fields(page: Page, chunk: Chunk | None) -> dict[str, str]:
     """A unit's text by the fields of the lexical index."""
     if chunk is not None:
-        return {"headings": " ".join(chunk.headings), "text": chunk.text}
+        return {
+            "phrases": chunk.headings[-1],
+            "headings": " ".join(chunk.headings),
+            "summary": chunk.text[:SUMMARY],
+            "text": chunk.text[SUMMARY:],
+        }
     own, family = phrases_of(page.function), family_of(page.function)
     asked = (*own.english, *family.english) if page.language == "en" else (*own.chinese, *family.chinese)
     summary, rest = _details(page)
@@ -114,6 +121,8 @@ def passages(found: Sequence[tuple[Unit, Page, Chunk | None]], *, multilingual: 
         if chunk is not None:
             text = f"{' > '.join(chunk.headings)}\n{chunk.text}"
             wanted[Passage(unit.topic, text, phrase=False, language=page.language)] = None
+            if len(chunk.headings) > 1 or page.kind == "guide":
+                wanted[Passage(unit.topic, chunk.headings[-1], phrase=True, language=page.language)] = None
             continue
         own = phrases_of(page.function)
         asked = [*own.english, *(["; ".join(own.foreign)] if own.foreign else [])]
@@ -130,6 +139,16 @@ def passages(found: Sequence[tuple[Unit, Page, Chunk | None]], *, multilingual: 
 def parallel(pages: Iterable[Page]) -> Iterator[tuple[str, str]]:
     """Passages (English, Chinese) with the same meaning: paragraphs of a function's two pages, and its phrases."""
     by_function: dict[str, dict[Language, Page]] = {}
+    guides: dict[str, dict[Language, Page]] = {}
+    pages = list(pages)
+    for page in pages:
+        if page.kind == "guide":
+            guides.setdefault(page.topic.removesuffix(f":{page.language}"), {})[page.language] = page
+    for sides in guides.values():
+        if len(sides) == 2:
+            for left_section, right_section in zip(sides["en"].sections, sides["zh"].sections, strict=False):
+                yield left_section.headings[-1], right_section.headings[-1]
+                yield from paragraphs(_prose(left_section.text), _prose(right_section.text))
     for page in pages:
         if page.kind == "function":
             by_function.setdefault(page.function, {})[page.language] = page

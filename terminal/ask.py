@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from typing import Any
@@ -13,6 +14,7 @@ from core.settings import Settings
 from graph.host import open_host
 from graph.review import ReviewRequest
 from graph.state import Mode, RunContext
+from terminal.console import TextConsole
 from terminal.conversation import Display, Turn, thread_for, turn
 from terminal.review import Decisions, answer_all, approve_all, ask_person, prompt, show
 
@@ -32,7 +34,7 @@ async def ask(
 ) -> int:
     """Ask, print, and return the exit code: 0 answered, 1 failed, 3 waiting for a person."""
     check_question(question, thread_id)
-    console = Console()
+    console = TextConsole()
     interactive = sys.stdin.isatty() and not as_json
 
     def review(request: ReviewRequest) -> Decisions | None:
@@ -42,21 +44,25 @@ async def ask(
 
     async with open_host(settings) as host:
         thread = await thread_for(host, LOCAL_USER, thread_id, question)
-        ended = await turn(
-            host,
-            LOCAL_USER,
-            thread,
-            question,
-            display=Display(console, quiet=as_json),
-            review=review,
-            mode=mode,
-            context=RunContext(owner=LOCAL_USER, interactive=interactive),
-            answer_waiting=answer_all,
-        )
+        try:
+            ended = await turn(
+                host,
+                LOCAL_USER,
+                thread,
+                question,
+                display=Display(console, quiet=as_json),
+                review=review,
+                mode=mode,
+                context=RunContext(owner=LOCAL_USER, interactive=interactive),
+                answer_waiting=answer_all,
+            )
+        except (asyncio.CancelledError, OSError, UserError):
+            sys.stderr.write(f"thread: {thread} (go on with: ddb-agent ask --thread {thread})\n")
+            raise
     if as_json:
         sys.stdout.write(json.dumps(summary(ended), ensure_ascii=False, default=str) + "\n")
     else:
-        report(ended, console)
+        report(ended, console, shown=interactive)
     return exit_code(ended)
 
 
@@ -90,18 +96,27 @@ def summary(ended: Turn) -> dict[str, Any]:
     }
 
 
-def report(ended: Turn, console: Console) -> None:
+def report(ended: Turn, console: Console, *, shown: bool) -> None:
+    """Prints what follows the answer; `shown` tells that the person has seen what waits."""
+    thread = ended.thread_id
     if ended.waiting is not None:
-        show(ended.waiting, console)
+        if not shown:
+            show(ended.waiting, console)
         console.print(
-            f"\nWaiting for you. Go on with: ddb-agent ask --thread {ended.thread_id} --yes,"
-            ' or answer with a text: ddb-agent ask "…" --thread ' + ended.thread_id,
+            f"\nWaiting for you. Go on with: ddb-agent ask --thread {thread} --yes,"
+            f' or answer with a text: ddb-agent ask "…" --thread {thread}',
+            markup=False,
             highlight=False,
+            soft_wrap=True,
         )
         return
+    if not ended.ran:
+        console.print("Nothing is left to do on this thread. Its last answer:\n", style="dim")
+        console.print(ended.answer["text"] if ended.answer else "(none)", markup=False, highlight=False, soft_wrap=True)
+    notes = [f"thread: {thread}"]
     if ended.answer and ended.answer["artifacts"]:
-        console.print(f"artifacts: {', '.join(ended.answer['artifacts'])}", style="dim", highlight=False)
-    console.print(f"thread: {ended.thread_id}", style="dim", highlight=False)
+        notes.insert(0, f"full results: ddb-agent chat --thread {thread}, then /save FILE")
+    console.print("\n".join(notes), style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
 def exit_code(ended: Turn) -> int:

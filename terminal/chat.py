@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -13,9 +16,11 @@ from graph.host import Host, open_host, run_config, unfinished
 from graph.review import ReviewRequest
 from graph.state import Answer, Mode
 from terminal.ask import LOCAL_USER, check_question
+from terminal.console import TextConsole
 from terminal.conversation import Display, thread_for, turn
 from terminal.pins import pin
-from terminal.review import Decisions, ask_person, prompt
+from terminal.review import YES, Ask, Decisions, Undecided, answer_all, ask_person, prompt
+from terminal.saving import contents
 
 HELP = """\
 /plan          plan first, and wait for approval
@@ -23,7 +28,9 @@ HELP = """\
 /use TARGET    pin a table or a file, so that the model always sees its description
 /save [FILE]   save the last answer: .md answer and script, .dos the script, .csv or .json its result
 /thread        the id of this thread
-/quit          leave; the thread stays"""
+/quit          leave; the thread stays
+A text that opens ``` goes on until the line that closes it. Ctrl-C stops what runs."""
+FENCE = "```"
 
 
 class Chat:
@@ -35,8 +42,18 @@ class Chat:
         self.thread_id = thread_id
         self.mode = mode
         self.answer: Answer | None = None
+        self._saved: set[Path] = set()
+
+    async def resume(self) -> None:
+        """Take up a thread: its mode, its last answer, and what it stopped in."""
+        state = await self.host.state(LOCAL_USER, self.thread_id)
+        self.mode = state.values.get("mode") or self.mode
+        self.answer = state.values.get("answer")
+        if unfinished(state):
+            await self.say(None)
 
     async def say(self, text: str | None) -> None:
+        """A text as a question, or as the answer to what the thread waits for; None to go on."""
         ended = await turn(
             self.host,
             LOCAL_USER,
@@ -45,10 +62,19 @@ class Chat:
             display=Display(self.console),
             review=self._review,
             mode=self.mode if text is not None else None,
+            answer_waiting=answer_all,
         )
+        if ended.waiting is not None:
+            self.console.print("Not decided. Press Enter to see it again, or type your answer.", style="dim")
+            return
         self.answer = ended.answer
         state = await self.host.state(LOCAL_USER, self.thread_id)
         self.mode = state.values.get("mode") or self.mode
+
+    async def go_on(self) -> None:
+        """What an empty line means: back to what waits, if anything does."""
+        if unfinished(await self.host.state(LOCAL_USER, self.thread_id)):
+            await self.say(None)
 
     async def command(self, line: str) -> bool:
         """Carry out a slash command; False to leave."""
@@ -65,9 +91,11 @@ class Chat:
             case "/use":
                 await self._use(rest)
             case "/save":
-                self.console.print(f"saved: {await self._save(rest or 'answer.md')}", highlight=False)
+                saved = await self._save(rest or "answer.md")
+                if saved is not None:
+                    self.console.print(f"saved: {saved}", markup=False, highlight=False, soft_wrap=True)
             case "/thread":
-                self.console.print(self.thread_id, highlight=False)
+                self.console.print(self.thread_id, markup=False, highlight=False)
             case "/help":
                 self.console.print(HELP, markup=False, highlight=False)
             case _:
@@ -82,65 +110,83 @@ class Chat:
             raise UserError("/use needs a table or a file.", "For example: /use trades or /use prices.csv.")
         made = await pin(self.host, LOCAL_USER, self.thread_id, target)
         state = await self.host.state(LOCAL_USER, self.thread_id)
+        if unfinished(state):
+            raise UserError("The thread waits for you.", "Decide first: press Enter to see what it waits for.")
         kept = [item for item in state.values.get("pins", []) if item["name"] != made["name"]]
         await self.host.graph().aupdate_state(run_config(self.thread_id), {"pins": [*kept, made]}, as_node="complete")
-        self.console.print(f"pinned: {made['name']}", highlight=False)
+        self.console.print(f"pinned: {made['name']}", markup=False, highlight=False)
 
-    async def _save(self, target: str) -> Path:
+    async def _save(self, target: str) -> Path | None:
         if self.answer is None:
             raise UserError("There is no answer to save yet.", "Ask something first.")
         path = await asyncio.to_thread(lambda: Path(target).expanduser().resolve())
-        match path.suffix:
-            case ".dos":
-                data = self.answer["script"].encode()
-            case ".csv" | ".json":
-                data = await self._result(path.suffix)
-            case _:
-                data = f"{self.answer['text']}\n\n```\n{self.answer['script']}\n```\n".encode()
+        state = await self.host.state(LOCAL_USER, self.thread_id)
+        data = await contents(path, self.answer, state.values["messages"], self.host.deps.artifacts, LOCAL_USER)
+        if path not in self._saved and await asyncio.to_thread(path.exists):
+            try:
+                if prompt(self.console)(f"{path} is there already. Replace it? [y/n] ").strip().lower() not in YES:
+                    return None
+            except Undecided:
+                return None
         try:
             await asyncio.to_thread(path.write_bytes, data)
         except OSError as error:
             raise UserError(f"{path} cannot be written: {error.strerror}.", "Choose another file.") from None
+        self._saved.add(path)
         return path
-
-    async def _result(self, suffix: str) -> bytes:
-        artifacts = self.host.deps.artifacts
-        for artifact_id in reversed(self.answer["artifacts"] if self.answer else []):
-            if (await artifacts.get(LOCAL_USER, artifact_id)).name.endswith(suffix):
-                return await artifacts.read(LOCAL_USER, artifact_id)
-        raise UserError(
-            f"The last answer kept no {suffix} result.", "Results that were shown whole are in the answer: use .md."
-        )
 
 
 async def chat(settings: Settings, *, mode: Mode, thread_id: str | None) -> int:
-    console = Console()
+    console = TextConsole()
+    read = prompt(console)
     async with open_host(settings) as host:
         thread = await thread_for(host, LOCAL_USER, thread_id, "chat" if thread_id is None else None)
         talk = Chat(host, console, thread, mode)
         entry = host.deps.models.entry("actor")
         console.print(f"thread {thread}, model {entry.name}. /help for commands.", style="dim", highlight=False)
-        if thread_id is not None and unfinished(await host.state(LOCAL_USER, thread)):
-            await _guarded(talk, None)
+        if thread_id is not None:
+            await _guarded(talk, talk.resume())
         while True:
             try:
-                line = console.input(f"\n[bold]{talk.mode}>[/] ").strip()
-            except (EOFError, KeyboardInterrupt):
+                line = _read(read, talk.mode)
+            except Undecided:
                 break
-            if line and not await _guarded(talk, line):
+            if line.startswith("/") and "\n" not in line:
+                leaving = not await _guarded(talk, talk.command(line))
+            elif line:
+                leaving = not await _guarded(talk, _say(talk, line))
+            else:
+                leaving = not await _guarded(talk, talk.go_on())
+            if leaving:
                 break
     return 0
 
 
-async def _guarded(talk: Chat, line: str | None) -> bool:
-    """One line; errors that a user can cause are shown and the conversation goes on."""
+def _read(ask: Ask, mode: Mode) -> str:
+    """One line, or all lines of a text that opens a fence."""
+    lines = [ask(f"\n{mode}> ")]
+    while "\n".join(lines).count(FENCE) % 2:
+        lines.append(ask("... "))
+    return "\n".join(lines).strip()
+
+
+async def _say(talk: Chat, line: str) -> None:
+    check_question(line, talk.thread_id)
+    await talk.say(line)
+
+
+async def _guarded(talk: Chat, work: Coroutine[Any, Any, bool | None]) -> bool:
+    """Do what a line says; errors that a user can cause are shown, Ctrl-C stops it, and the conversation goes on."""
+    loop, task = asyncio.get_running_loop(), asyncio.ensure_future(work)
+    loop.add_signal_handler(signal.SIGINT, task.cancel)
     try:
-        if line is not None and line.startswith("/"):
-            return await talk.command(line)
-        check_question(line, talk.thread_id)
-        await talk.say(line)
+        return await task is not False
+    except asyncio.CancelledError:
+        talk.console.print("\nStopped.", style="yellow")
     except UserError as error:
-        talk.console.print(f"[red]error:[/] {error.message}", highlight=False)
+        talk.console.print(f"error: {error.message}", style="red", markup=False, highlight=False, soft_wrap=True)
         if error.remedy:
-            talk.console.print(error.remedy, style="dim", markup=False, highlight=False)
+            talk.console.print(error.remedy, style="dim", markup=False, highlight=False, soft_wrap=True)
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
     return True

@@ -9,13 +9,14 @@ from typing import Any, TypeAlias, cast
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
 from langgraph.types import Command
 from rich.console import Console
-from rich.syntax import Syntax
+from rich.text import Text
 
 from core.errors import NotFoundError
 from core.thread_lock import exclusive
 from graph.host import Host, unfinished
 from graph.review import ReviewRequest
 from graph.state import Answer, Input, Mode, RunContext
+from terminal.console import script_block, visible
 from terminal.review import Decisions
 
 Review: TypeAlias = Callable[[ReviewRequest], Decisions | None]
@@ -28,11 +29,12 @@ LOOK_LENGTH = 160
 
 @dataclass
 class Turn:
-    """How a turn ended: with an answer, or waiting for decisions."""
+    """How a turn ended: with an answer, or waiting for decisions. `ran` is False when there was nothing to do."""
 
     thread_id: str
     answer: Answer | None = None
     waiting: ReviewRequest | None = None
+    ran: bool = True
 
 
 @dataclass
@@ -78,18 +80,18 @@ class Display:
         if node == "complete" and (answer := update.get("answer")):
             if answer["text"].strip() != self._said.strip():
                 self.console.print()
-                self.console.print(answer["text"], markup=False, highlight=False)
+                self.console.print(answer["text"], markup=False, highlight=False, soft_wrap=True)
             self._said = ""
 
     def _calls(self, message: AIMessage) -> None:
         for call in message.tool_calls:
             if call["name"] in ("attempt_completion", "plan_mode_response", "ask_for_human_feedback"):
                 continue
-            self.console.print(f"[cyan]→ {call['name']}[/] {_brief(call['args'])}", highlight=False)
+            self.console.print(
+                Text.assemble((f"→ {visible(call['name'])}", "cyan"), " ", visible(_brief(call["args"])))
+            )
             if script := call["args"].get("script"):
-                self.console.print(
-                    Syntax(str(script), "sql", theme="ansi_dark", background_color="default", word_wrap=True)
-                )
+                self.console.print(script_block(str(script)))
 
     def _result(self, message: ToolMessage) -> None:
         lines = message.text.splitlines()
@@ -97,7 +99,7 @@ class Display:
             lines = [line if len(line) <= LOOK_LENGTH else f"{line[:LOOK_LENGTH]}…" for line in lines[:1]]
         style = "red" if message.status == "error" else "dim"
         for line in lines[:SHOWN_LINES]:
-            self.console.print(f"  {line}", style=style, markup=False, highlight=False)
+            self.console.print(f"  {line}", style=style, markup=False, highlight=False, soft_wrap=True)
         if len(lines) > SHOWN_LINES:
             self.console.print(f"  … ({len(lines) - SHOWN_LINES} more lines)", style=style)
 
@@ -140,7 +142,7 @@ async def turn(
                 return Turn(thread_id, waiting=waiting)
             start = Command(resume={"decisions": decisions})
         elif not unfinished(state := await host.state(owner, thread_id)):
-            return Turn(thread_id, answer=state.values.get("answer"))
+            return Turn(thread_id, answer=state.values.get("answer"), ran=False)
         while True:
             async for part in host.stream(thread_id, start, context):
                 display.part(part)

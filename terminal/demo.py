@@ -20,6 +20,7 @@ from graph.host import Host, open_host
 from graph.review import ReviewRequest
 from graph.state import Answer, RunContext
 from terminal.ask import LOCAL_USER
+from terminal.console import TextConsole
 from terminal.conversation import Display, Turn, thread_for, turn
 from terminal.review import Decisions, approve_all, show
 
@@ -48,7 +49,7 @@ QUESTIONS = [
 
 async def demo(settings: Settings) -> int:
     """Ask everything; exit code 0 when every question was answered."""
-    console = Console()
+    console = TextConsole()
     with tempfile.TemporaryDirectory(prefix="ddb-agent-demo-") as folder:
         own = settings.model_copy(update={"data_dir": Path(folder), "database_url": None, "dolphindb_host": None})
         files = await asyncio.to_thread(sample_files, Path(folder))

@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 
-from rich.console import Console
+from rich.text import Text
 
 from core.errors import UserError
 from core.migrations import migrate
 from core.models import ModelRegistry
+from core.models.probe import probe
 from core.postgres import connection, database_url, open_pool
 from core.settings import Settings
 from core.tokens import TokenCounter
 from dolphin.environment import default_environment
 from dolphin.sessions import Sessions
+from terminal.console import TextConsole, visible
 
 PACKAGES = ("langgraph", "langchain-core", "langchain-openai", "langgraph-checkpoint-postgres", "dolphindb")
 
@@ -34,14 +36,13 @@ class Finding:
 
 async def doctor(settings: Settings) -> int:
     """Print one line a part; the exit code is 1 when something fails."""
-    console = Console()
+    console = TextConsole()
     checks: list[tuple[str, Callable[[Settings], Awaitable[list[Finding]]]]] = [
         ("packages", _packages),
         ("data folder", _data),
         ("Postgres", _postgres),
         ("DolphinDB", _dolphindb),
         ("model", _models),
-        ("token counting", _tokens),
     ]
     failed = False
     for part, check in checks:
@@ -52,9 +53,11 @@ async def doctor(settings: Settings) -> int:
         for finding in findings:
             failed = failed or finding.kind == "failed"
             style = {"failed": "bold red", "embedded": "cyan"}.get(finding.kind, "green")
-            console.print(f"[{style}]{finding.kind:>10}[/]  {finding.part}: {finding.text}", highlight=False)
+            kind = Text.assemble((f"{finding.kind:>10}", style), f"  {finding.part}: {visible(finding.text)}")
+            console.print(kind, soft_wrap=True)
             if finding.remedy:
-                console.print(f"{'':>12}{finding.remedy}", style="dim", highlight=False)
+                remedy = f"{'':>12}{finding.remedy}"
+                console.print(remedy, style="dim", markup=False, highlight=False, soft_wrap=True)
     return 1 if failed else 0
 
 
@@ -101,21 +104,26 @@ async def _dolphindb(settings: Settings) -> list[Finding]:
 
 
 async def _models(settings: Settings) -> list[Finding]:
+    registry = ModelRegistry.load(settings)
     findings = []
-    for record in ModelRegistry.load(settings).describe():
+    for record in registry.describe():
+        role = record["role"]
         if record["provider"] == "offline":
             text = "the rule-based offline model; it understands a small set of requests"
-            findings.append(Finding(record["role"], "embedded", text, "Set DDB_AGENT_MODELS to use a language model."))
-        elif not record["key_present"]:
-            text = f"{record['model']}: the variable {record['key_variable']} is not set"
-            findings.append(Finding(record["role"], "failed", text, f"Set {record['key_variable']}."))
-        else:
-            findings.append(Finding(record["role"], "configured", f"{record['model']} at {record['base_url']}"))
-    return findings
+            findings.append(Finding(role, "embedded", text, "Set DDB_AGENT_MODELS to use a language model."))
+            continue
+        try:
+            listed = await probe(registry, role)
+        except UserError as error:
+            findings.append(Finding(role, "failed", error.message, error.remedy))
+            continue
+        remedy = "" if listed else f"The endpoint does not list {record['model']}: check its name."
+        findings.append(Finding(role, "configured", f"{record['model']} at {record['base_url']}", remedy))
+    return [*findings, _tokens(registry)]
 
 
-async def _tokens(settings: Settings) -> list[Finding]:
-    counter = TokenCounter(ModelRegistry.load(settings).entry("actor").model)
+def _tokens(registry: ModelRegistry) -> Finding:
+    counter = TokenCounter(registry.entry("actor").model)
     if counter.is_estimate:
-        return [Finding("token counting", "embedded", f"{counter.name}: a calibrated estimate, leaning high")]
-    return [Finding("token counting", "configured", f"tiktoken {counter.name}")]
+        return Finding("token counting", "embedded", "a calibrated estimate, leaning high")
+    return Finding("token counting", "configured", f"tiktoken {counter.name}")

@@ -17,7 +17,7 @@ def serve(*, host: str, port: int, data: Path | None, user: str, password: str |
 
     folder = (data or settings.data_dir / "standalone").expanduser().resolve()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         sys.exit(f"error: the data folder {folder} cannot be made: {error.strerror}. Choose another with --data.")
     sys.exit(run(folder, host=host, port=port, user=user, password=password))

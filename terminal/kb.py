@@ -174,4 +174,6 @@ def record(result: Result) -> dict[str, Any]:
 
 
 def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{number} {kind}" if kind == "chunks" else f"{number} {kind} pages" for kind, number in counts.items())
+    return ", ".join(
+        f"{number} {kind}" if kind == "chunks" else f"{number} {kind} pages" for kind, number in counts.items()
+    )

@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from rich.console import Console
-from rich.syntax import Syntax
 
 from core.errors import UserError
 from graph.review import ReviewRequest
+from terminal.console import script_block
 
 Decisions: TypeAlias = list[dict[str, Any]]
 Ask: TypeAlias = Callable[[str], str]
 
+YES = ("y", "yes", "是", "好")
+NO = ("n", "no", "否", "不")
+
 # What --yes never approves: nobody has looked whether the first run went through.
 NEVER_AUTOMATIC = {"unfinished_write"}
+
+
+class Undecided(Exception):  # noqa: N818, no error
+    """The person left without deciding."""
 
 
 def approve_all(request: ReviewRequest) -> Decisions | None:
@@ -34,24 +43,55 @@ def approve_all(request: ReviewRequest) -> Decisions | None:
 
 
 def answer_all(request: ReviewRequest, text: str) -> Decisions:
-    """One text as the answer to everything: a response where one is asked for, else a rejection with that reason."""
-    return [
-        {"type": "respond" if "respond" in config["allowed_decisions"] else "reject", "message": text}
-        for config in request["review_configs"]
-    ]
+    """One text as the answer to everything: yes or no where that is asked, else a response or a rejection with it."""
+    return [_typed(text, config["allowed_decisions"]) for config in request["review_configs"]]
+
+
+def _typed(text: str, allowed: list[Any]) -> dict[str, Any]:
+    word = text.strip().lower()
+    if word in YES and "approve" in allowed:
+        return {"type": "approve"}
+    if word in NO and "approve" in allowed:
+        return {"type": "reject", "message": ""}
+    return {"type": "respond" if "respond" in allowed else "reject", "message": text}
 
 
 def prompt(console: Console) -> Ask:
-    """Reads lines at the console; brackets in what it asks are no markup."""
-    return lambda text: console.input(text, markup=False)
+    """Reads lines at the console. Raises Undecided when the person leaves instead: by Ctrl-C or the end of input."""
+
+    def ask(text: str) -> str:
+        # asyncio's own handler would only note the Ctrl-C, and the line would go on being read.
+        with _plain_interrupts():
+            try:
+                return console.input(text, markup=False)
+            except (EOFError, KeyboardInterrupt):
+                console.print()
+                raise Undecided from None
+
+    return ask
 
 
-def ask_person(request: ReviewRequest, console: Console, ask: Ask) -> Decisions:
-    """Show each request and read y, edit, n with a reason, or a free answer."""
-    return [
-        _decide(action["name"], action["args"], action["description"], config["allowed_decisions"], console, ask)
-        for action, config in zip(request["action_requests"], request["review_configs"], strict=True)
-    ]
+@contextmanager
+def _plain_interrupts() -> Iterator[None]:
+    # asyncio's own handler would only note the Ctrl-C, and the line would go on being read.
+    earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
+    wakeup = signal.set_wakeup_fd(-1)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(wakeup)
+        signal.signal(signal.SIGINT, earlier)
+
+
+def ask_person(request: ReviewRequest, console: Console, ask: Ask) -> Decisions | None:
+    """Show each request and read y, edit, n with a reason, or a free answer; None when the person leaves undecided."""
+    try:
+        return [
+            _decide(action["name"], action["args"], action["description"], config["allowed_decisions"], console, ask)
+            for action, config in zip(request["action_requests"], request["review_configs"], strict=True)
+        ]
+    except Undecided:
+        return None
 
 
 def show(request: ReviewRequest, console: Console) -> None:
@@ -60,10 +100,10 @@ def show(request: ReviewRequest, console: Console) -> None:
 
 
 def _show(name: str, args: dict[str, Any], description: str, console: Console) -> None:
-    console.print(f"\n[bold yellow]? {name}[/]")
-    console.print(description, markup=False, highlight=False)
+    console.print(f"\n? {name}", style="bold yellow", markup=False, highlight=False)
+    console.print(description, markup=False, highlight=False, soft_wrap=True)
     if script := args.get("script"):
-        console.print(Syntax(script, "sql", theme="ansi_dark", background_color="default", word_wrap=True))
+        console.print(script_block(str(script)))
     if options := args.get("options"):
         console.print("   " + " | ".join(options), markup=False, highlight=False)
 
@@ -77,16 +117,19 @@ def _decide(
     choices = [word for kind, word in (("approve", "y"), ("edit", "edit"), ("reject", "n")) if kind in allowed]
     while True:
         given = ask(f"[{'/'.join(choices)}] ").strip()
-        if given.lower() in ("y", "yes", "是", "好"):
-            return {"type": "approve"}
         if given.lower() in ("e", "edit") and "edit" in allowed:
-            if (edited := edit(name, args)) is not None:
+            try:
+                edited = edit(name, args)
+            except UserError as error:
+                console.print(str(error), style="red", markup=False, highlight=False)
+                continue
+            if edited is not None:
                 return {"type": "edit", "edited_action": {"name": name, "args": edited}}
             console.print("Nothing was changed.")
-        elif given.lower() in ("n", "no", "否", "不"):
+        elif given.lower() in NO:
             return {"type": "reject", "message": ask("Why? (Enter for no reason) ").strip()}
         elif given:
-            return {"type": "respond" if "respond" in allowed else "reject", "message": given}
+            return _typed(given, allowed)
 
 
 def _respond(allowed: list[Any], ask: Ask) -> dict[str, Any]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
-from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 from core.settings import Settings
 from graph.host import open_host, unfinished
 from terminal.ask import LOCAL_USER
+from terminal.console import TextConsole, visible
 
 
 async def list_threads(settings: Settings, *, limit: int, as_json: bool) -> None:
@@ -20,33 +21,38 @@ async def list_threads(settings: Settings, *, limit: int, as_json: bool) -> None
         rows = [{"thread_id": t.thread_id, "title": t.title, "updated_at": t.updated_at.isoformat()} for t in threads]
         print(json.dumps(rows, ensure_ascii=False))
         return
-    table = Table("thread", "title", "last used")
+    table = Table(Column("thread", no_wrap=True), "title", Column("last used", no_wrap=True))
     for thread in threads:
-        table.add_row(thread.thread_id, thread.title, f"{thread.updated_at:%Y-%m-%d %H:%M}")
-    Console().print(table)
+        title, used = visible(thread.title), f"{thread.updated_at.astimezone():%Y-%m-%d %H:%M}"
+        table.add_row(Text(visible(thread.thread_id)), Text(title), used)
+    TextConsole().print(table)
 
 
 async def show_thread(settings: Settings, thread_id: str) -> None:
-    console = Console()
+    console = TextConsole()
+
+    def show(text: str, style: str = "") -> None:
+        console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
     async with open_host(settings) as host:
         state = await host.state(LOCAL_USER, thread_id)
     for message in state.values.get("messages", []):
         if isinstance(message, HumanMessage):
-            console.print(f"\nyou: {message.text}", style="bold", markup=False, highlight=False)
+            show(f"\nyou: {message.text}", "bold")
         elif isinstance(message, ToolMessage):
-            console.print(f"  {message.name}: {message.text}", style="dim", markup=False, highlight=False)
+            show(f"  {message.name}: {message.text}", "dim")
         elif isinstance(message, AIMessage):
             for call in message.tool_calls:
-                shown = call["args"].get("script") or json.dumps(call["args"], ensure_ascii=False)
-                console.print(f"→ {call['name']}\n{shown}", style="cyan", markup=False, highlight=False)
+                arguments = call["args"].get("script") or json.dumps(call["args"], ensure_ascii=False)
+                show(f"→ {call['name']}\n{arguments}", "cyan")
             if message.text.strip():
-                console.print(f"agent: {message.text}", markup=False, highlight=False)
+                show(f"agent: {message.text}")
     if unfinished(state):
         waits = "for you" if state.interrupts else "to be gone on with"
-        console.print(f"\nThis thread waits {waits}: ddb-agent ask --thread {thread_id}", highlight=False)
+        show(f"\nThis thread waits {waits}: ddb-agent ask --thread {thread_id}")
 
 
 async def delete_thread(settings: Settings, thread_id: str) -> None:
     async with open_host(settings) as host:
         await host.threads.delete(LOCAL_USER, thread_id)
-    Console().print(f"deleted {thread_id}", highlight=False)
+    TextConsole().print(f"deleted {thread_id}", markup=False, highlight=False, soft_wrap=True)

@@ -16,6 +16,11 @@ from dolphin.sessions import Sessions
 from engine import launcher
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Fast tests first."""
+    items.sort(key=lambda item: item.get_closest_marker("e2e") is not None)
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Iterator[Path]:
     """Not below pytest's own folder: another session of pytest would take its rights away from the Postgres account."""

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, NoReturn
 
 from core.offline.conversation import Conversation, Step, Task
-from core.offline.language import Language
+from core.offline.language import Language, say
 
 READS = (
     "list_tables",
@@ -17,6 +17,9 @@ READS = (
     "validate_script",
     "optimize_query",
 )
+
+LOST = "The session was lost"
+"""How a tool's result says that the session is a new one."""
 
 
 class NextCallError(Exception):
@@ -98,11 +101,22 @@ class Replay:
 
     def finish(self, answer: str, *, script: str = "", artifact_ids: Sequence[str] = ()) -> NoReturn:
         """End the task with an answer, after those of its earlier parts."""
-        answer = "\n\n".join([*self._told, answer])
+        answer = "\n\n".join([*self._lost_session(), *self._told, answer])
         if self.has("attempt_completion"):
             args = {"answer": answer, "script": script, "artifact_ids": list(artifact_ids)}
             raise NextCallError("attempt_completion", args)
         raise ReplyError(answer)
+
+    def _lost_session(self) -> list[str]:
+        if not any(LOST in (step.result or "") for step in self.task.steps):
+            return []
+        return [
+            say(
+                self.language,
+                "The session of your earlier questions has ended: its tables and variables are gone.",
+                "之前提问所用的会话已经结束，其中的表和变量已不存在。",
+            )
+        ]
 
     def made_table(self, name: str, answer: str, signed: str, **more: Any) -> NoReturn:
         """End the task, or this part of it, whose outcome is the table `name`."""

@@ -193,10 +193,8 @@ def _declare_extreme(name: str, kernel: Kernel, *, largest: bool) -> None:
         return lifting.elementwise(lifting.spread(lambda a, b: _larger(a, b, largest, False)), [x, y])
 
     @functions.grouped(name)
-    def grouped(groups: Groups, x: Value, y: Value | None = None) -> Vector:
-        if is_omitted(y) or y is None:
-            return kernel(groups, *columns_of([x], groups.rows))
-        raise CallError("with two arguments it is not an aggregate.")
+    def grouped(groups: Groups, x: Value) -> Vector:
+        return kernel(groups, *columns_of([x], groups.rows))
 
     @functions.elementwise(f"{name}IgnoreNull", "X, Y", vectors=2)
     def ignoring(x: Vector, y: Vector) -> Vector:

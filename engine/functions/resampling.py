@@ -153,7 +153,7 @@ def _ends(times: Vector) -> Vector:
     return times.take(np.array([0, len(times) - 1]))
 
 
-def _all_labels(frequency: Frequency, times: Vector) -> Vector:
+def all_labels(frequency: Frequency, times: Vector) -> Vector:
     """The labels from that of the first time to that of the last."""
     ends = _ends(times)
     base = None if frequency.is_calendar else frequency.base(times)
@@ -174,7 +174,7 @@ def temporal_sequence(
     times = tuple_to_vector([start, end])
     if not isinstance(times, Vector) or start.type is not end.type or times.data[0] > times.data[1]:
         raise CallError("start and end must be of the same temporal type, and end must come after start.")
-    return _all_labels(Frequency.of(rule, closed, label, origin, default="origin"), times)
+    return all_labels(Frequency.of(rule, closed, label, origin, default="origin"), times)
 
 
 def _indexed(x: Value) -> tuple[Vector, list[Vector]]:
@@ -199,7 +199,7 @@ def as_frequency(
     """The elements whose time is a label, and NULL for the other labels."""
     index, columns = _indexed(x)
     frequency = Frequency.of(rule, closed, label, origin, default="closed")
-    labels = _all_labels(frequency, index)
+    labels = all_labels(frequency, index)
     if frequency.is_calendar or not frequency.right_label:
         last = int(days_of(_ends(index))[0][-1]) if labels.type is Type.DATE else int(index.data[-1])
         labels = labels.take(labels.data <= last)
@@ -223,7 +223,7 @@ def resample(
     frequency = Frequency.of(rule, closed, label, origin, default="origin")
     base = None if frequency.is_calendar else frequency.base(index)
     own = frequency.labels(index, base)
-    labels = _all_labels(frequency, index)
+    labels = all_labels(frequency, index)
     if frequency.is_calendar and len(own):
         labels = frequency.between(int(own.data[0]), int(own.data[-1]), own.type)
     place = positions_in(labels, own)

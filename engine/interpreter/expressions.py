@@ -419,7 +419,8 @@ def _method(interpreter: Interpreter, node: syntax.Call, scope: Scope) -> Value:
     if isinstance(owner, Dictionary):
         own = owner.items.get(name)
         if isinstance(own, FUNCTIONS):
-            return interpreter.call(own, positional[1:], named)
+            takes_model = isinstance(own, Builtin) and own.parameters and own.parameters[0].name == "model"
+            return interpreter.call(own, positional if takes_model else positional[1:], named)
     function = interpreter.function(name)
     if function is None:
         variable = scope.lookup(name)

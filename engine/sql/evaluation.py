@@ -45,6 +45,8 @@ ELEMENTWISE_OPERATORS = frozenset((
     "<<", ">>", "like", "is",
 ))  # fmt: skip
 ROWWISE_FUNCTIONS = frozenset(("iif", "bar", "nullFill", "in", "between", "like", "round", "string", "symbol"))
+PAIRWISE_FUNCTIONS = frozenset(("max", "min"))
+"""Aggregates of one argument that work element by element on two."""
 COLLECTING_FUNCTIONS = frozenset(("toArray", "toTuple", "toColumnarTuple"))
 
 
@@ -118,7 +120,7 @@ class GroupEvaluator:
         if result.level is Level.GROUPS:
             return result.value  # type: ignore[return-value]
         if result.level is Level.ROWS:
-            if not result.collected:
+            if not result.collected and not _is_pairwise(node):
                 raise ScriptError(
                     "An expression in the select clause of a group by query must be a grouping column or use an"
                     " aggregate function."
@@ -265,9 +267,12 @@ class GroupEvaluator:
         levels = {each.level for each in arguments}
         data = arguments[: function.vectors] if function.kind is not Kind.OTHER else arguments
         rest = arguments[function.vectors :] if function.kind is not Kind.OTHER else []
+        pairwise = function.name in PAIRWISE_FUNCTIONS and len(arguments) == 2
+        if pairwise:
+            data, rest = arguments, []
         if any(each.level is not Level.CONSTANT for each in rest):
             return self._each_group(node)
-        if function.kind is Kind.ELEMENTWISE or function.name in ROWWISE_FUNCTIONS:
+        if function.kind is Kind.ELEMENTWISE or pairwise or function.name in ROWWISE_FUNCTIONS:
             if function.kind is Kind.OTHER:
                 data, rest = [each for each in arguments if each.level is not Level.CONSTANT], []
             if not self._uniform(data):
@@ -364,6 +369,15 @@ class GroupEvaluator:
         if isinstance(value, Builtin | Closure | Partial | Pattern):
             return value
         return self.executor.function(node.function.id)
+
+
+def _is_pairwise(node: syntax.Expression) -> bool:
+    return (
+        isinstance(node, syntax.Call)
+        and isinstance(node.function, syntax.Name)
+        and node.function.id in PAIRWISE_FUNCTIONS
+        and len(node.arguments) == 2
+    )
 
 
 NO_SPAN = syntax.Span(0, 0, 0, 0)

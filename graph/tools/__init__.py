@@ -35,7 +35,7 @@ class Toolbox:
 def toolbox(deps: Deps) -> Toolbox:
     return Toolbox(
         [
-            *catalog_tools(deps.catalog),
+            *catalog_tools(deps.catalog, deps.sessions),
             *script_tools(deps.sessions, deps.artifacts),
             *sample_tools(deps.sessions),
             *check_tools(deps.sessions),

@@ -7,6 +7,7 @@ import json
 from pydantic import BaseModel, Field
 
 from dolphin.catalog import Catalog
+from dolphin.sessions import LOST, Sessions
 from graph.tools.base import Tool, ToolResult, ToolScope
 
 LISTED_DATABASES = 20
@@ -34,16 +35,18 @@ class InspectDatabase(BaseModel):
     database: str = Field(description='The path of the database, for example "dfs://market".')
 
 
-def catalog_tools(catalog: Catalog) -> list[Tool]:
+def catalog_tools(catalog: Catalog, sessions: Sessions) -> list[Tool]:
     async def list_tables(arguments: ListTables, scope: ToolScope) -> ToolResult:
         environment, thread = scope.environment, scope.thread_id
+        lost = scope.continued and not sessions.has_session(thread)
         databases = await catalog.databases(environment, thread, refresh=True)
         tables = []
         if not arguments.database:
             tables.extend(await catalog.tables(environment, thread))
         for database in [arguments.database] if arguments.database else databases[:LISTED_DATABASES]:
             tables.extend(await catalog.tables(environment, thread, database, refresh=True))
-        return _json({"tables": [table.to_json() for table in tables], "databases": databases})
+        listed: dict[str, object] = {"tables": [table.to_json() for table in tables], "databases": databases}
+        return _json({**listed, "notice": LOST} if lost else listed)
 
     async def describe_table(arguments: DescribeTable, scope: ToolScope) -> ToolResult:
         table = await catalog.describe(scope.environment, scope.thread_id, arguments.table, refresh=True)

@@ -23,6 +23,8 @@ class Encoder(Protocol):
 
 def encoder(settings: KnowledgeSettings) -> Encoder | None:
     """The encoder these settings and this installation allow; None means lexical retrieval alone."""
+    if settings.embedding == "none":
+        return None
     if settings.embedding_url:
         from rag.embeddings.endpoint import EndpointEncoder
 
@@ -35,6 +37,8 @@ def encoder(settings: KnowledgeSettings) -> Encoder | None:
 
 def encoder_name(settings: KnowledgeSettings) -> str:
     """The name of `encoder(settings)` without loading it; empty without one."""
+    if settings.embedding == "none":
+        return ""
     if settings.embedding_url:
         return settings.embedding_model
     from rag.embeddings.minilm import NAME, model_directory

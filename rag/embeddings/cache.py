@@ -32,7 +32,8 @@ def embed_cached(
     with closing(sqlite3.connect(path, timeout=30)) as database:
         database.execute("PRAGMA journal_mode=WAL")
         database.execute(
-            "CREATE TABLE IF NOT EXISTS vectors (model TEXT, hash TEXT, vector BLOB, PRIMARY KEY (model, hash)) WITHOUT ROWID"
+            "CREATE TABLE IF NOT EXISTS vectors"
+            " (model TEXT, hash TEXT, vector BLOB, PRIMARY KEY (model, hash)) WITHOUT ROWID"
         )
         known = _known(database, encoder.name, list(dict.fromkeys(hashes)))
         missing = [text for text in dict(zip(texts, hashes, strict=True)) if text_hash(text) not in known]

@@ -38,8 +38,9 @@ class EndpointEncoder:
             rows.extend(self._batch(texts[start : start + BATCH]))
         vectors = np.array(rows, np.float32)
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        unit: NDArray[np.float32] = vectors / np.where(lengths == 0, 1, lengths)
-        return unit
+        lengths[lengths == 0] = 1
+        vectors /= lengths
+        return vectors
 
     def _batch(self, texts: Sequence[str]) -> list[list[float]]:
         import httpx

@@ -37,7 +37,7 @@ class MiniLM:
     multilingual = False
 
     def __init__(self, directory: Path) -> None:
-        from threadpoolctl import threadpool_limits
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
         from tokenizers import Tokenizer
 
         # The matrices of one question are too small to share: waiting for a second thread costs more than it gives,
@@ -110,7 +110,7 @@ def _norm(tensors: dict[str, Floats], name: str) -> tuple[Floats, Floats]:
 
 
 def _normalise(values: Floats, weight: Floats, bias: Floats) -> Floats:
-    centred = values - values.mean(axis=-1, keepdims=True)
+    centred: Floats = values - values.mean(axis=-1, keepdims=True)
     variance = np.einsum("ij,ij->i", centred, centred)[:, None] / np.float32(values.shape[-1])
     centred /= np.sqrt(variance + np.float32(_EPSILON))
     centred *= weight

@@ -34,7 +34,9 @@ def read_function_docs(text: str, language: Language) -> list[Page]:
         raise InvalidInputError("The function documentation is not a table of functions.", "Fetch it again.")
     topics = _topics(entries)
     return [
-        _page(name, entry, language, topics) for name, entry in entries.items() if isinstance(entry.get("markdown"), str)
+        _page(name, entry, language, topics)
+        for name, entry in entries.items()
+        if isinstance(entry.get("markdown"), str)
     ]
 
 

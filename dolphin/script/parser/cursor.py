@@ -44,7 +44,8 @@ class Cursor:
     """Walks the tokens of one text.
 
     `newlines` is true where a line's end ends a statement, `sql` inside a query, `argument` directly inside a call's
-    parentheses (there a comma does not continue a clause), `quoting` inside `<…>`, `no_pair` between `?` and `:`.
+    parentheses (there a comma does not continue a clause), `quoting` inside `<…>`, `no_pair` between `?` and `:`,
+    `in_source` in a from clause (there `=` in a call names a parameter).
     """
 
     def __init__(self, text: str) -> None:
@@ -58,6 +59,7 @@ class Cursor:
         self.quoting = False
         self.no_pair = False
         self.case = False
+        self.in_source = False
         self.depth = 0
         self.functions: set[str] = set()
         self.assigned: set[str] = set()
@@ -125,9 +127,9 @@ class Cursor:
     def stops_operand(self, token: Token, distance: int = 0) -> bool:
         """Whether a name is a keyword here, so that it cannot be an alias or an infix function."""
         word = token.word
-        if word is None:
-            return False
         following = self.peek(distance + 1)
+        if word is None:
+            return self.sql and self._starts_frame(token, following, self.peek(distance + 2))
         if word in _ALWAYS:
             return True
         if word in _AFTER_OPERAND:
@@ -143,6 +145,17 @@ class Cursor:
         if self.sql:
             return word in _IN_QUERY
         return word in ("catch", "while") and self.newlines
+
+    @staticmethod
+    def _starts_frame(token: Token, first: Token, second: Token) -> bool:
+        """Whether `rows` or `range` begins the frame of a window function."""
+        if token.text.lower() not in ("rows", "range"):
+            return False
+        return (
+            first.word == "between"
+            or (first.text.lower(), second.text.lower()) in (("unbounded", "preceding"), ("current", "row"))
+            or second.text.lower() in ("preceding", "following")
+        )
 
     # --- spans, depth and errors
 

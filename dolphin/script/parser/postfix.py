@@ -122,7 +122,7 @@ class PostfixParser(Grammar):
 
     def _names_argument(self, position: int, function: s.Expression) -> bool:
         """Inside a query `=` compares, unless it can only name a parameter."""
-        if not self.sql:
+        if not self.sql or self.in_source:
             return True
         return position > 0 and not (isinstance(function, s.Name) and function.id in _BOOLEAN_ARGUMENTS)
 

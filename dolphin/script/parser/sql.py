@@ -88,8 +88,8 @@ class QueryParser(ExpressionParser):
     def _select(self) -> s.Select:
         start = self.advance()
         kind = start.word
-        saved = self.sql, self.no_pair, self.case
-        self.sql, self.no_pair, self.case = True, False, False
+        saved = self.sql, self.no_pair, self.case, self.in_source
+        self.sql, self.no_pair, self.case, self.in_source = True, False, False, False
         hints = self._hints()
         distinct = self.tok.word == "distinct" and (self.peek().text != "(" or self.peek().space)
         if distinct:
@@ -110,7 +110,7 @@ class QueryParser(ExpressionParser):
         if self.accept_words("from"):
             clauses.source = self._source()
         self._clauses(clauses)
-        self.sql, self.no_pair, self.case = saved
+        self.sql, self.no_pair, self.case, self.in_source = saved
         return s.Select(
             "exec" if kind == "exec" else "select",
             tuple(items),
@@ -198,7 +198,9 @@ class QueryParser(ExpressionParser):
 
     def _table(self) -> s.Source:
         start = self.tok
+        saved, self.in_source = self.in_source, True
         value = self.table_expression()
+        self.in_source = saved
         alias: str | None = None
         if self.accept_words("as"):
             alias = self.alias_names()[0]
