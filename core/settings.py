@@ -60,6 +60,22 @@ class Settings(BaseSettings):
     answer_tokens: int = Field(default=4_000, ge=100)
     preview_chars: int = Field(default=6_000, ge=200)
 
+    # The HTTP server. `token_secret` signs access tokens; when unset one is made and kept in Postgres.
+    run_concurrency: int = Field(default=200, ge=1, le=5000)
+    run_lease_seconds: float = Field(default=10.0, ge=1)
+    run_attempts: int = Field(default=5, ge=1)
+    run_timeout: float = Field(default=3600.0, gt=0)
+    drain_seconds: float = Field(default=10.0, ge=0)
+    event_retention_seconds: float = Field(default=86_400.0, ge=60)
+    run_retention_seconds: float = Field(default=30 * 86_400.0, ge=60)
+    request_bytes: int = Field(default=10_000_000, ge=1_000)
+    requests_per_minute: int = Field(default=6_000, ge=1)
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    webhook_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    token_secret: SecretStr | None = None
+    access_token_seconds: int = Field(default=900, ge=30)
+    refresh_token_seconds: int = Field(default=30 * 86_400, ge=60)
+
     @field_validator("data_dir")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
@@ -70,7 +86,7 @@ class Settings(BaseSettings):
     def _empty_is_unset(cls, value: object) -> object:
         return None if isinstance(value, str) and not value.strip() else value
 
-    @field_validator("allowed_effects", mode="before")
+    @field_validator("allowed_effects", "cors_origins", "webhook_hosts", mode="before")
     @classmethod
     def _split_commas(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.errors import CallError
 from engine.types import LITERAL, NUMERIC, Type
-from engine.values import Function, Matrix, Nothing, Scalar, Value, Vector
+from engine.values import AnyVector, Function, Matrix, Nothing, Scalar, Value, Vector
 
 INTEGER_TYPES = (Type.BOOL, Type.CHAR, Type.SHORT, Type.INT, Type.LONG)
 
@@ -73,6 +73,17 @@ def text_argument(value: Value | None, name: str, default: str | None = None) ->
     if isinstance(value, Scalar) and value.type is Type.CHAR and value.value is not None:
         return chr(value.value & 0xFF)
     raise CallError(f"{name} must be a string.")
+
+
+def names_argument(value: Value, name: str) -> list[str]:
+    """One name or several."""
+    if is_omitted(value):
+        return []
+    if isinstance(value, Vector) and value.type in LITERAL:
+        return [str(text) for text in value.strings().tolist()]
+    if isinstance(value, AnyVector):
+        return [text_argument(item, name) for item in value.items]
+    return [text_argument(value, name)]
 
 
 def choice_argument(value: Value | None, name: str, choices: tuple[str, ...], default: str | None = None) -> str:

@@ -112,7 +112,7 @@ def evaluate_newton(x: Array, coefficients: Array, points: Array, derivative: in
         for order in range(derivative, 0, -1):
             levels[order] = levels[order] * past + order * levels[order - 1]
         levels[0] = levels[0] * past + coefficients[place]
-    return levels[derivative]
+    return np.asarray(levels[derivative])
 
 
 def basis(knots: Array, degree: int, points: Array) -> Array:
@@ -132,4 +132,4 @@ def basis(knots: Array, degree: int, points: Array) -> Array:
                 total = total + ahead * values[:, place + 1]
             following[:, place] = total
         values = following
-    return values[:, :count]
+    return np.asarray(values[:, :count])

@@ -16,6 +16,7 @@ from engine.values import (
     ArrayVector,
     Column,
     Dictionary,
+    Handle,
     IndexedSeries,
     Matrix,
     Scalar,
@@ -77,6 +78,8 @@ def size(value: Value) -> int:
         return value.rows
     if isinstance(value, IndexedSeries):
         return len(value.values)
+    if isinstance(value, Handle):
+        return int(getattr(value.target, "rows", 1))
     return 1
 
 
@@ -142,6 +145,9 @@ def tuple_to_vector(items: Sequence[Value]) -> Vector | AnyVector:
     first = items[0]
     if isinstance(first, Scalar) and all(isinstance(item, Scalar) and item.type is first.type for item in items):
         scale = max(item.scale for item in items if isinstance(item, Scalar))
+        if scale and first.type is Type.INT:
+            # A data type such as DECIMAL32(2): a vector has no room for the scales of several.
+            return AnyVector(list(items))
         if all(item.scale == scale for item in items if isinstance(item, Scalar)):
             return vector(first.type, [item.value for item in items if isinstance(item, Scalar)], scale)
     scalars = [item for item in items if isinstance(item, Scalar)]

@@ -18,6 +18,7 @@ from engine.values import (
     ArrayVector,
     Column,
     Dictionary,
+    Handle,
     IndexedSeries,
     Matrix,
     Scalar,
@@ -59,6 +60,10 @@ def get_index(target: Value, indices: Sequence[Index]) -> Value:
         return _series(target, index)
     if isinstance(target, Set):
         raise ScriptError("A set can't be indexed.")
+    if isinstance(target, Handle) and isinstance(index, Scalar) and isinstance(index.value, str):
+        found = member(target, index.value)
+        if found is not None:
+            return found
     raise ScriptError(f"{form_name(target)[:1].upper()}{form_name(target)[1:]} can't be indexed.")
 
 
@@ -556,4 +561,6 @@ def member(target: Value, name: str) -> Value | None:
         return column_value(column)
     if isinstance(target, Dictionary):
         return lookup(target, scalar_from(name))
+    if isinstance(target, Handle) and name in getattr(target.target, "names", ()):
+        return column_value(target.target.read([name], ()).columns[0])
     return None

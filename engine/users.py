@@ -1,4 +1,4 @@
-"""The users of one engine and their passwords, kept in a file of the data folder."""
+"""The users of one engine, their passwords, groups and rights, kept in a file of the data folder."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ import json
 import os
 import re
 import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from threading import RLock
 
 from engine.errors import ScriptError
+from engine.rights import Rights, is_allowed
 
 GUEST = "guest"
 WRONG_LOGIN = "The user name or password is incorrect."
@@ -27,6 +30,7 @@ class Account:
     digest: str
     is_admin: bool = False
     groups: list[str] = field(default_factory=list)
+    rights: Rights = field(default_factory=Rights)
 
 
 class Users:
@@ -40,9 +44,13 @@ class Users:
         self._proof_key = secrets.token_bytes(32)
         self._proofs: dict[str, bytes] = {}
         self._accounts: dict[str, Account] = {}
+        self._groups: dict[str, Rights] = {}
         if path.exists():
             stored = json.loads(path.read_text(encoding="utf-8"))
-            self._accounts = {name: Account(**account) for name, account in stored.items()}
+            # A file from before there were rights has the accounts alone.
+            for name, account in stored.get("users", stored).items():
+                self._accounts[name] = Account(**account | {"rights": Rights(**account.get("rights", {}))})
+            self._groups = {name: Rights(**rights) for name, rights in stored.get("groups", {}).items()}
         if admin_password is not None:
             self._check_name(admin)
             self._accounts[admin] = _account(admin_password, is_admin=True)
@@ -51,7 +59,11 @@ class Users:
             raise ValueError(f"the user {admin} has no password yet")
 
     def _save(self) -> None:
-        text = json.dumps({name: asdict(account) for name, account in self._accounts.items()}, indent=1)
+        document = {
+            "users": {name: asdict(account) for name, account in self._accounts.items()},
+            "groups": {name: asdict(rights) for name, rights in self._groups.items()},
+        }
+        text = json.dumps(document, indent=1)
         fresh = self._path.with_suffix(".new")
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -119,9 +131,79 @@ class Users:
         _check_password(password)
         with self._lock:
             account = self.account(name)
-            self._accounts[name] = _account(password, account.is_admin)
+            fresh = _account(password)
+            account.salt, account.digest = fresh.salt, fresh.digest
             self._proofs.pop(name, None)
             self._save()
+
+    # --- groups and rights ---
+
+    def groups(self) -> list[str]:
+        with self._lock:
+            return list(self._groups)
+
+    def create_group(self, group: str, members: Iterable[str] = ()) -> None:
+        self._check_name(group)
+        with self._lock:
+            if group in self._groups or group in self._accounts:
+                raise ScriptError(f"The group or user [{group}] already exists.")
+            accounts = [self.account(name) for name in members]
+            self._groups[group] = Rights()
+            for account in accounts:
+                account.groups.append(group)
+            self._save()
+
+    def delete_group(self, group: str) -> None:
+        with self._lock:
+            self.group(group)
+            del self._groups[group]
+            for account in self._accounts.values():
+                account.groups = [name for name in account.groups if name != group]
+            self._save()
+
+    def group(self, group: str) -> Rights:
+        with self._lock:
+            rights = self._groups.get(group)
+        if rights is None:
+            raise ScriptError(f"The group [{group}] does not exist.")
+        return rights
+
+    def members(self, group: str) -> list[str]:
+        with self._lock:
+            self.group(group)
+            return [name for name, account in self._accounts.items() if group in account.groups]
+
+    def join(self, names: Iterable[str], groups: Iterable[str]) -> None:
+        self._change_members(names, groups, joining=True)
+
+    def leave(self, names: Iterable[str], groups: Iterable[str]) -> None:
+        self._change_members(names, groups, joining=False)
+
+    def _change_members(self, names: Iterable[str], groups: Iterable[str], joining: bool) -> None:
+        with self._lock:
+            accounts, changed = [self.account(name) for name in names], list(groups)
+            for group in changed:
+                self.group(group)
+            for account in accounts:
+                kept = [group for group in account.groups if group not in changed]
+                account.groups = [*kept, *changed] if joining else kept
+            self._save()
+
+    @contextmanager
+    def changed_rights(self, name: str) -> Iterator[Rights]:
+        """The rights of a user or group, saved after the change."""
+        with self._lock:
+            yield self._groups[name] if name in self._groups else self.account(name).rights
+            self._save()
+
+    def may(self, name: str, right: str, database: str, table: str = "") -> bool:
+        """Whether a user has a right on a database or table; a guest has none."""
+        with self._lock:
+            account = self._accounts.get(name)
+            if account is None:
+                return False
+            held = [account.rights, *(self._groups[group] for group in account.groups)]
+            return account.is_admin or is_allowed(held, right, database, table)
 
 
 def _check_password(password: str) -> None:

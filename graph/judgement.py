@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from langchain_core.messages import AIMessage, AnyMessage, ToolMessage
 
@@ -59,11 +60,10 @@ class Session:
 
     def after(self, text: str, succeeded: bool) -> None:
         """Take in a script that ran."""
-        try:
-            script = parse(text)
-        except ScriptSyntaxError:
+        script, level = _read(text)
+        if script is None:
             return
-        if not succeeded or effects(script).level > Effect.session:
+        if not succeeded or level > Effect.session:
             for node in walk(script):
                 self.forget(_name_of(node))
             return
@@ -85,6 +85,17 @@ class Session:
                             self.forget(_name_of(target))
                     elif isinstance(node, FunctionDefinition):
                         self.forget(node.name)
+
+
+@lru_cache(4 * REMEMBERED_SCRIPTS)
+def _read(text: str) -> tuple[Script | None, Effect]:
+    """The tree of a script, None when it does not parse, and its level; a thread's scripts are asked for at every
+    step."""
+    try:
+        script = parse(text)
+    except ScriptSyntaxError:
+        return None, Effect.admin
+    return script, effects(script).level
 
 
 def _name_of(node: Node) -> str:
@@ -147,7 +158,7 @@ def known_session(messages: Sequence[AnyMessage], tools: Toolbox) -> Session:
         for message in messages
         if isinstance(message, AIMessage)
         for call in message.tool_calls
-        if (script := _script(call["name"], call["args"], tools)) is not None
+        if (script := script_of(call["name"], call["args"], tools)) is not None
     }
     ran = [message for message in messages if isinstance(message, ToolMessage) and message.tool_call_id in scripts]
     session = Session()
@@ -159,7 +170,8 @@ def known_session(messages: Sequence[AnyMessage], tools: Toolbox) -> Session:
     return session
 
 
-def _script(name: str, args: dict[str, object], tools: Toolbox) -> str | None:
+def script_of(name: str, args: dict[str, object], tools: Toolbox) -> str | None:
+    """The script that a call runs; None for a call that runs none."""
     tool = tools.find(name)
     if tool is None or tool.script is None:
         return None

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import shutil
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -63,21 +64,23 @@ def build(
     with generations.building():
         try:
             return _build(generations, sources, encoder_name, make_encoder, progress, started)
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                raise
-            raise _full(root) from None
         except Exception as error:
-            # SQLite and Chroma have words of their own for a full disk.
-            if "disk is full" in str(error).lower() or "no space left" in str(error).lower():
-                raise _full(root) from None
-            raise
+            if not _is_disk_failure(error):
+                raise
+            raise UserError(
+                f"The knowledge base in {root} cannot be written: the disk is full or failing ({error}).",
+                "The old index stays and goes on answering. Make room and build again.",
+            ) from None
 
 
-def _full(root: Path) -> UserError:
-    return UserError(
-        f"There is no space left for the knowledge base in {root}.", "The old index stays; make room first."
-    )
+def _is_disk_failure(error: Exception) -> bool:
+    """Also as SQLite and Chroma word it."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+    if isinstance(error, sqlite3.Error):
+        return getattr(error, "sqlite_errorname", "").startswith(("SQLITE_FULL", "SQLITE_IOERR"))
+    text = str(error).lower()
+    return "disk is full" in text or "no space left" in text
 
 
 def _build(

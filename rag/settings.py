@@ -14,7 +14,9 @@ from core.settings import PREFIX
 class KnowledgeSettings(BaseSettings):
     """Read from `DDB_AGENT_<NAME>` like all settings.
 
-    `documentation` is a folder with docs.en.json and docs.zh.json; without it npm fetches the package. An embedding endpoint is any OpenAI-compatible one: its base URL, a model, and a key.
+    `documentation` is a folder with docs.en.json and docs.zh.json; without it npm fetches the package. An embedding
+    endpoint is any OpenAI-compatible one: its base URL, a model, and a key. `embedding` none searches by words alone;
+    auto takes the endpoint, else the local model, else nothing.
     """
 
     model_config = SettingsConfigDict(

@@ -7,13 +7,20 @@ import json
 import sys
 from typing import Any
 
+from langchain_core.messages import AIMessage, ToolMessage
 from rich.console import Console
 
 from core.errors import UserError
 from core.settings import Settings
-from graph.host import open_host
+from dolphin.script import parse
+from dolphin.script.errors import ScriptSyntaxError
+from dolphin.script.syntax import Assign
+from graph.history import since_question
+from graph.host import Host, open_host
+from graph.judgement import script_of
 from graph.review import ReviewRequest
 from graph.state import Mode, RunContext
+from graph.tools import toolbox
 from terminal.console import TextConsole
 from terminal.conversation import Display, Turn, thread_for, turn
 from terminal.review import Decisions, answer_all, approve_all, ask_person, prompt, show
@@ -21,6 +28,10 @@ from terminal.review import Decisions, answer_all, approve_all, ask_person, prom
 LOCAL_USER = "local"
 COMPLETED, FAILED, WAITING = 0, 1, 3
 MAX_QUESTION = 1_000_000
+SESSION_ENDS = (
+    "What was set in the session (variables, in-memory tables) ends with this command: to go on with it, use"
+    " ddb-agent chat, or save it to a database."
+)
 
 
 async def ask(
@@ -59,11 +70,31 @@ async def ask(
         except (asyncio.CancelledError, OSError, UserError):
             sys.stderr.write(f"thread: {thread} (go on with: ddb-agent ask --thread {thread})\n")
             raise
+        ends_with_it = not as_json and ended.ran and await leaves_variables(host, thread)
     if as_json:
         sys.stdout.write(json.dumps(summary(ended), ensure_ascii=False, default=str) + "\n")
     else:
         report(ended, console, shown=interactive)
+        if ends_with_it:
+            console.print(SESSION_ENDS, style="dim", markup=False, highlight=False, soft_wrap=True)
     return exit_code(ended)
+
+
+async def leaves_variables(host: Host, thread_id: str) -> bool:
+    """Whether the last question set variables or tables in its session, which ends with this process."""
+    tools = toolbox(host.deps)
+    messages = since_question((await host.state(LOCAL_USER, thread_id)).values.get("messages", []))
+    done = {message.tool_call_id for message in messages if isinstance(message, ToolMessage)}
+    calls = [call for message in messages if isinstance(message, AIMessage) for call in message.tool_calls]
+    scripts = (script_of(call["name"], call["args"], tools) for call in calls if call["id"] in done)
+    return any(script is not None and _assigns(script) for script in scripts)
+
+
+def _assigns(script: str) -> bool:
+    try:
+        return any(isinstance(statement, Assign) for statement in parse(script).statements)
+    except ScriptSyntaxError:
+        return False
 
 
 def check_question(question: str | None, thread_id: str | None) -> None:

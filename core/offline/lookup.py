@@ -100,12 +100,21 @@ def mentioned_tables(text: str, tables: Sequence[Table]) -> list[Table]:
 
     `price` is no form of the table `prices` where it is a column.
     """
+    referred = [table for table in tables if table.reference != table.name and table.reference in text]
+    if referred:
+        return referred
     exact = _named(text, tables, lambda name: name)
     if exact:
         return exact
     words = [text[m.start : m.end].lower() for table in tables for m in find_mentions(text, table)]
     free = [table for table in tables if _other_number(table.name).lower() not in words]
     return _named(text, free, _other_number)
+
+
+def labels(tables: Sequence[Table]) -> list[str]:
+    """What tables are called in a choice: their names, and the references of those that share a name."""
+    names = [table.name for table in tables]
+    return [table.reference if names.count(table.name) > 1 else table.name for table in tables]
 
 
 def _named(text: str, tables: Sequence[Table], form: Callable[[str], str]) -> list[Table]:
@@ -177,7 +186,7 @@ def choose_table(replay: Replay, text: str, tables: Sequence[Table]) -> Table:
         if used:
             return max(used, key=lambda table: _last_place(source, table))
     question = say(language, "Which table do you mean?", "您指的是哪张表？")
-    return _asked(replay, question, candidates, [table.name for table in candidates])
+    return _asked(replay, question, candidates, labels(candidates))
 
 
 def _fitness(text: str, table: Table) -> int:

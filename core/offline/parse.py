@@ -116,6 +116,14 @@ class _Parse(Reading):
         words = self.unused_words()
         if words:
             shown = ", ".join(f'"{word}"' for word in words)
+            named = any(not word[0].isdigit() for word in words)
+            unclear = named and not self.chosen and not self.numeric_mentions()
+            if unclear and query.aggregates and query.aggregates[0].column:
+                raise UnclearError(
+                    f"Which column of {self.table.name} do you mean by {shown}?",
+                    f"{shown} 指的是表 {self.table.name} 的哪一列？",
+                    [measure.name for measure in self.table.measures],
+                )
             self.notes.append((f"I made no use of {shown}", f"未能理解、因此没有使用：{shown}"))
         return replace(query, notes=tuple(self.notes))
 

@@ -11,7 +11,7 @@ from core.offline import answers, scripts
 from core.offline.execution import Execution, RefusedError, execute, propose
 from core.offline.intents import database_url, file_path, new_name
 from core.offline.language import say
-from core.offline.lookup import choose_table, describe, failed, failure_text, list_tables, mentioned_tables
+from core.offline.lookup import choose_table, describe, failed, failure_text, labels, list_tables, mentioned_tables
 from core.offline.querying import conditions_of
 from core.offline.replay import Replay
 from core.offline.schema import Column, Table, parse_description
@@ -195,7 +195,7 @@ def drop(replay: Replay, text: str) -> None:
             )
         script, what = scripts.drop_database(url), say(language, f"the database {url}", f"数据库 {url}")
     else:
-        names = [table.name for table in tables]
+        names = labels(tables)
         if not names:
             replay.finish(answers.signed(language, say(language, "There is no table to drop.", "没有可以删除的表。")))
         answer = replay.choice(say(language, "Which table should be dropped?", "要删除哪张表？"), names)

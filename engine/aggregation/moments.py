@@ -46,8 +46,9 @@ def skewness(groups: Groups, x: Vector, biased: bool = True) -> Vector:
     values = numbers(x)
     n, _, deviation = _centered(groups, values, ~np.isnan(values))
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        second = totals(groups, deviation**2) / n
-        third = totals(groups, deviation**3) / n
+        squared = deviation * deviation
+        second = totals(groups, squared) / n
+        third = totals(groups, squared * deviation) / n
         result = third / second**1.5
         if not biased:
             result = result * np.sqrt(n * (n - 1.0)) / (n - 2.0)
@@ -58,8 +59,9 @@ def kurtosis(groups: Groups, x: Vector, biased: bool = True) -> Vector:
     values = numbers(x)
     n, _, deviation = _centered(groups, values, ~np.isnan(values))
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        second = totals(groups, deviation**2) / n
-        result = totals(groups, deviation**4) / n / second**2
+        squared = deviation * deviation
+        second = totals(groups, squared) / n
+        result = totals(groups, squared * squared) / n / second**2
         if not biased:
             result = (n - 1.0) / ((n - 2.0) * (n - 3.0)) * ((n + 1.0) * result - 3.0 * (n - 1.0)) + 3.0
     return doubles(result, (n < (3 if biased else 4)) | ~(second > 1e-14))

@@ -64,7 +64,7 @@ def counts(groups: Groups, chosen: Array) -> Array:
     """How many rows of each group are chosen."""
     if groups.count == 1:
         return np.array([np.count_nonzero(chosen)], dtype=np.int64)
-    return np.bincount(groups.codes[chosen], minlength=groups.count)
+    return groups.sizes if chosen.all() else np.bincount(groups.codes[chosen], minlength=groups.count)
 
 
 def totals(groups: Groups, values: Array) -> Array:

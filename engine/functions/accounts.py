@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from engine.arguments import boolean_argument, is_omitted, text_argument
+from engine.arguments import boolean_argument, is_omitted, names_argument, text_argument
 from engine.context import Context
 from engine.errors import ScriptError, UnsupportedError
 from engine.functions.background import running_job
 from engine.functions.registry import Registry
-from engine.functions.tabular import listing
 from engine.types import Type
 from engine.users import GUEST, WRONG_LOGIN, Users
-from engine.values import NOTHING, AnyVector, Nothing, Scalar, Table, Value, Vector, boolean, string, vector
+from engine.values import NOTHING, AnyVector, Nothing, Scalar, Value, Vector, boolean, string, vector
 
 functions = Registry()
 
@@ -70,15 +69,13 @@ def create_user(
     mode: Value = NOTHING,
 ) -> Nothing:
     users = require_admin(context, "create users")
-    if not is_omitted(groups):
-        raise UnsupportedError("Groups of users (groupIds)")
     if text_argument(mode, "authMode", "sha256") != "sha256":
         raise UnsupportedError("This authMode")
-    users.create(
-        text_argument(user, "userId"),
-        text_argument(password, "password"),
-        boolean_argument(is_admin, "isAdmin", False),
-    )
+    name, joined = text_argument(user, "userId"), names_argument(groups, "groupIds")
+    for group in joined:
+        users.group(group)
+    users.create(name, text_argument(password, "password"), boolean_argument(is_admin, "isAdmin", False))
+    users.join([name], joined)
     return NOTHING
 
 
@@ -117,19 +114,3 @@ def reset_password(context: Context, user: Value, password: Value) -> Nothing:
 def get_user_list(context: Context) -> Vector:
     users = require_admin(context, "list users")
     return vector(Type.STRING, [name for name in users.names() if not users.is_admin(name)])
-
-
-@functions.builtin("getUserAccess", "[userId], [finalAccess=false]", context=True)
-def get_user_access(context: Context, user: Value = NOTHING, final: Value = NOTHING) -> Table:
-    """Who may do what, in the few terms this engine knows."""
-    boolean_argument(final, "finalAccess", False)
-    users: Users = context.node.users
-    name = context.session.user if is_omitted(user) else text_argument(user, "userId")
-    if name != context.session.user:
-        require_admin(context, "see the rights of other users")
-    account = users.account(name)
-    return listing(
-        ("userId", Type.STRING, [name]),
-        ("groups", Type.STRING, [",".join(account.groups)]),
-        ("isAdmin", Type.BOOL, [account.is_admin]),
-    )

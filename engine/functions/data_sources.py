@@ -1,17 +1,20 @@
-"""`sqlDS`: a query taken apart by partitions."""
+"""`sqlDS` and `mr`: a query taken apart by partitions, and functions over the parts."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
 
 from dolphin.script import syntax
-from engine.arguments import boolean_argument
+from engine.arguments import boolean_argument, function_argument, is_omitted
 from engine.context import Context
+from engine.embedded import Embedded
 from engine.errors import CallError, ScriptError
 from engine.functions.registry import Registry
 from engine.source import source_of
 from engine.sql.pruning import need_of
-from engine.storage.access import OpenTable, opened_table
+from engine.sql.resolve import default_alias
+from engine.storage.access import OpenTable, opened_table, require_right
 from engine.storage.databases import PREFIX
 from engine.storage.tables import Partition
 from engine.values import NOTHING, AnyVector, Code, Handle, Value
@@ -26,6 +29,7 @@ class DataSource:
     query: syntax.Select
     table: OpenTable | None = None
     partition: Partition | None = None
+    alias: str | None = None
 
 
 @functions.builtin("sqlDS", "sqlObj, [forcePartition=false]", context=True)
@@ -53,11 +57,50 @@ def sql_data_sources(context: Context, code: Value, force: Value = NOTHING) -> A
             Handle(
                 "DATASOURCE",
                 f"DataSource< {text} [partition = /{folder}{store.partition_path(key)}] >",
-                DataSource(query, opened, key),
+                DataSource(query, opened, key, query.source.alias or default_alias(query.source.value)),
             )
             for key in keys
         ]
     )
+
+
+@functions.builtin("mr", "ds, mapFunc, [reduceFunc], [finalFunc], [parallel=true]", context=True)
+def map_reduce(
+    context: Context,
+    sources: Value,
+    mapping: Value,
+    reduction: Value = NOTHING,
+    final: Value = NOTHING,
+    parallel: Value = NOTHING,
+) -> Value:
+    """`mapFunc` of the rows of every data source, one after the other, reduced and finished."""
+    boolean_argument(parallel, "parallel", True)
+    items = sources.items if isinstance(sources, AnyVector) else [sources]
+    if not items or not all(isinstance(item, Handle) and isinstance(item.target, DataSource) for item in items):
+        raise CallError("ds must be a tuple of data sources, as sqlDS gives them.")
+    function = function_argument(mapping, "mapFunc")
+    results: list[Value] = []
+    for item in items:
+        context.check()
+        assert isinstance(item, Handle)
+        results.append(context.call(function, [_rows(context, item.target)]))
+    result: Value = AnyVector(results)
+    if not is_omitted(reduction):
+        combine = function_argument(reduction, "reduceFunc")
+        result = reduce(lambda left, right: context.call(combine, [left, right]), results)
+    return result if is_omitted(final) else context.call(function_argument(final, "finalFunc"), [result])
+
+
+def _rows(context: Context, source: DataSource) -> Value:
+    """The result of the query of a data source."""
+    if source.table is None or source.partition is None:
+        return context.evaluate(source.query)
+    assert isinstance(source.query.source, syntax.Source)
+    opened = source.table
+    require_right(opened.session, "TABLE_READ", opened.store.database, opened.store.name)
+    table = opened.store.read_partition(source.partition)
+    part = replace(source.query.source, value=Embedded(table, span=source.query.span), alias=source.alias)
+    return context.evaluate(replace(source.query, source=part))
 
 
 def _check_can_be_split(query: syntax.Select, table: OpenTable) -> None:

@@ -9,7 +9,7 @@ from engine.arguments import choice_argument, integer_argument, is_omitted, text
 from engine.context import Context
 from engine.errors import CallError, UnsupportedError
 from engine.functions.registry import Registry
-from engine.storage.access import Scheme, database_handle, database_of, require_user
+from engine.storage.access import Scheme, database_handle, database_of, has_right, require_right, require_user
 from engine.storage.databases import ENGINES, PREFIX, Database, Databases
 from engine.storage.partitions import (
     COMPO,
@@ -77,6 +77,7 @@ def database(
         return database_handle(Scheme(levels))
     _check_url(url)
     require_user(context.session, "create databases")
+    require_right(context.session, "DB_MANAGE", url.rstrip("/"))
     kind = choice_argument(engine, "engine", (*ENGINES, "IMOLTP", "VECTORDB", "TEXTDB", "IOTDB"), "OLAP")
     if kind not in ENGINES:
         raise UnsupportedError(f"The storage engine {kind}")
@@ -164,8 +165,8 @@ def exists_database(context: Context, url: Value) -> Scalar:
 
 @functions.builtin("dropDatabase", "directory", context=True)
 def drop_database(context: Context, directory: Value) -> Nothing:
-    require_user(context.session, "drop databases")
     target = database_of(directory, context.node.databases)
+    require_right(context.session, "DB_MANAGE", target.url)
     context.node.databases.drop(target.url)
     return NOTHING
 
@@ -191,18 +192,23 @@ def get_dfs_databases_by_owner(context: Context, user: Value) -> Vector:
 def get_tables(context: Context, handle: Value) -> Vector:
     if not isinstance(handle, Handle):
         raise CallError('dbHandle must be a database handle; for a path use getDFSTablesByDatabase("dfs://...").')
-    return vector(Type.STRING, sorted(database_of(handle, context.node.databases).tables))
+    return vector(Type.STRING, _visible(context, database_of(handle, context.node.databases)))
+
+
+def _visible(context: Context, target: Database) -> list[str]:
+    """The tables of a database the user may read."""
+    return [name for name in sorted(target.tables) if has_right(context.session, "TABLE_READ", target.url, name)]
 
 
 @functions.builtin("getDFSTablesByDatabase", "directory", context=True)
 def get_dfs_tables_by_database(context: Context, directory: Value) -> Vector:
     target = database_of(directory, context.node.databases)
-    return vector(Type.STRING, [f"{target.url}/{name}" for name in sorted(target.tables)])
+    return vector(Type.STRING, [f"{target.url}/{name}" for name in _visible(context, target)])
 
 
 @functions.builtin("getClusterDFSTables", "[includeSysTable=true]", context=True)
 def get_cluster_dfs_tables(context: Context, _system: Value = NOTHING) -> Vector:
     databases: Databases = context.node.databases
     return vector(
-        Type.STRING, [f"{url}/{name}" for url in databases.urls() for name in sorted(databases.get(url).tables)]
+        Type.STRING, [f"{url}/{name}" for url in databases.urls() for name in _visible(context, databases.get(url))]
     )

@@ -8,17 +8,16 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from engine.arguments import boolean_argument, integer_argument, is_omitted, text_argument
+from engine.arguments import boolean_argument, integer_argument, is_omitted, names_argument, text_argument
 from engine.cast import cast, cast_vector
 from engine.context import Context
 from engine.errors import CallError, ScriptError, UnsupportedError
 from engine.functions.database import raw_scheme, scheme_vector
-from engine.functions.database_tables import names_argument
 from engine.functions.registry import Registry
 from engine.functions.tabular import listing
 from engine.server_node import ALIAS
 from engine.sql.source import Conjunct
-from engine.storage.access import database_of, require_user
+from engine.storage.access import database_of, require_right
 from engine.storage.databases import PREFIX, Database, Databases
 from engine.storage.partitions import Level
 from engine.storage.tables import Partition, TableStore
@@ -62,10 +61,10 @@ def add_range_partitions(
 
 
 def _level(context: Context, handle: Value, level: Value, locations: Value) -> tuple[Database, int]:
-    require_user(context.session, "add partitions")
     if not is_omitted(locations):
         raise UnsupportedError("Placing partitions on nodes (locations)")
     target = database_of(handle, context.node.databases)
+    require_right(context.session, "DB_MANAGE", target.url)
     position = integer_argument(level, "level", 0)
     if not 0 <= position < len(target.levels):
         raise CallError(f"level must be between 0 and {len(target.levels) - 1}.")
@@ -92,13 +91,13 @@ def drop_partition(
     delete_schema: Value = NOTHING,
 ) -> Nothing:
     """Partitions by path (`/20240101/Key3`) or by values of the partitioning columns."""
-    require_user(context.session, "drop partitions")
     boolean_argument(force, "forceDelete", False)
     if boolean_argument(delete_schema, "deleteSchema", False):
         raise UnsupportedError("Removing partitions from the scheme (deleteSchema)")
     target = database_of(handle, context.node.databases)
     stores = [target.table(text_argument(name, "tableName"))] if not is_omitted(name) else list(target.tables.values())
     for store in stores:
+        require_right(context.session, "TABLE_DELETE", target.url, store.name)
         if store.is_partitioned:
             store.remove(_named_partitions(store, partitions))
     return NOTHING

@@ -8,7 +8,7 @@ from engine.errors import CallError
 from engine.functions.registry import Registry
 from engine.functions.tables.schema import in_memory_schema
 from engine.functions.tabular import listing
-from engine.storage.access import OpenTable, Scheme, opened_table, require_user
+from engine.storage.access import OpenTable, Scheme, opened_table, require_right
 from engine.storage.databases import Database
 from engine.storage.partitions import KIND_NAMES, HashLevel, Level, ListLevel, RangeLevel, ValueLevel
 from engine.storage.table_schema import ColumnSchema
@@ -152,7 +152,7 @@ def _store(value: Value) -> TableStore:
     stored = opened_table(value)
     if stored is None:
         raise CallError("table must be a table of a database.")
-    require_user(stored.session, "change tables")
+    require_right(stored.session, "DBOBJ_CREATE", stored.store.database)
     return stored.store
 
 

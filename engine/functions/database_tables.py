@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.arguments import boolean_argument, choice_argument, is_omitted, text_argument
+from engine.arguments import boolean_argument, choice_argument, is_omitted, names_argument, text_argument
 from engine.context import Context
 from engine.errors import CallError, ScriptError, UnsupportedError
 from engine.functions.registry import Registry
-from engine.storage.access import OpenTable, Scheme, database_of, require_user, table_handle
+from engine.rights import TABLE_RIGHTS
+from engine.storage.access import OpenTable, Scheme, database_of, has_right, require_right, table_handle
 from engine.storage.databases import Database, Databases
 from engine.storage.table_schema import ColumnSchema, TableSchema
 from engine.types import INTEGRAL, LITERAL, TEMPORAL, Type
@@ -29,17 +30,6 @@ from engine.values import (
 functions = Registry()
 
 _KEEP = ("ALL", "LAST", "FIRST")
-
-
-def names_argument(value: Value, name: str) -> list[str]:
-    """One name or several."""
-    if is_omitted(value):
-        return []
-    if isinstance(value, Vector) and value.type in LITERAL:
-        return [str(text) for text in value.strings().tolist()]
-    if isinstance(value, AnyVector):
-        return [text_argument(item, name) for item in value.items]
-    return [text_argument(value, name)]
 
 
 def _template(value: Value, name: str) -> list[ColumnSchema]:
@@ -142,7 +132,7 @@ def create_partitioned_table(
             raise CallError("table must be a table.")
         return Table(list(source.names), [take(column, slice(0, 0)) for column in source.columns])
     target = database_of(handle, context.node.databases)
-    require_user(context.session, "create tables")
+    require_right(context.session, "DBOBJ_CREATE", target.url)
     partitions = names_argument(partition_columns, "partitionColumns")
     if len(partitions) != len(target.levels):
         raise CallError(f"partitionColumns must name {len(target.levels)} column(s), one per level of the database.")
@@ -201,7 +191,7 @@ def create_dimension_table(
     if isinstance(handle, Handle) and isinstance(handle.target, Scheme) and isinstance(table, Table):
         return Table(list(table.names), [take(column, slice(0, 0)) for column in table.columns])
     target = database_of(handle, context.node.databases)
-    require_user(context.session, "create tables")
+    require_right(context.session, "DBOBJ_CREATE", target.url)
     schema = _table_schema(context, target, columns, [], sort_columns, primary_key, keep)
     return table_handle(target.create_table(text_argument(name, "tableName"), schema), context.session)
 
@@ -214,7 +204,10 @@ def load_table(
         raise ScriptError("Partitions of a DFS table can't be loaded: select them with a where clause.")
     boolean_argument(memory, "memoryMode", False)
     target = database_of(database, context.node.databases)
-    return table_handle(target.table(text_argument(name, "tableName")), context.session)
+    store = target.table(text_argument(name, "tableName"))
+    if not any(has_right(context.session, right, target.url, store.name) for right in TABLE_RIGHTS):
+        require_right(context.session, "TABLE_READ", target.url, store.name)
+    return table_handle(store, context.session)
 
 
 @functions.builtin("existsTable", "dbUrl, tableName", context=True)
@@ -228,21 +221,23 @@ def exists_table(context: Context, url: Value, name: Value) -> Scalar:
 
 @functions.builtin("dropTable", "dbHandle, tableName", context=True)
 def drop_table(context: Context, handle: Value, name: Value) -> Nothing:
-    require_user(context.session, "drop tables")
-    database_of(handle, context.node.databases).drop_table(text_argument(name, "tableName"))
+    target = database_of(handle, context.node.databases)
+    require_right(context.session, "DBOBJ_DELETE", target.url)
+    target.drop_table(text_argument(name, "tableName"))
     return NOTHING
 
 
 @functions.builtin("renameTable", "dbHandle, tableName, newTableName", context=True)
 def rename_table(context: Context, handle: Value, name: Value, new_name: Value) -> Nothing:
-    require_user(context.session, "rename tables")
     target = database_of(handle, context.node.databases)
+    require_right(context.session, "DBOBJ_CREATE", target.url)
     target.rename_table(text_argument(name, "tableName"), text_argument(new_name, "newTableName"))
     return NOTHING
 
 
 @functions.builtin("truncate", "dbUrl, tableName", context=True)
 def truncate(context: Context, url: Value, name: Value) -> Nothing:
-    require_user(context.session, "truncate tables")
-    database_of(url, context.node.databases).table(text_argument(name, "tableName")).truncate()
+    store = database_of(url, context.node.databases).table(text_argument(name, "tableName"))
+    require_right(context.session, "TABLE_DELETE", store.database, store.name)
+    store.truncate()
     return NOTHING

@@ -10,13 +10,13 @@ from engine.arguments import (
     choice_argument,
     integer_argument,
     is_omitted,
+    names_argument,
     positive_argument,
     text_argument,
 )
 from engine.context import Context
 from engine.errors import CallError, ScriptError
 from engine.functions.database_partitions import exists_partition
-from engine.functions.database_tables import names_argument
 from engine.functions.paths import readable, writable
 from engine.functions.registry import Registry
 from engine.functions.tabular import listing, timestamp

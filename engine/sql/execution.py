@@ -10,6 +10,7 @@ import numpy as np
 from dolphin.script import syntax
 from engine.errors import ScriptError, UnsupportedError
 from engine.sql.definitions import alter, create_database, create_table, drop
+from engine.sql.keys import combined_codes
 from engine.sql.ordering import distinct_rows
 from engine.sql.quantifiers import quantified
 from engine.sql.select import select
@@ -67,10 +68,19 @@ def set_operation(node: syntax.SetOperation, executor: Executor, scope: Scope) -
         raise ScriptError(f"{node.kind} requires two queries that return tables.")
     if len(left.columns) != len(right.columns):
         raise ScriptError(f"The queries of {node.kind} must have the same number of columns.")
-    if node.kind not in ("union", "union all"):
-        raise UnsupportedError(f"The set operation {node.kind}")
     both = stacked([left, right])
-    return both if node.kind == "union all" else both.take(distinct_rows(both.columns))
+    if node.kind == "union all":
+        return both
+    if node.kind == "union":
+        return both.take(distinct_rows(both.columns))
+    if node.kind not in ("intersect", "minus", "except"):
+        raise UnsupportedError(f"The set operation {node.kind}")
+    codes, count = combined_codes(both.columns)
+    on_the_right = np.zeros(count, dtype=bool)
+    on_the_right[codes[left.rows :]] = True
+    distinct = distinct_rows(left.columns)
+    kept = on_the_right[codes[distinct]] == (node.kind == "intersect")
+    return left.take(distinct[kept])
 
 
 def with_tables(node: syntax.With, executor: Executor, scope: Scope) -> Value:

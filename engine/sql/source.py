@@ -54,9 +54,11 @@ class StoredTable(Protocol):
     def upsert(self, table: Table, keys: Sequence[str], ignore_null: bool) -> None:
         """Replace the rows with equal keys (partitioning columns are keys, too), add the others."""
 
-    def rewrite(self, conjuncts: Sequence[Conjunct], change: Callable[[Table], Table | None]) -> None:
+    def rewrite(
+        self, conjuncts: Sequence[Conjunct], change: Callable[[Table], Table | None], *, deletes: bool = False
+    ) -> None:
         """Replace the content of every partition that may hold rows meeting the conjuncts by what `change` makes
-        of it (all columns; None: leave it as it is)."""
+        of it (all columns; None: leave it as it is). `deletes` says that rows are deleted, not updated."""
 
     def drop_columns(self, names: Sequence[str]) -> None:
         """Remove columns from the schema and the data."""

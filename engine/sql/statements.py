@@ -148,7 +148,7 @@ def delete(node: syntax.Delete, executor: Executor, scope: Scope) -> None:
     def change(part: Table) -> Table | None:
         return part if delete_from(part, node.where, alias, executor, scope) else None
 
-    target.rewrite(_conjuncts(node, node.where, target, alias, executor, scope), change)
+    target.rewrite(_conjuncts(node, node.where, target, alias, executor, scope), change, deletes=True)
 
 
 def delete_from(

@@ -13,6 +13,7 @@ from engine.storage.databases import PREFIX, Database
 from engine.storage.partitions import Level
 from engine.storage.tables import TableStore
 from engine.types import Type
+from engine.users import GUEST
 from engine.values import Handle, Scalar, Table, Value
 
 DATABASE_KIND = "DB"
@@ -47,35 +48,66 @@ class OpenTable:
         return self.store.rows
 
     def read(self, columns: Sequence[str] | None, conjuncts: Sequence[Conjunct]) -> Table:
-        return self.store.read(columns, conjuncts)
+        return self._granted("TABLE_READ").read(columns, conjuncts)
 
     def append(self, table: Table) -> int:
-        return self._writable().append(table)
+        return self._granted("TABLE_INSERT").append(table)
 
     def upsert(self, table: Table, keys: Sequence[str], ignore_null: bool) -> None:
-        self._writable().upsert(table, keys, ignore_null)
+        self._granted("TABLE_INSERT")
+        self._granted("TABLE_UPDATE").upsert(table, keys, ignore_null)
 
-    def rewrite(self, conjuncts: Sequence[Conjunct], change: Callable[[Table], Table | None]) -> None:
-        self._writable().rewrite(conjuncts, change)
+    def rewrite(
+        self, conjuncts: Sequence[Conjunct], change: Callable[[Table], Table | None], *, deletes: bool = False
+    ) -> None:
+        self._granted("TABLE_DELETE" if deletes else "TABLE_UPDATE").rewrite(conjuncts, change)
 
     def drop_columns(self, names: Sequence[str]) -> None:
-        self._writable().drop_columns(names)
+        self._granted("DBOBJ_CREATE").drop_columns(names)
 
     def rename_column(self, name: str, new_name: str) -> None:
-        self._writable().rename_column(name, new_name)
+        self._granted("DBOBJ_CREATE").rename_column(name, new_name)
 
     def add_columns(self, names: Sequence[str], types: Sequence[Type], scales: Sequence[int]) -> None:
-        self._writable().add_columns(names, types, scales)
+        self._granted("DBOBJ_CREATE").add_columns(names, types, scales)
 
-    def _writable(self) -> TableStore:
-        require_user(self.session, f"write to the table [{self.store.url}]")
+    def _granted(self, right: str) -> TableStore:
+        require_right(self.session, right, self.store.database, self.store.name)
         return self.store
 
 
+_ACTIONS = {
+    "TABLE_READ": "read", "TABLE_INSERT": "add rows to", "TABLE_UPDATE": "update rows of",
+    "TABLE_DELETE": "delete rows of", "DBOBJ_CREATE": "create or change tables of", "DBOBJ_DELETE": "drop tables of",
+    "DB_MANAGE": "manage",
+}  # fmt: skip
+
+
 def require_user(session: Session, action: str) -> None:
-    """Guests may look, not change."""
-    if session.user == "guest":
-        raise ScriptError(f"Not granted to {action}: log in first, guests can only read.")
+    """Guests change nothing and reach no files."""
+    if session.user == GUEST:
+        raise ScriptError(f"Not granted to {action}: log in first.")
+
+
+def has_right(session: Session, right: str, database: str, table: str = "") -> bool:
+    """Whether the user of the session may do something with a database, or one of its tables."""
+    node = session.node
+    if node.users is None:
+        return True
+    if node.users.may(session.user, right, database, table):
+        return True
+    if session.user == GUEST or node.databases is None or not node.databases.exists(database):
+        return False
+    return bool(node.databases.get(database).owner == session.user)
+
+
+def require_right(session: Session, right: str, database: str, table: str = "") -> None:
+    if not has_right(session, right, database, table):
+        what = f"the table [{database}/{table}]" if table else f"the database [{database}]"
+        remedy = (
+            "Log in first." if session.user == GUEST else f'An administrator can grant("{session.user}", {right}, ...).'
+        )
+        raise ScriptError(f"<NoPrivilege>Not granted to {_ACTIONS[right]} {what}. {remedy}")
 
 
 def table_handle(store: TableStore, session: Session) -> Handle:

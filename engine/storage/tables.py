@@ -131,6 +131,12 @@ class TableStore:
             pieces = [piece for key in self.candidates(conjuncts) for piece in self._pieces[key]]
             return self._read(wanted, pieces)
 
+    def read_partition(self, partition: Partition) -> Table:
+        """All columns of the rows of one partition."""
+        with self.lock:
+            self._check_open()
+            return self._read(self.schema.columns, self._pieces.get(partition, []))
+
     def candidates(self, conjuncts: Sequence[Conjunct]) -> list[Partition]:
         """The partitions with rows that may meet the conditions, in reading order."""
         with self.lock:

@@ -272,6 +272,28 @@ def test_an_unclear_table_is_asked_for() -> None:
     assert world.scripts == ["select avg(price) as avg_price from stocks"]
 
 
+def test_a_word_that_names_no_column_is_asked_about_before_a_number_is_given() -> None:
+    asked: list[str] = []
+
+    def human(question: str, options: list[str]) -> str:
+        asked.append(question)
+        return "qty"
+
+    world = World(["trades"], human=human)
+    world.ask("average cost by sym")
+    assert '"cost"' in asked[0]
+    assert world.scripts == ["select avg(qty) as avg_qty from trades group by sym order by sym"]
+
+
+def test_tables_that_share_a_name_are_told_apart_by_their_references() -> None:
+    reference = 'loadTable("dfs://market", "trades")'
+    columns = ["sym SYMBOL", "ts TIMESTAMP", "price DOUBLE", "qty INT"]
+    stored = {"name": "trades", "reference": reference, "kind": "dfs", "rows": 1, "columns": columns}
+    world = World(["trades"], stored=[stored], databases=["dfs://market"], human=lambda question, options: options[1])
+    world.ask("average price")
+    assert world.scripts == [f"select avg(price) as avg_price from {reference}"]
+
+
 @pytest.mark.parametrize(
     ("text", "answer"), [("average temperature by month", "temp_min"), ("每月的平均气温", "第2个")]
 )

@@ -112,6 +112,8 @@ class ExpressionParser(BracketParser):
                 right = self.binary(level + 1)
             combined: s.Expression = s.Binary(operator, left, right, span=self.span(start))
             return s.Unary("not", combined, span=combined.span) if negated else combined
+        if token.word in _SET_OPERATIONS and isinstance(left, (s.Select, s.SetOperation)):
+            return None
         if minimum > APPLICATION or (token.newline and (self.newlines or self.sql)) or self.stops_operand(token):
             return None
         letters = adverb_letters(self.text, token.end)

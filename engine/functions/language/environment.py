@@ -11,7 +11,7 @@ from engine.context import Context
 from engine.errors import ScriptError
 from engine.forms import as_vector
 from engine.forms import size as size_of
-from engine.functions.language.inspection import FORMS, form_code, type_code
+from engine.functions.language.inspection import FORMS, column_count, form_code, type_code
 from engine.functions.registry import Builtin, Registry
 from engine.operators.membership import like_pattern
 from engine.types import LITERAL, Type
@@ -78,7 +78,7 @@ def objs(context: Context, shared: Value = NOTHING) -> Value:
         vector(Type.STRING, [_type_label(value) for _, value, _ in rows]),
         vector(Type.STRING, [forms[form_code(value)] for _, value, _ in rows]),
         vector(Type.INT, [size_of(value) for _, value, _ in rows]),
-        vector(Type.INT, [len(value.columns) if isinstance(value, Table) else 1 for _, value, _ in rows]),
+        vector(Type.INT, [column_count(value) for _, value, _ in rows]),
         vector(Type.LONG, [_memory(value) for _, value, _ in rows]),
         vector(Type.BOOL, [is_shared for _, _, is_shared in rows]),
         vector(Type.STRING, ["" for _ in rows]),

@@ -161,11 +161,17 @@ def rows(value: Value) -> Value:
 
 @functions.builtin("cols", "X", aliases=("columns",))
 def cols(value: Value) -> Value:
+    return integer(column_count(value))
+
+
+def column_count(value: Value) -> int:
     if isinstance(value, Matrix):
-        return integer(value.columns)
+        return value.columns
     if isinstance(value, Table):
-        return integer(len(value.columns))
-    return integer(1)
+        return len(value.columns)
+    if isinstance(value, Handle):
+        return len(getattr(value.target, "names", "x"))
+    return 1
 
 
 @functions.builtin("shape", "X")

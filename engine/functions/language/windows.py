@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from engine.arguments import boolean_argument, positive_argument
 from engine.cast import cast_vector
 from engine.context import Context
-from engine.errors import ScriptError, UnsupportedError
+from engine.errors import CallError, ScriptError, UnsupportedError
 from engine.forms import as_vector, concat, tuple_to_vector
 from engine.functions.language.assembling import (
     data_arguments,
@@ -29,6 +30,7 @@ from engine.values import (
     NOTHING,
     AnyVector,
     Array,
+    ArrayVector,
     IndexedSeries,
     Matrix,
     Nothing,
@@ -93,6 +95,60 @@ def moving(context: Context, function: Value, data: Value, window: Value, min_pe
     full = isinstance(min_periods, Nothing)
     bounds = [(max(0, i + 1 - width), i + 1 if i + 1 >= (width if full else minimum) else 0) for i in range(count)]
     return _windowed(context, function, arguments, bounds, 0 if full else minimum, "moving")
+
+
+@functions.builtin("movingValid", "func, funcArgs, window, [minPeriods], [combined=true]", context=True)
+def moving_valid(
+    context: Context,
+    function: Value,
+    data: Value,
+    window: Value,
+    min_periods: Value = NOTHING,
+    combined: Value = NOTHING,
+) -> Value:
+    """The function of the last `window` valid elements up to each row; rows of an array vector count as many."""
+    width = positive_argument(window, "window")
+    minimum, together = (
+        positive_argument(min_periods, "minPeriods", width),
+        boolean_argument(combined, "combined", True),
+    )
+    callee = function_argument(function, "movingValid")
+    arguments = [data] if isinstance(data, AnyVector) and data.columnar else data_arguments(data)
+    flat, ends = zip(*[_flat_rows(argument) for argument in arguments], strict=True)
+    if (len({len(column) for column in flat}) > 1 and together) or len({len(end) for end in ends}) > 1:
+        raise CallError("the arguments of the function must have the same size.")
+    valid = [~column.nulls() for column in flat]
+    if together:
+        valid = [np.logical_and.reduce(valid)] * len(flat)
+    places = [np.flatnonzero(each) for each in valid]
+    seen = [np.searchsorted(place, end) for place, end in zip(places, ends, strict=True)]
+    results: list[Value | None] = []
+    for row in range(len(ends[0])):
+        context.check()
+        if min(counts[row] for counts in seen) < minimum:
+            results.append(None)
+            continue
+        chosen: list[Value] = [
+            column.take(place[max(0, counts[row] - width) : counts[row]])
+            for column, place, counts in zip(flat, places, seen, strict=True)
+        ]
+        results.append(context.call(callee, chosen))
+    missing = null_like([result for result in results if result is not None])
+    return scalars_or_rows([missing if result is None else result for result in results])
+
+
+def _flat_rows(value: Value) -> tuple[Vector, Array]:
+    """All elements in turn, and how many there are up to the end of each row."""
+    if isinstance(value, ArrayVector):
+        start, stop = int(value.offsets[0]), int(value.offsets[-1])
+        return value.flat.take(slice(start, stop)), value.offsets[1:] - start
+    if isinstance(value, AnyVector):
+        rows = [as_vector(item) for item in value.items]
+        together = concat(list(rows))
+        if isinstance(together, Vector):
+            return together, np.cumsum([len(row) for row in rows])
+    column = as_vector(value)
+    return column, np.arange(1, len(column) + 1)
 
 
 @functions.builtin("rolling", "func, funcArgs, window, [step=1], [fill='none']", context=True)

@@ -56,7 +56,9 @@ class Partitions:
     def upsert(self, table: Table, keys: Sequence[str], ignore_null: bool) -> None:
         raise NotImplementedError
 
-    def rewrite(self, conjuncts: Sequence[Conjunct], change: Callable[[Table], Table | None]) -> None:
+    def rewrite(
+        self, conjuncts: Sequence[Conjunct], change: Callable[[Table], Table | None], *, deletes: bool = False
+    ) -> None:
         self.asked.append((None, list(conjuncts)))
         self.parts = [change(part) or part for part in self.parts]
 

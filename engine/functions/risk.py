@@ -1,0 +1,98 @@
+"""Measures of risk, and fractions of years."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from statistics import NormalDist
+
+import numpy as np
+
+from engine.arguments import choice_argument, float_argument
+from engine.cast import cast, to_float
+from engine.errors import CallError, UnsupportedError
+from engine.forms import as_vector
+from engine.functions.registry import Registry
+from engine.types import Type
+from engine.values import NOTHING, Array, Scalar, Value, double
+
+functions = Registry()
+
+_METHODS = ("normal", "logNormal", "historical", "monteCarlo")
+
+
+def _arguments(returns: Value, method: Value, level: Value) -> tuple[Array, str, float]:
+    data = to_float(as_vector(returns))
+    kind, confidence = choice_argument(method, "method", _METHODS), float_argument(level, "confidenceLevel", 0.95)
+    if kind == "monteCarlo":
+        raise UnsupportedError("The method monteCarlo")
+    if not 0 < confidence < 1:
+        raise CallError("confidenceLevel must be between 0 and 1.")
+    if not len(data) or np.isnan(data).any() or (data <= -1).any():
+        raise CallError("returns must be greater than -1 and not NULL.")
+    return data, kind, confidence
+
+
+def _value_at_risk(data: Array, kind: str, confidence: float) -> float:
+    if kind == "historical":
+        return float(-np.quantile(data, 1 - confidence))
+    quantile = NormalDist().inv_cdf(1 - confidence)
+    if kind == "normal":
+        return float(-(data.mean() + quantile * data.std(ddof=1)))
+    logs = np.log1p(data)
+    return float(1 - np.exp(logs.mean() + quantile * logs.std(ddof=1)))
+
+
+@functions.builtin("valueAtRisk", "returns, method, [confidenceLevel=0.95]", aliases=("VaR",))
+def value_at_risk(returns: Value, method: Value, level: Value = NOTHING) -> Value:
+    """The loss that is exceeded with a probability of one minus the confidence level."""
+    return double(abs(_value_at_risk(*_arguments(returns, method, level))))
+
+
+@functions.builtin("condValueAtRisk", "returns, method, [confidenceLevel=0.95]", aliases=("CVaR",))
+def conditional_value_at_risk(returns: Value, method: Value, level: Value = NOTHING) -> Value:
+    """The mean loss beyond the value at risk."""
+    data, kind, confidence = _arguments(returns, method, level)
+    bound = _value_at_risk(data, kind, confidence)
+    if kind == "historical":
+        beyond = data[data <= -bound]
+        return double(abs(float(beyond.mean())) if len(beyond) else abs(bound))
+    normal, tail = NormalDist(), 1 - confidence
+    quantile = normal.inv_cdf(tail)
+    if kind == "normal":
+        return double(abs(float(data.mean() - data.std(ddof=1) * normal.pdf(quantile) / tail)))
+    logs = np.log1p(data)
+    mean, spread = float(logs.mean()), float(logs.std(ddof=1))
+    return double(abs(1 - float(np.exp(mean + spread**2 / 2)) * normal.cdf(quantile - spread) / tail))
+
+
+def _day(value: Value, name: str) -> date:
+    converted = cast(value, Type.DATE) if isinstance(value, Scalar) else None
+    if not isinstance(converted, Scalar) or converted.value is None:
+        raise CallError(f"{name} must be a DATE scalar.")
+    return date(1970, 1, 1) + timedelta(days=converted.value)
+
+
+@functions.builtin("yearFrac", "dayCountConvention, start, end, [referenceStart], [referenceEnd]")
+def year_fraction(
+    convention: Value, start: Value, end: Value, reference_start: Value = NOTHING, reference_end: Value = NOTHING
+) -> Value:
+    """The years between two dates by a day count convention."""
+    kinds = ("ActualActualISMA", "Actual360", "Actual365", "ActualActualISDA")
+    kind = choice_argument(convention, "dayCountConvention", kinds)
+    first, last = _day(start, "start"), _day(end, "end")
+    days = (last - first).days
+    if kind in ("Actual360", "Actual365"):
+        return double(days / int(kind[-3:]))
+    if kind == "ActualActualISDA":
+        return double(sum(_share_of_year(year, first, last) for year in range(first.year, last.year + 1)))
+    period = _day(reference_end, "referenceEnd"), _day(reference_start, "referenceStart")
+    length = (period[0] - period[1]).days
+    if length <= 0:
+        raise CallError("referenceEnd must come after referenceStart.")
+    months = max(1, round(12 * length / 365))
+    return double(months / 12 * days / length)
+
+
+def _share_of_year(year: int, first: date, last: date) -> float:
+    begin, following = date(year, 1, 1), date(year + 1, 1, 1)
+    return (min(last, following) - max(first, begin)).days / (following - begin).days

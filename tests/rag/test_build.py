@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from core.errors import ConflictError, NotFoundError, UserError
+from rag.generations import Generations
+from rag.knowledge import KnowledgeBase, KnowledgeBaseMissingError
+
+Opener = Callable[..., KnowledgeBase]
+
+BUILDER = """
+import asyncio, resource, sys, time
+from pathlib import Path
+from core.settings import Settings
+from rag.knowledge import KnowledgeBase
+from rag.settings import KnowledgeSettings
+
+data, documentation, source, stage, limit = sys.argv[1:]
+base = KnowledgeBase(
+    Settings(_env_file=None, data_dir=Path(data)),
+    KnowledgeSettings(_env_file=None, documentation=Path(documentation), embedding="none"),
+)
+if limit != "0":
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
+
+def progress(name, done, total):
+    if name == stage:
+        print("reached", flush=True)
+        time.sleep(60)
+
+try:
+    asyncio.run(base.build([Path(source)], progress))
+except Exception as error:
+    print(type(error).__name__, error)
+    sys.exit(7)
+"""
+
+
+def start_builder(data: Path, documentation: Path, source: Path, *, stage: str = "", limit: int = 0):
+    return subprocess.Popen(
+        [sys.executable, "-c", BUILDER, str(data), str(documentation), str(source), stage, str(limit)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+
+
+@pytest.fixture
+def documents(tmp_path: Path) -> Path:
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    (folder / "flamingo.md").write_text("# Flamingo\nThe flamingo desk trades rubber.\n", "utf-8")
+    (folder / "pelican.txt").write_text("The pelican desk trades copper.\n", "utf-8")
+    return folder
+
+
+async def titles(base: KnowledgeBase, question: str) -> list[str]:
+    return [Path(result.source).name for result in await base.search(question, 3) if result.kind == "document"]
+
+
+async def test_search_before_the_first_build_says_how_to_build(open_knowledge: Opener):
+    with pytest.raises(KnowledgeBaseMissingError, match="kb build"):
+        await open_knowledge().search("anything")
+
+
+async def test_builds_finds_and_remembers_the_places(open_knowledge: Opener, documents: Path):
+    report = await open_knowledge().build([documents])
+    assert report.changed
+    assert report.problems == {}
+    assert report.counts["document"] == 2
+    later = open_knowledge()
+    assert "flamingo.md" in await titles(later, "what does the flamingo desk trade?")
+    assert not (await later.build()).changed
+    assert later.status().places == (documents,)
+    assert later.status().lexical_only
+
+
+async def test_only_what_changed_is_read_again(open_knowledge: Opener, documents: Path):
+    base = open_knowledge()
+    await base.build([documents])
+    (documents / "flamingo.md").write_text("# Flamingo\nThe flamingo desk trades walnuts.\n", "utf-8")
+    (documents / "heron.md").write_text("# Heron\nThe heron desk trades amber.\n", "utf-8")
+    (documents / "pelican.txt").unlink()
+    report = await base.build()
+    assert (report.read, report.removed) == (2, 1)
+    assert await titles(base, "walnuts") == ["flamingo.md"]
+    assert await titles(base, "amber") == ["heron.md"]
+    assert await titles(base, "pelican copper") == []
+    os.utime(documents / "heron.md", (1, 1))
+    assert not (await base.build()).changed
+
+
+async def test_a_corrupt_file_is_reported_and_skipped(open_knowledge: Opener, documents: Path):
+    (documents / "bad.pdf").write_bytes(b"%PDF-1.4 garbage")
+    (documents / "bad.docx").write_bytes(b"garbage")
+    base = open_knowledge()
+    report = await base.build([documents])
+    assert sorted(Path(source).name for source in report.problems) == ["bad.docx", "bad.pdf"]
+    assert all(report.problems.values())
+    assert await titles(base, "flamingo") == ["flamingo.md"]
+    again = await base.build()
+    assert not again.changed
+    assert again.problems == report.problems
+
+
+async def test_a_place_that_does_not_exist_is_refused(open_knowledge: Opener, tmp_path: Path):
+    with pytest.raises(NotFoundError):
+        await open_knowledge().build([tmp_path / "nowhere"])
+
+
+async def test_without_documentation_the_rest_is_built_and_the_gap_is_named(
+    open_knowledge: Opener, documents: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("PATH", "")
+    base = open_knowledge(documentation=None)
+    report = await base.build([documents])
+    assert "npm" in report.problems["dolphindb function documentation"]
+    assert await titles(base, "flamingo") == ["flamingo.md"]
+
+
+async def test_killed_in_the_middle_the_old_index_answers(
+    open_knowledge: Opener, documents: Path, documentation: Path, tmp_path: Path
+):
+    base = open_knowledge()
+    await base.build([documents])
+    (documents / "heron.md").write_text("# Heron\nThe heron desk trades amber.\n", "utf-8")
+    for stage in ("reading", "indexing"):
+        builder = start_builder(tmp_path / "data", documentation, documents, stage=stage)
+        try:
+            assert builder.stdout is not None
+            assert builder.stdout.readline() == "reached\n"
+            assert await titles(base, "flamingo") == ["flamingo.md"]
+            with pytest.raises(ConflictError):
+                await base.build()
+        finally:
+            builder.send_signal(signal.SIGKILL)
+            builder.wait()
+            builder.stdout.close()
+        assert await titles(open_knowledge(), "flamingo") == ["flamingo.md"]
+        assert await titles(open_knowledge(), "heron amber") == []
+    await base.build()
+    assert await titles(base, "heron amber") == ["heron.md"]
+    leftovers = [path for path in (tmp_path / "data/knowledge/generations").iterdir() if path.suffix == ".partial"]
+    assert leftovers == []
+
+
+async def test_a_full_disk_leaves_the_old_index(
+    open_knowledge: Opener, documents: Path, documentation: Path, tmp_path: Path
+):
+    base = open_knowledge()
+    await base.build([documents])
+    (documents / "heron.md").write_text("# Heron\n" + "The heron desk trades amber.\n" * 50_000, "utf-8")
+    builder = start_builder(tmp_path / "data", documentation, documents, limit=400_000)
+    output, _ = await asyncio.to_thread(builder.communicate)
+    assert builder.returncode == 7
+    assert "UserError" in output
+    assert "disk is full" in output
+    assert await titles(open_knowledge(), "flamingo") == ["flamingo.md"]
+    (documents / "heron.md").write_text("# Heron\nThe heron desk trades amber.\n", "utf-8")
+    await base.build()
+    assert await titles(base, "heron amber") == ["heron.md"]
+
+
+async def test_queries_go_on_while_builds_replace_the_index(open_knowledge: Opener, documents: Path):
+    base = open_knowledge()
+    await base.build([documents])
+    stop = asyncio.Event()
+    answers = 0
+
+    async def ask() -> None:
+        nonlocal answers
+        while not stop.is_set():
+            assert await titles(base, "flamingo") == ["flamingo.md"]
+            answers += 1
+
+    asking = asyncio.create_task(ask())
+    for number in range(4):
+        (documents / "counter.txt").write_text(f"counter {number}\n", "utf-8")
+        await open_knowledge().build()
+    stop.set()
+    await asking
+    assert answers > 4
+    assert await titles(base, "counter") == ["counter.txt"]
+
+
+async def test_at_most_two_generations_stay(open_knowledge: Opener, documents: Path, tmp_path: Path):
+    base = open_knowledge()
+    for number in range(4):
+        (documents / "counter.txt").write_text(f"counter {number}\n", "utf-8")
+        await base.build([documents])
+    assert len(list((tmp_path / "data/knowledge/generations").iterdir())) == 2
+
+
+def test_a_failing_build_leaves_no_folder_behind(tmp_path: Path):
+    generations = Generations(tmp_path)
+    with pytest.raises(UserError), generations.building(), generations.new():
+        raise UserError("stop")
+    assert generations.current() is None
+    assert list((tmp_path / "generations").iterdir()) == []
+
+
+async def test_progress_reaches_its_end(open_knowledge: Opener, documents: Path):
+    seen: dict[str, tuple[int, int]] = {}
+    await open_knowledge().build([documents], lambda stage, done, total: seen.update({stage: (done, total)}))
+    assert set(seen) >= {"reading", "indexing"}
+    assert all(done == total for done, total in seen.values())
+
+
+async def test_unchanged_build_is_quick(open_knowledge: Opener, documents: Path):
+    base = open_knowledge()
+    await base.build([documents])
+    started = time.monotonic()
+    assert not (await base.build()).changed
+    assert time.monotonic() - started < 1
