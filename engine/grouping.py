@@ -27,9 +27,14 @@ class Groups:
         return np.bincount(self.codes, minlength=self.count)
 
     @cached_property
+    def contiguous(self) -> bool:
+        """Whether the rows already lie group after group."""
+        return self.count <= 1 or not bool((self.codes[1:] < self.codes[:-1]).any())
+
+    @cached_property
     def order(self) -> Array:
         """Row numbers sorted by group, rows of a group in their original order."""
-        return np.argsort(self.codes, kind="stable")
+        return np.arange(self.rows) if self.contiguous else np.argsort(self.codes, kind="stable")
 
     @cached_property
     def offsets(self) -> Array:
@@ -38,6 +43,8 @@ class Groups:
 
     def restore(self, grouped: Array) -> Array:
         """Values given in `order` put back into the original order of rows."""
+        if self.contiguous:
+            return grouped
         out = np.empty_like(grouped)
         out[self.order] = grouped
         return out

@@ -172,7 +172,8 @@ def _on_tuples(kernel: Kernel, values: Sequence[Value]) -> Value:
         list(elements(value)) if isinstance(value, Vector | AnyVector | ArrayVector) else [value] * count
         for value in values
     ]
-    return AnyVector([elementwise(kernel, row) for row in zip(*parts, strict=True)])
+    columnar = all(value.columnar for value in values if isinstance(value, AnyVector))
+    return AnyVector([elementwise(kernel, row) for row in zip(*parts, strict=True)], columnar)
 
 
 def _on_array_vectors(kernel: Kernel, values: Sequence[Value]) -> Value:

@@ -62,6 +62,8 @@ class Session:
         """Take in a script that ran."""
         script, level = _read(text)
         if script is None:
+            self.tables.clear()
+            self.functions.clear()
             return
         if not succeeded or level > Effect.session:
             for node in walk(script):

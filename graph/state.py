@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -99,6 +100,12 @@ class State(TypedDict, total=False):
     task: Task
     decisions: dict[str, Decision]
     answer: Answer | None
+
+
+def changes(state: State, update: Mapping[str, object]) -> dict[str, object]:
+    """`update` without what the state has already: every value written is a row of the checkpoint."""
+    held: Mapping[str, object] = state
+    return {key: value for key, value in update.items() if key == "messages" or held.get(key) != value}
 
 
 class Output(TypedDict, total=False):

@@ -35,6 +35,10 @@ GROUP_COLUMNS = SQL(
 LIVE: tuple[State, ...] = ("PENDING", "PROVISIONING", "RUNNING")
 
 
+def new_id() -> str:
+    return f"env-{uuid4().hex[:20]}"
+
+
 class EnvironmentStore:
     """Rows of environments, their groups and their history. Another owner's environment is like one that is not."""
 
@@ -49,18 +53,27 @@ class EnvironmentStore:
         return str(row["installation_id"])
 
     async def add(
-        self, owner: str, request: EnvironmentRequest, *, provider: str, region: str, thread_id: str | None, quota: int
+        self,
+        owner: str,
+        environment_id: str,
+        request: EnvironmentRequest,
+        *,
+        provider: str,
+        region: str,
+        thread_id: str | None,
+        quota: int,
     ) -> EnvironmentRecord:
-        """A PENDING environment. The same request of the same thread again gives the one that is there.
+        """A PENDING environment, or the one that has the id already.
 
         Raises ConflictError when the name is in use or the owner has `quota` environments.
         """
         async with connection(self._pool) as held, held.transaction():
             await _lock_owner(held, owner)
-            found = await _by_name(held, owner, request.name)
+            known = await _one(held, SQL("environment_id = %s"), owner, environment_id)
+            if known is not None:
+                return known
+            found = await _one(held, SQL("name = %s AND state = ANY(%s)"), owner, request.name, list(LIVE))
             if found is not None:
-                if _same(found, request, thread_id):
-                    return found
                 raise ConflictError(
                     f"You have an environment named {request.name!r} already ({found.id}, {found.state}).",
                     "Use it, delete it, or choose another name.",
@@ -77,7 +90,7 @@ class EnvironmentStore:
                     f"You have {count['n']} environments, and {quota} is the limit.", "Delete one of them first."
                 )
             values = {
-                "environment_id": f"env-{uuid4().hex[:20]}",
+                "environment_id": environment_id,
                 "owner": owner,
                 "name": request.name,
                 "thread_id": thread_id,
@@ -97,7 +110,7 @@ class EnvironmentStore:
     ) -> EnvironmentRecord:
         """A RUNNING environment that is not ours to delete. Raises ConflictError when the name is in use."""
         values = {
-            "environment_id": f"env-{uuid4().hex[:20]}",
+            "environment_id": new_id(),
             "owner": owner,
             "name": name,
             "provider": STATIC,
@@ -224,6 +237,16 @@ class EnvironmentStore:
             )
             return cursor.rowcount == 1
 
+    async def is_held(self, record: EnvironmentRecord, *, besides: str) -> bool:
+        """Whether a process other than `besides` may be working on the environment."""
+        async with connection(self._pool) as held:
+            cursor = await held.execute(
+                "SELECT 1 FROM environments WHERE owner = %s AND environment_id = %s AND worker <> %s"
+                " AND worker_until > clock_timestamp()",
+                (record.owner, record.id, besides),
+            )
+            return await cursor.fetchone() is not None
+
     async def release(self, record: EnvironmentRecord, worker: str) -> None:
         """Lets others have the environment at once."""
         async with connection(self._pool) as held:
@@ -233,10 +256,12 @@ class EnvironmentStore:
                 (record.owner, record.id, worker),
             )
 
-    async def intend(self, record: EnvironmentRecord, worker: str, role: Role, attempt: int, zone: str) -> GroupRecord:
+    async def intend(
+        self, record: EnvironmentRecord, worker: str, role: Role, attempt: int, zone: str
+    ) -> GroupRecord | None:
         """Enters an attempt before its call is made; an attempt that was entered before is given back as it is.
 
-        Raises ConflictError when the environment is not being made by `worker` any more.
+        None when the environment is not being made by `worker` any more.
         """
         async with connection(self._pool) as held, held.transaction():
             cursor = await held.execute(
@@ -245,7 +270,7 @@ class EnvironmentStore:
                 (record.owner, record.id, worker),
             )
             if await cursor.fetchone() is None:
-                raise taken_away(record.id)
+                return None
             await held.execute(
                 "INSERT INTO environment_groups (environment_id, owner, role, attempt, client_token, zone)"
                 " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
@@ -258,9 +283,7 @@ class EnvironmentStore:
                     ).format(GROUP_COLUMNS),
                     (record.id, role, attempt),
                 )
-                group = await groups.fetchone()
-        assert group is not None
-        return group
+                return await groups.fetchone()
 
     async def group_created(self, record: EnvironmentRecord, group: GroupRecord, group_id: str) -> None:
         await self._mark(record, group, "group_id = %s, created_at = coalesce(created_at, now())", group_id)
@@ -341,29 +364,16 @@ def not_found(reference: str) -> NotFoundError:
     )
 
 
-def taken_away(environment_id: str) -> ConflictError:
-    return ConflictError(
-        f"Environment {environment_id} is being deleted, or made by another process.", "Look at its state."
-    )
-
-
 async def _lock_owner(held: Connection, owner: str) -> None:
     await held.execute("SELECT pg_advisory_xact_lock(hashtextextended('environments of ' || %s, 0))", (owner,))
 
 
-async def _by_name(held: Connection, owner: str, name: str) -> EnvironmentRecord | None:
+async def _one(held: Connection, where: SQL, owner: str, *values: Any) -> EnvironmentRecord | None:
     async with held.cursor(row_factory=class_row(EnvironmentRecord)) as cursor:
         await cursor.execute(
-            SQL("SELECT {} FROM environments WHERE owner = %s AND name = %s AND state = ANY(%s)").format(COLUMNS),
-            (owner, name, list(LIVE)),
+            SQL("SELECT {} FROM environments WHERE owner = %s AND {}").format(COLUMNS, where), (owner, *values)
         )
         return await cursor.fetchone()
-
-
-def _same(found: EnvironmentRecord, request: EnvironmentRequest, thread_id: str | None) -> bool:
-    wanted = (request.cpu, request.memory, request.hours, request.workspace, request.spot)
-    given = (found.cpu, found.memory, found.hours, found.workspace, found.spot)
-    return thread_id is not None and found.thread_id == thread_id and wanted == given
 
 
 async def _insert(

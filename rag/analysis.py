@@ -8,6 +8,7 @@ from functools import lru_cache
 
 # An identifier keeps its namespace and its bang, a number its decimals, a run of Chinese its length.
 PIECE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:::[A-Za-z0-9_]+)*!?|[0-9]+(?:\.[0-9]+)*|[\u3400-\u9fff]+")
+_VOWELS = re.compile(r"[aeiouy]+")
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 _STOPWORDS = """
@@ -60,6 +61,8 @@ def stem(word: str) -> str:
     else:
         if word.endswith("s") and not word.endswith(("ss", "us", "is")):
             word = word[:-1]
+    if word.endswith("ll") and len(_VOWELS.findall(word)) > 1:
+        word = word[:-1]
     if len(word) > 3 and word.endswith("e"):
         word = word[:-1]
     if len(word) > 3 and word.endswith("y") and word[-2] not in "aeiou":

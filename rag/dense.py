@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Chroma's default search width misses 2.5 % of the true neighbours here.
-SEARCH_WIDTH = 300
+SEARCH_WIDTH = 200
 _BATCH = 2000
 _COLLECTION = "passages"
 

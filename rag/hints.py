@@ -22,7 +22,23 @@ _UNKNOWN = re.compile(
 )
 _NAMED = re.compile(r"[A-Za-z_]\w*!?")
 _KEYWORDS = frozenset(
-    ["if", "for", "while", "do", "select", "exec", "update", "delete", "def", "defg", "in", "and", "or", "not", "return"]
+    [
+        "if",
+        "for",
+        "while",
+        "do",
+        "select",
+        "exec",
+        "update",
+        "delete",
+        "def",
+        "defg",
+        "in",
+        "and",
+        "or",
+        "not",
+        "return",
+    ]
 )
 # Functions that stand in most scripts and are seldom what went wrong.
 _EVERYDAY = frozenset(["table", "string", "int", "double", "date", "symbol", "print", "size", "count", "sum"])

@@ -70,8 +70,7 @@ class Understanding:
         words: list[str] = []
         for piece in PIECE.findall(text):
             if piece[0] >= "\u3400":
-                self._chinese(piece, terms, other, english, corrections)
-                words.extend(word for word in chinese_words(piece) if word not in CHINESE_STOPWORDS)
+                words.extend(self._chinese(piece, terms, other, english, corrections))
             else:
                 self._latin(piece, terms, other, english, corrections, chinese=chinese)
                 words.extend(latin_terms(corrections.get(piece, piece))[:1] if not piece[0].isdigit() else ())
@@ -123,7 +122,8 @@ class Understanding:
         other: dict[str, float],
         english: list[str],
         corrections: dict[str, str],
-    ) -> None:
+    ) -> list[str]:
+        """Adds what the run asks for to the arguments; returns its words, corrected."""
         for term in chinese_terms(run):
             _add(terms, term, 1.0)
         folded = run
@@ -134,15 +134,15 @@ class Understanding:
                 corrections[pair] = best
                 _add(terms, best, CORRECTED)
                 folded = folded.replace(pair, best, 1)
-        for word in chinese_words(folded):
-            if word in CHINESE_STOPWORDS:
-                continue
+        words = [word for word in chinese_words(folded) if word not in CHINESE_STOPWORDS]
+        for word in words:
             translations = self._translations(word)
             for number, translation in enumerate(translations[:2]):
                 if number == 0 or translation.probability > 0.1:
                     english.append(translation.text)
             for translation in translations[:MAX_TRANSLATIONS]:
                 _add(other, translation.stem, translation.probability)
+        return words
 
     def _translations(self, word: str) -> list[Translation]:
         found = self.lexicon.english(word)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from rag.lexical import LexicalIndex
 from rag.lexicon import Lexicon
 from rag.query import Question, Understanding
 from rag.spelling import Speller
-from rag.store import Store, StoredPage
+from rag.store import Store, StoredChunk, StoredPage
 from rag.units import Unit
 from rag.vocabulary import phrases
 
@@ -29,6 +29,7 @@ NEIGHBOURS = 160
 CANDIDATES = 60
 CONFIDENT_RESULTS = 5
 NAMED = 0.6
+STRANGE = 0.3
 RANK_CONSTANT = 10
 
 # Weights of the lists in the reciprocal rank fusion.
@@ -125,7 +126,7 @@ class Searcher:
                 if units[0].kind not in wanted:
                     scores[number] = 0
         best = _top(scores, count)
-        results = [self._result(int(number), asked, float(scores[number])) for number in best]
+        results = self._results(best, asked, scores)
         return Found(asked, results, self._confidence(asked, best[:CONFIDENT_RESULTS], similar))
 
     def page(self, function: str, language: Language = "en") -> tuple[Page, str] | None:
@@ -133,8 +134,16 @@ class Searcher:
         name = function if function in self._topic_of_function else self._names.get(function.lower())
         if name is None:
             return None
-        units = self._units_of_topic[self._topic_of_function[name]]
-        chosen = min(units, key=lambda unit: (unit.language != language, self._pages[unit.page].page.function != name))
+        number = self._topic_of_function[name]
+        # An alias has no documentation of its own; a form that works in place has.
+        wanted = name if name.endswith("!") else self._shown_name(number)
+        chosen = min(
+            self._units_of_topic[number],
+            key=lambda unit: (
+                self._pages[unit.page].page.function != wanted,
+                unit.language != language,
+            ),
+        )
         stored = self._store.page(chosen.page)
         return stored.page, stored.source
 
@@ -156,14 +165,23 @@ class Searcher:
         """From 0 to 1: how much of the question one of the best results holds, and how alike the meaning is."""
         if not len(best):
             return 0.0
-        if any(sure >= NAMED for found in (asked.functions, asked.foreign) for sure in found.values()):
+        named = [
+            sure
+            for found in (asked.functions, asked.foreign)
+            for name, sure in found.items()
+            if self._topic_of_function.get(name) in best
+        ]
+        if max(named, default=0.0) >= NAMED:
             return 1.0
         weights = {word: self._lexical.rarity(word) for word in asked.words}
         held = np.zeros(len(self._topics))
         for word, weight in weights.items():
             held[np.unique(self._topic_of_unit[self._lexical.holders(word)])] += weight
-        share = float(held[best].max()) / (sum(weights.values()) or 1.0)
-        return round(share if self._dense is None else (share + similar) / 2, 3)
+        total = sum(weights.values()) or 1.0
+        share = float(held[best].max()) / total
+        strange = sum(weight for word, weight in weights.items() if not self._lexical.frequency(word)) / total
+        known = share if self._dense is None else (share + similar) / 2
+        return round(min(1.0, max(0.0, known - STRANGE * strange + max(named, default=0.0) / 3)), 3)
 
     def _scores(self, asked: Question) -> tuple[Floats, float]:
         """The final score of each topic, and the greatest likeness of meaning."""
@@ -210,20 +228,34 @@ class Searcher:
         np.maximum.at(found, self._topic_of_unit, scores)
         return found
 
-    def _result(self, number: int, asked: Question, score: float) -> Result:
-        units = self._units_of_topic[number]
-        shown = self._shown_name(number)
-        unit = min(
-            units, key=lambda unit: (unit.language != asked.language, self._pages[unit.page].page.function != shown)
-        )
+    def _results(self, best: NDArray[np.int64], asked: Question, scores: Floats) -> list[Result]:
+        chosen = []
+        for number in (int(item) for item in best):
+            shown = self._shown_name(number)
+            unit = min(
+                self._units_of_topic[number],
+                key=lambda unit: (
+                    unit.language != asked.language,
+                    self._pages[unit.page].page.function != shown,
+                ),
+            )
+            chosen.append((number, shown, unit))
+        chunks = self._store.chunks_of([unit.page for _, _, unit in chosen])
+        return [
+            self._result(number, shown, unit, chunks[unit.page], asked, float(scores[number]))
+            for number, shown, unit in chosen
+        ]
+
+    def _result(
+        self, number: int, shown: str, unit: Unit, chunks: list[StoredChunk], asked: Question, score: float
+    ) -> Result:
         stored = self._pages[unit.page]
-        chunks = self._store.chunks(unit.page)
         if unit.chunk:
             chosen = next(item for item in chunks if item.id == unit.chunk)
         else:
             chosen = max(chunks, key=lambda item: self._fit(item.chunk, asked))
         page, chunk = stored.page, chosen.chunk
-        names = {self._pages[unit.page].page.function for unit in units} | set(page.aliases)
+        names = {self._pages[each.page].page.function for each in self._units_of_topic[number]} | set(page.aliases)
         return Result(
             topic=self._topics[number],
             function=shown,
@@ -297,6 +329,3 @@ def _top(scores: Floats, count: int) -> NDArray[np.int64]:
 def _words(path: Path) -> dict[str, int]:
     rows = (line.split("\t") for line in path.read_text("utf-8").split("\n") if line)
     return {word: int(count) for word, count in rows}
-
-
-Open = Callable[[Path], Searcher]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -130,6 +130,19 @@ class Store:
             values,
         )
         return [StoredChunk(row[0], row[1], Chunk(tuple(json.loads(row[2])), *row[3:])) for row in rows]
+
+    def chunks_of(self, pages: Sequence[int]) -> dict[int, list[StoredChunk]]:
+        """Chunks of several pages at once, by page, in reading order."""
+        found: dict[int, list[StoredChunk]] = {page: [] for page in pages}
+        marks = ",".join("?" * len(found))
+        columns = "id, page, headings, text, first_line, last_line, tokens, hash"
+        rows = self._database.execute(
+            f"SELECT {columns} FROM chunk WHERE page IN ({marks}) ORDER BY id",  # noqa: S608, only constants and marks
+            list(found),
+        )
+        for row in rows:
+            found[row[1]].append(StoredChunk(row[0], row[1], Chunk(tuple(json.loads(row[2])), *row[3:])))
+        return found
 
     def counts(self) -> dict[str, int]:
         """How many pages there are of each kind, and chunks."""

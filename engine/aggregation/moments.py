@@ -145,8 +145,9 @@ def weighted_covariance(groups: Groups, x: Vector, y: Vector, weights: Vector) -
         mean_x = totals(groups, np.where(valid, first * weight, 0.0)) / mass
         mean_y = totals(groups, np.where(valid, second * weight, 0.0)) / mass
         product = (first - mean_x[groups.codes]) * (second - mean_y[groups.codes]) * weight
-        result = totals(groups, np.where(valid, product, 0.0)) / mass
-    return doubles(result, counts(groups, valid) == 0)
+        number = counts(groups, valid)
+        result = totals(groups, np.where(valid, product, 0.0)) / mass * number / (number - 1)
+    return doubles(np.where(np.isfinite(result), result, np.nan), number < 2)
 
 
 def weighted_regression(y: Vector, x: Vector, weights: Vector) -> tuple[float, float, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -11,12 +12,16 @@ from engine.aggregation.rows import codes_of, counts, first_rows, gather, number
 from engine.grouping import Groups
 from engine.values import Array, Vector
 
+MOST = 2**62
+ROWS_WORTH_A_SORT = 32
+"""Groups of so many rows are sorted one by one."""
+SEEN_PER_ROW, SMALL_TABLE = 8, 1 << 16
 INTERPOLATIONS = ("linear", "lower", "higher", "nearest", "midpoint")
 
 
 @dataclass(eq=False)
 class SortedGroups:
-    """The non-null numbers of groups in ascending order; group g starts at `offsets[g]`."""
+    """The numbers of groups in ascending order: `sizes[g]` of group g from `offsets[g]`, NaNs come after them."""
 
     values: Array
     offsets: Array
@@ -24,11 +29,13 @@ class SortedGroups:
 
     @classmethod
     def of(cls, groups: Groups, values: Array) -> SortedGroups:
-        rows = np.flatnonzero(~np.isnan(values))
-        codes = groups.codes[rows]
-        order = np.argsort(values[rows]) if groups.count == 1 else np.lexsort((values[rows], codes))
-        sizes = np.bincount(codes, minlength=groups.count)
-        return cls(values[rows[order]], np.concatenate(([0], np.cumsum(sizes)[:-1])), sizes)
+        sizes = counts(groups, ~np.isnan(values))
+        if groups.count * ROWS_WORTH_A_SORT > groups.rows:
+            return cls(values[np.lexsort((values, groups.codes))], groups.offsets[:-1], sizes)
+        ordered = values.copy() if groups.contiguous else values[groups.order]
+        for start, stop in pairwise(groups.offsets.tolist()):
+            ordered[start:stop].sort()
+        return cls(ordered, groups.offsets[:-1], sizes)
 
     def at(self, positions: Array) -> Array:
         """Element number `positions[g]` of group g."""
@@ -84,27 +91,52 @@ def absolute_deviation(groups: Groups, x: Vector, use_median: bool = False) -> V
 
 def distinct_rows(groups: Groups, columns: list[Vector]) -> Array:
     """A mask of the rows whose elements appear in their group for the first time."""
-    keys = combined_codes(groups, columns)
-    fresh = np.zeros(groups.rows, dtype=bool)
-    fresh[np.unique(keys, return_index=True)[1]] = True
-    return fresh
+    import pandas as pd
+
+    keys, _ = combined_codes(groups, columns)
+    return np.asarray(~pd.Series(keys).duplicated().to_numpy())
 
 
-def combined_codes(groups: Groups, columns: list[Vector]) -> Array:
-    """Equal numbers for rows equal in group and all columns."""
-    keys = groups.codes.astype(np.int64)
+def combined_codes(groups: Groups, columns: list[Vector]) -> tuple[Array, int]:
+    """Equal numbers for rows equal in group and all columns, and what all of them are less than.
+
+    The numbers of a group are less than those of the next one.
+    """
+    keys, bound = groups.codes.astype(np.int64), max(groups.count, 1)
     for column in columns:
-        distinct, codes = np.unique(codes_of(column), return_inverse=True)
-        keys = keys * max(len(distinct), 1) + codes
-        if len(columns) > 1:
-            keys = np.unique(keys, return_inverse=True)[1].astype(np.int64)
-    return keys
+        codes, span = _small_codes(column, MOST // bound)
+        if bound * span > MOST:
+            distinct, keys = np.unique(keys, return_inverse=True)
+            bound = len(distinct)
+        keys, bound = keys * span + codes, bound * span
+    return keys, bound
+
+
+def _small_codes(column: Vector, most: int) -> tuple[Array, int]:
+    """Numbers from 0, equal for equal elements: the distance from the smallest where that is less than `most`."""
+    import pandas as pd
+
+    data = codes_of(column)
+    if not len(data):
+        return data.astype(np.int64), 1
+    low, high = int(data.min()), int(data.max())
+    if high - low >= most:
+        codes, distinct = pd.factorize(data)
+        return codes, max(len(distinct), 1)
+    return data.astype(np.int64) - low, high - low + 1
 
 
 def distinct_count(groups: Groups, x: Vector, ignore_null: bool = False) -> Vector:
     """`nunique`."""
-    fresh = distinct_rows(groups, [x])
-    return ints(counts(groups, fresh & ~x.nulls() if ignore_null else fresh))
+    if ignore_null:
+        kept = np.flatnonzero(~x.nulls())
+        groups, x = Groups(groups.codes[kept], groups.count), x.take(kept)
+    keys, bound = combined_codes(groups, [x])
+    if bound > SEEN_PER_ROW * groups.rows + SMALL_TABLE:
+        return ints(counts(groups, distinct_rows(groups, [x])))
+    seen = np.zeros(bound, dtype=bool)
+    seen[keys] = True
+    return ints(np.count_nonzero(seen.reshape(max(groups.count, 1), -1), axis=1)[: groups.count])
 
 
 def mode(groups: Groups, x: Vector) -> Vector:
@@ -170,7 +202,7 @@ def mutual_information(groups: Groups, x: Vector, y: Vector) -> Vector:
     number = inner.sizes
 
     def entropy(columns: list[Vector]) -> Array:
-        keys = combined_codes(inner, columns)
+        keys, _ = combined_codes(inner, columns)
         _, first, frequency = np.unique(keys, return_index=True, return_counts=True)
         owner = inner.codes[first]
         share = frequency / number[owner]

@@ -43,7 +43,7 @@ def rolling(windows: Windows, values: Array) -> Any:
     """pandas' rolling object over exactly these windows."""
     import pandas as pd
 
-    bounds = _indexer()(start=windows.start.astype(np.int64), stop=windows.stop.astype(np.int64))
+    bounds = _indexer()(start=windows.start.astype(np.int64, copy=False), stop=windows.stop.astype(np.int64, copy=False))
     return pd.Series(values).rolling(bounds, min_periods=1)
 
 
@@ -101,6 +101,13 @@ def extreme(*, largest: bool) -> Kernel:
     def kernel(windows: Windows, x: Vector) -> Vector:
         if int(windows.sizes.sum()) <= SMALL:
             return windowed(exact, windows, x)
+        exact_numbers = _exact(x)
+        if exact_numbers is not None:
+            window = rolling(windows, exact_numbers)
+            found = (window.max() if largest else window.min()).to_numpy()
+            missing = np.isnan(found)
+            with np.errstate(invalid="ignore"):
+                return x.with_data(np.where(missing, null(x.type), np.where(missing, 0, found)).astype(x.data.dtype))
         order, first = _ranked(x)
         values = np.where(x.nulls(), np.nan, order.astype(np.float64))
         window = rolling(windows, values)
@@ -109,6 +116,15 @@ def extreme(*, largest: bool) -> Kernel:
         return gather(x, np.where(chosen < 0, -1, first[np.maximum(chosen, 0)]))
 
     return kernel
+
+
+def _exact(x: Vector) -> Array | None:
+    """The elements as doubles (NaN for NULL) if these are exact and finite."""
+    kind, width = x.data.dtype.kind, x.data.dtype.itemsize
+    if x.symbols is not None or not (kind == "f" or (kind == "i" and width <= 4)):
+        return None
+    values = numbers(x)
+    return None if np.isinf(values).any() else values
 
 
 def _ranked(x: Vector) -> tuple[Array, Array]:

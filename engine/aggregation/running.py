@@ -5,19 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from engine.aggregation.basic import doubles
-from engine.aggregation.rows import gather, numbers
+from engine.aggregation.rows import numbers
 from engine.aggregation.windows import starts_of
 from engine.grouping import Groups
 from engine.types import FLOATING, INTEGRAL, Type, null
-from engine.values import Array, Vector
+from engine.values import Array, Vector, nulls
 
 
 def in_order(groups: Groups, x: Vector) -> Vector:
-    return x if groups.count <= 1 else x.take(groups.order)
+    return x if groups.contiguous else x.take(groups.order)
 
 
 def back(groups: Groups, x: Vector) -> Vector:
-    return x if groups.count <= 1 else x.with_data(groups.restore(x.data))
+    return x if groups.contiguous else x.with_data(groups.restore(x.data))
 
 
 def positive_streak(groups: Groups, x: Vector) -> Vector:
@@ -92,13 +92,11 @@ def drawdowns(groups: Groups, x: Vector, ratio: bool = True) -> Vector:
 
 def shifted(groups: Groups, x: Vector, steps: int) -> Vector:
     """Elements moved by `steps` rows within their groups; NULL where none comes from."""
-    if groups.count <= 1:
-        source = np.arange(groups.rows) - steps
-        return gather(x, np.where((source >= 0) & (source < groups.rows), source, -1))
-    position = np.arange(groups.rows) - steps
-    starts = np.repeat(groups.offsets[:-1], groups.sizes)
-    ends = np.repeat(groups.offsets[1:], groups.sizes)
-    inside = (position >= starts) & (position < ends)
-    source = np.full(groups.rows, -1, dtype=np.int64)
-    source[groups.order[inside]] = groups.order[position[inside]]
-    return gather(x, source)
+    column = in_order(groups, x)
+    data = np.roll(column.data, steps)
+    # The rows of each group that have none so far before (or after) them.
+    reach = np.arange(min(abs(steps), groups.rows))
+    edges = groups.offsets[:-1, None] + reach if steps > 0 else groups.offsets[1:, None] - 1 - reach
+    inside = (edges >= groups.offsets[:-1, None]) & (edges < groups.offsets[1:, None])
+    data[edges[inside]] = nulls(x.type, 1).data[0]
+    return back(groups, x.with_data(data))

@@ -217,7 +217,7 @@ def is_duplicated(x: Value, keep: Value | None = None) -> Vector:
     """Which rows repeat another; `keep` names the one of them that does not count."""
     kept = "FIRST" if is_omitted(keep) else _keep_name(keep)
     columns = columns_of(x.items) if isinstance(x, AnyVector) else [as_vector(x)]
-    keys = order.combined_codes(whole(len(columns[0])), columns)
+    keys, _ = order.combined_codes(whole(len(columns[0])), columns)
     _, first, inverse, number = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
     if kept == "NONE":
         repeated = number[inverse] > 1

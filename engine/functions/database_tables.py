@@ -22,7 +22,6 @@ from engine.values import (
     Scalar,
     Table,
     Value,
-    Vector,
     boolean,
     take,
 )

@@ -8,7 +8,7 @@ from engine.arguments import integer_argument
 from engine.cast import cast_vector, decimal_raws, decimal_vector
 from engine.errors import CallError
 from engine.functions.registry import Registry
-from engine.lifting import elementwise
+from engine.lifting import elementwise, spread
 from engine.operators import binary
 from engine.operators.arithmetic import DECIMAL_DIGITS
 from engine.operators.building import type_argument
@@ -28,7 +28,7 @@ def decimal_multiply(left: Value, right: Value, scale: Value) -> Value:
     def kernel(one: Vector, other: Vector) -> Vector:
         return _product(one, other, digits)
 
-    return elementwise(kernel, [left, right])
+    return elementwise(spread(kernel), [left, right])
 
 
 def _product(one: Vector, other: Vector, digits: int) -> Vector:
@@ -42,9 +42,7 @@ def _product(one: Vector, other: Vector, digits: int) -> Vector:
     if types[0] in DECIMAL and types[1] in DECIMAL:
         if not min(one.scale, other.scale) <= digits <= one.scale + other.scale:
             return full
-        type_ = max(types)
-        while digits > DECIMAL_DIGITS[type_]:
-            type_ = Type(type_ + 1)
+        type_ = full.type
     else:
         return full
     raws = [None if raw is None else _shortened(raw, full.scale - digits) for raw in decimal_raws(full)]

@@ -16,7 +16,7 @@ from engine.aggregation.windows import cumulative_windows
 from engine.arguments import integer_argument
 from engine.declarations import columns_of
 from engine.errors import CallError
-from engine.forms import as_vector, concat
+from engine.forms import array_vector, as_vector, concat
 from engine.functions.registry import Registry
 from engine.grouping import Groups
 from engine.lifting import align_matrices, stack
@@ -80,6 +80,8 @@ def _height(value: Value) -> int | None:
 
 def rows_of(values: Sequence[Value]) -> Rows:
     """The rows that the arguments form together."""
+    if any(isinstance(value, AnyVector) and value.columnar for value in values):
+        return _ragged_rows([_as_rows(value) for value in values])
     if any(isinstance(value, ArrayVector) for value in values):
         return _ragged_rows(values)
     height = next((each for each in map(_height, values) if each is not None), 1)
@@ -106,6 +108,11 @@ def rows_of(values: Sequence[Value]) -> Rows:
         return parts[0] if len(parts) == 1 else AnyVector(list(parts))
 
     return Rows(flat, groups, rebuild)
+
+
+def _as_rows(value: Value) -> Value:
+    """A columnar tuple as an array vector."""
+    return array_vector(value.items) if isinstance(value, AnyVector) and value.columnar else value
 
 
 def _ragged_rows(values: Sequence[Value]) -> Rows:
@@ -280,7 +287,7 @@ def _ragged(flat: Vector, owners: Array, count: int, like: Value) -> Value:
         flat, sizes = gather(flat, sources[sorter]), np.maximum(sizes, 1)
     result = ArrayVector(flat, np.concatenate(([0], np.cumsum(sizes))))
     if isinstance(like, AnyVector):
-        return AnyVector([result.row(index) for index in range(count)])
+        return AnyVector([result.row(index) for index in range(count)], like.columnar)
     return result
 
 

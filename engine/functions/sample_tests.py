@@ -83,6 +83,7 @@ def mann_whitney(x: Value, y: Value, correct: Value = NOTHING) -> Value:
     ranks, ties = _ranks(np.concatenate([one, other]))
     n, m = len(one), len(other)
     u = float(ranks[:n].sum() - n * (n + 1) / 2)
+    u = min(u, n * m - u)
     spread = math.sqrt(n * m / 12 * ((n + m + 1) - float((ties**3 - ties).sum()) / ((n + m) * (n + m - 1))))
     past = u - n * m / 2
     shift = 0.5 if corrected else 0.0

@@ -13,6 +13,7 @@ from engine.aggregation.basic import doubles
 from engine.aggregation.catalogue import MAXIMUM, MINIMUM, STD
 from engine.aggregation.rows import numbers, whole
 from engine.arguments import boolean_argument, float_argument, is_omitted, positive_argument
+from engine.context import Context
 from engine.errors import CallError
 from engine.forms import as_vector
 from engine.functions.linear_algebra import dense
@@ -49,8 +50,8 @@ def _result(**parts: Value) -> Dictionary:
     return Dictionary(Type.STRING, Type.ANY, dict(parts))
 
 
-@functions.builtin("stat", "X")
-def stat(x: Value) -> Dictionary:
+@functions.builtin("stat", "X", context=True)
+def stat(ctx: Context, x: Value) -> Dictionary:
     column = as_vector(x)
     groups = whole(len(column))
     parts: dict[object, Value] = {
@@ -60,7 +61,7 @@ def stat(x: Value) -> Dictionary:
         "Stdev": STD(groups, column).scalar(0),
         "Count": basic.count(groups, column).scalar(0),
         "Size": integer(len(column)),
-        "Name": string(""),
+        "Name": string(getattr(ctx, "argument_names", {}).get(0, "")),
         "Max": MAXIMUM.kernel(groups, column).scalar(0),
     }
     return Dictionary(Type.STRING, Type.ANY, parts)

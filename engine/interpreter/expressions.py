@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 
 Handler = Callable[["Interpreter", Any, Scope], Value]
 FUNCTIONS = (Builtin, Closure, Partial, Pattern)
+_WANT_NAMES = frozenset(("groupby", "stat", "toJson"))
+"""Functions whose results show what their arguments were written as."""
+
 _DATA = (Vector, AnyVector, ArrayVector, Matrix, Dictionary, Table)
 
 
@@ -293,8 +296,12 @@ def _call(interpreter: Interpreter, node: syntax.Call, scope: Scope) -> Value:
     if isinstance(target, syntax.Adverb) and node.style == "space" and target.letter == "T" and len(positional) == 2:
         positional.reverse()
     base = found.function if isinstance(found, Pattern) else found
-    if isinstance(base, Builtin) and (base.name == "groupby" or isinstance(found, Pattern)):
+    if isinstance(base, Builtin) and (base.name in _WANT_NAMES or isinstance(found, Pattern)):
         interpreter.argument_names = names_of_arguments(node, isinstance(found, Pattern))
+        try:
+            return apply(interpreter, found, positional, named, node, scope)
+        finally:
+            interpreter.argument_names = {}
     return apply(interpreter, found, positional, named, node, scope)
 
 

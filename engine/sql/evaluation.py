@@ -132,7 +132,7 @@ class GroupEvaluator:
         """One element per row, for `context by`: what a group has one of is repeated for its rows."""
         result = self.evaluate(node)
         if result.level is Level.GROUPS:
-            return take(result.value, self.groups.codes)  # type: ignore[arg-type]
+            return self._broadcast(result.value)
         if result.level is Level.ROWS:
             return result.value  # type: ignore[return-value]
         column = constant_column(result.value, self.groups.rows)
@@ -224,10 +224,15 @@ class GroupEvaluator:
         if Level.ROWS not in levels:
             return (Level.GROUPS if Level.GROUPS in levels else Level.CONSTANT), [each.value for each in results]
         values: list[Value] = [
-            take(each.value, self.groups.codes) if each.level is Level.GROUPS else each.value  # type: ignore[arg-type]
-            for each in results
+            self._broadcast(each.value) if each.level is Level.GROUPS else each.value for each in results
         ]
         return Level.ROWS, values
+
+    def _broadcast(self, value: Value) -> Column:
+        """What a group has one of, for each of its rows."""
+        if isinstance(value, Vector) and self.groups.contiguous:
+            return value.with_data(np.repeat(value.data, self.groups.sizes))
+        return take(value, self.groups.codes)  # type: ignore[arg-type]
 
     def _call(self, node: syntax.Call) -> Result:
         if self._collects(node):

@@ -22,18 +22,15 @@ class OrderedGroups(Groups):
 
     @cached_property
     def order(self) -> Array:
-        return stable_order(self.codes, self.count)
+        return np.arange(self.rows) if self.contiguous else stable_order(self.codes, self.count)
 
 
 class ContiguousGroups(Groups):
     """Groups whose rows already lie one group after the other."""
 
     @cached_property
-    def order(self) -> Array:
-        return np.arange(len(self.codes))
-
-    def restore(self, grouped: Array) -> Array:
-        return grouped
+    def contiguous(self) -> bool:
+        return True
 
 
 def stable_order(codes: Array, count: int) -> Array:

@@ -9,7 +9,7 @@ from langgraph.types import Command
 
 from graph.history import pending_calls, question
 from graph.phrases import phrase
-from graph.state import Answer, State
+from graph.state import Answer, State, changes
 from graph.tasks import artifacts_of, current_task, script_runs
 from graph.tools import COMPLETE
 
@@ -31,14 +31,8 @@ async def complete(state: State) -> Command[Any]:
         answer = _answer(state, state["messages"][-1].text, "", [])
     plan = state.get("plan")
     done = plan is not None and plan["status"] == "approved"
-    return Command(
-        update={
-            "messages": closing,
-            "answer": answer,
-            "decisions": {},
-            "plan": None if done else plan,
-        }
-    )
+    update: State = {"messages": closing, "answer": answer, "decisions": {}, "plan": None if done else plan}
+    return Command(update=changes(state, update))
 
 
 def _answer(state: State, text: str, script: str, named: list[str]) -> Answer:

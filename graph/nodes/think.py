@@ -16,7 +16,7 @@ from graph.judgement import Session, session_of
 from graph.model_call import MALFORMED, take_turn
 from graph.phrases import phrase
 from graph.scope import RunScope
-from graph.state import Mode, State, Task
+from graph.state import Mode, State, Task, changes
 from graph.tasks import current_task, failed, tried
 from graph.tools import COMPLETE, Toolbox
 
@@ -51,7 +51,7 @@ async def think(deps: Deps, tools: Toolbox, state: State, scope: RunScope, mode:
     if turn.summary is not None:
         update["summary"] = turn.summary
     session = session_of(deps, tools, state, scope)
-    return Command(goto=_next(turn.reply, tools, scope, mode, session), update=update)
+    return Command(goto=_next(turn.reply, tools, scope, mode, session), update=changes(state, update))
 
 
 def _next(reply: AIMessage, tools: Toolbox, scope: RunScope, mode: Mode, session: Callable[[], Session]) -> str:

@@ -29,7 +29,7 @@ from graph.model_call import MALFORMED
 from graph.nodes.node import Node
 from graph.phrases import phrase
 from graph.scope import RunScope, run_scope
-from graph.state import Decision, RunContext, State, Task
+from graph.state import Decision, RunContext, State, Task, changes
 from graph.tasks import ARTIFACTS, current_task, failed, tried
 from graph.tools import ASK, COMPLETE, PLAN, Tool, Toolbox, ToolResult, ToolScope
 
@@ -228,7 +228,7 @@ def tools_node(deps: Deps, tools: Toolbox) -> Node:
             after = State(**{**state, "messages": messages, "task": task})
             gave_up = phrase("failures", text, count=task["failures"], tried=tried(messages, text))
             return Command(goto="complete", update={**update, "answer": failed(after, gave_up)})
-        return Command(goto=mode, update=update)
+        return Command(goto=mode, update=changes(state, update))
 
     return run_tools
 

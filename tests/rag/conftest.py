@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -82,7 +83,7 @@ def open_knowledge(tmp_path: Path, knowledge_settings: KnowledgeSettings) -> Cal
 
 
 @pytest.fixture(scope="session")
-async def built(tmp_path_factory: pytest.TempPathFactory, documentation: Path) -> KnowledgeBase:
+def built(tmp_path_factory: pytest.TempPathFactory, documentation: Path) -> KnowledgeBase:
     """One knowledge base for all tests that only search; with a document that gives orders."""
     folder = tmp_path_factory.mktemp("built")
     notes = folder / "notes"
@@ -90,7 +91,7 @@ async def built(tmp_path_factory: pytest.TempPathFactory, documentation: Path) -
     (notes / "planted.md").write_text(PLANTED, "utf-8")
     settings = Settings(_env_file=None, data_dir=folder)
     base = KnowledgeBase(settings, KnowledgeSettings(_env_file=None, documentation=documentation, embedding="none"))
-    await base.build()
+    asyncio.run(base.build())
     return base
 
 

@@ -26,7 +26,9 @@ def registry(server: ScriptedOpenAI | None) -> ModelRegistry:
     return ModelRegistry.load(Settings(_env_file=None, models=models), environ={})
 
 
-async def ask(base: KnowledgeBase, server: ScriptedOpenAI | None = None, *, deps: dict[str, Any] | None = None, **state):
+async def ask(
+    base: KnowledgeBase, server: ScriptedOpenAI | None = None, *, deps: dict[str, Any] | None = None, **state
+):
     graph = build_retrieval_graph(RetrievalDeps(base, registry(server), **(deps or {}))).compile()
     return await graph.ainvoke(state)
 
@@ -116,7 +118,11 @@ async def test_orders_in_a_document_change_nothing_without_a_model(built: Knowle
 
 async def test_follow_up_is_made_standalone_by_a_model(built: KnowledgeBase, scripted_openai: ScriptedOpenAI):
     scripted_openai.add(Text("How does cumsum treat NULL?"), Text("It adds up [1]."))
-    messages = [HumanMessage("What is cumsum?"), AIMessage("A running total."), HumanMessage("And how does it treat NULL?")]
+    messages = [
+        HumanMessage("What is cumsum?"),
+        AIMessage("A running total."),
+        HumanMessage("And how does it treat NULL?"),
+    ]
     found = await ask(built, scripted_openai, messages=messages)
     assert found["standalone"] == "How does cumsum treat NULL?"
     assert found["passages"][0]["function"] == "cumsum"
@@ -164,7 +170,16 @@ async def test_without_a_question(built: KnowledgeBase):
 
 def test_citations_leave_script_alone():
     passages: list[Any] = [
-        {"number": 1, "title": "t", "heading": "h", "source": "s", "url": "", "lines": [1, 2], "signatures": [], "text": ""}
+        {
+            "number": 1,
+            "title": "t",
+            "heading": "h",
+            "source": "s",
+            "url": "",
+            "lines": [1, 2],
+            "signatures": [],
+            "text": "",
+        }
     ]
     text = "A [1].\n```\nx[2]\n```\nB [2][1]"
     assert cited_only(text, passages) == "A [1].\n```\nx[2]\n```\nB[1]"

@@ -314,6 +314,10 @@ class ExpressionParser(BracketParser):
         if text == "+":
             self.advance()
             return self.operand()
+        if text in ("&", "::") and following.kind is Kind.NAME and not following.space:
+            # `&f` and `::f` name the function f itself, whatever variables there are.
+            self.advance()
+            return self._name()
         if text in ("<", "<-"):
             return self._quote()
         if text == ":" and following.text == "]":

@@ -124,7 +124,21 @@ class PostfixParser(Grammar):
         """Inside a query `=` compares, unless it can only name a parameter."""
         if not self.sql or self.in_source:
             return True
-        return position > 0 and not (isinstance(function, s.Name) and function.id in _BOOLEAN_ARGUMENTS)
+        if isinstance(function, s.Name) and function.id in _BOOLEAN_ARGUMENTS:
+            return False
+        return position > 0 or self._next_argument_is_named()
+
+    def _next_argument_is_named(self) -> bool:
+        depth, index = 0, self.index
+        while self.tokens[index].kind is not Kind.END:
+            text = self.tokens[index].text if self.tokens[index].kind is Kind.OPERATOR else ""
+            if text == "," and depth == 0:
+                return self.tokens[index + 1].kind is Kind.NAME and self.tokens[index + 2].text == "="
+            depth += (text in ("(", "[", "{")) - (text in (")", "]", "}"))
+            if depth < 0:
+                return False
+            index += 1
+        return False
 
 
 def _takes_partial(value: s.Expression) -> bool:

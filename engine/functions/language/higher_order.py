@@ -420,7 +420,12 @@ def _row_parts(value: Value) -> list[Value]:
         return _rows_across(columns)
     if isinstance(value, Matrix):
         return [Vector(value.type, value.data[index].copy(), None, value.scale) for index in range(value.rows)]
-    if isinstance(value, AnyVector) and value.items and all(isinstance(item, Vector) for item in value.items):
+    if (
+        isinstance(value, AnyVector)
+        and not value.columnar
+        and value.items
+        and all(isinstance(item, Vector) for item in value.items)
+    ):
         columns = [as_vector(item) for item in value.items]
         if len({len(column) for column in columns}) == 1:
             return _rows_across(columns)
@@ -463,7 +468,7 @@ def _in_rows(like: Value, results: list[Value]) -> Value:
         if isinstance(like, Table) and len(across) == len(like.names):
             return Table(list(like.names), [as_vector(column) for column in across])
         if isinstance(like, AnyVector):
-            return AnyVector(across)
+            return AnyVector(list(columns), columnar=True) if like.columnar else AnyVector(across)
         out = matrix_of([as_vector(column) for column in across])
         if isinstance(like, Matrix):
             out.row_labels = like.row_labels

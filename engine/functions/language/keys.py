@@ -65,5 +65,6 @@ def _allowed(data: Vector, keys: Vector, filters: Dictionary) -> np.ndarray[Any,
             members = as_vector(members)
         chosen = rows[codes == code]
         part = data.take(chosen if len(data) > 1 else np.zeros(len(chosen), dtype=np.int64))
-        out[chosen] = as_vector(binary("in", part, members)).data
+        is_range = isinstance(members, Vector) and members.is_pair
+        out[chosen] = as_vector(binary("between" if is_range else "in", part, members)).data
     return out

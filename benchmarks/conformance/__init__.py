@@ -1,0 +1,1 @@
+"""How far the embedded engine agrees with the examples of DolphinDB's function documentation."""

@@ -1,0 +1,119 @@
+"""`langgraph.json`: which graphs are served, and what is around them."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dotenv import dotenv_values
+
+from core.errors import ConfigurationError
+
+SUPPORTED = {
+    "$schema", "dependencies", "graphs", "env", "http", "auth", "python_version", "api_version", "image_distro",
+    "pip_config_file", "dockerfile_lines", "base_image", "node_version", "keep_pkg_tools", "ui", "ui_config",
+    "disable_persistence", "disable_webhooks", "checkpointer", "store",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ServerConfig:
+    """`graphs` maps names to `path.py:name` or `module:name`; paths are relative to `directory`."""
+
+    directory: Path
+    graphs: dict[str, str]
+    descriptions: dict[str, str] = field(default_factory=dict)
+    http_app: str | None = None
+    auth: str | None = None
+
+
+def load_config(path: Path) -> ServerConfig:
+    """Reads the file and makes its `env` and `dependencies` available to what is imported later."""
+    try:
+        text = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}.", "Name another one with --config.") from None
+    except ValueError as error:
+        raise ConfigurationError(f"{path} is not JSON: {error}.") from None
+    if not isinstance(text, dict) or not isinstance(text.get("graphs"), dict) or not text["graphs"]:
+        raise ConfigurationError(f"{path} names no graphs.", 'Write "graphs": {"name": "./file.py:variable"}.')
+    if unknown := set(text) - SUPPORTED:
+        raise ConfigurationError(
+            f"{path} has settings that are not supported: {', '.join(sorted(unknown))}.", "Remove them."
+        )
+    directory = path.resolve().parent
+    _environment(text.get("env"), directory)
+    for dependency in text.get("dependencies", []):
+        if isinstance(dependency, str) and dependency.startswith("."):
+            folder = str((directory / dependency).resolve())
+            if folder not in sys.path:
+                sys.path.insert(0, folder)
+    graphs, descriptions = {}, {}
+    for name, value in text["graphs"].items():
+        where = value.get("path") if isinstance(value, dict) else value
+        if not isinstance(where, str) or ":" not in where:
+            raise ConfigurationError(f"The graph {name!r} needs the form './file.py:variable'.")
+        graphs[name] = where
+        if isinstance(value, dict) and value.get("description"):
+            descriptions[name] = str(value["description"])
+    http = text.get("http") or {}
+    auth = text.get("auth") or {}
+    return ServerConfig(directory, graphs, descriptions, http.get("app"), auth.get("path"))
+
+
+def _environment(env: Any, directory: Path) -> None:
+    values = env if isinstance(env, dict) else dotenv_values(directory / env) if isinstance(env, str) else {}
+    for name, value in values.items():
+        if value is not None:
+            os.environ.setdefault(str(name), str(value))
+
+
+def load_object(where: str, directory: Path) -> Any:
+    """What `path.py:name` or `package.module:name` names."""
+    source, _, name = where.rpartition(":")
+    try:
+        if source.endswith(".py"):
+            module = _from_file((directory / source).resolve())
+        else:
+            module = importlib.import_module(source.replace("/", "."))
+    except ImportError as error:
+        raise ConfigurationError(f"{where} cannot be imported: {error}.", "Correct it in langgraph.json.") from error
+    if not hasattr(module, name):
+        raise ConfigurationError(f"{source} has no {name!r}.", "Correct it in langgraph.json.")
+    return getattr(module, name)
+
+
+def _from_file(path: Path) -> Any:
+    """Imports a file under its importable name when it has one, so that it is not imported twice."""
+    if not path.is_file():
+        raise ConfigurationError(f"There is no file {path}.", "Correct it in langgraph.json.")
+    for entry in sys.path:
+        root = Path(entry or ".").resolve()
+        if path.is_relative_to(root):
+            name = ".".join(path.relative_to(root).with_suffix("").parts)
+            if all(part.isidentifier() for part in name.split(".")) and _finds(name, path):
+                return importlib.import_module(name)
+    name = f"langgraph_graphs_{path.stem}_{abs(hash(path))}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ConfigurationError(f"{path} cannot be imported.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _finds(name: str, path: Path) -> bool:
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return False
+    return spec is not None and spec.origin is not None and Path(spec.origin).resolve() == path

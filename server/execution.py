@@ -1,0 +1,288 @@
+"""One attempt to execute a run: from its row to the graph's stream, and from that to events."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+from uuid import UUID
+
+from langchain_core.messages import BaseMessage, BaseMessageChunk, message_chunk_to_message
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.runtime import RunControl
+from langgraph.types import Command, Send
+
+from core.postgres import Pool
+from server.graphs import Graph, Graphs, context_fields
+from server.identity import Principal
+from server.json import dumps, interrupt_json
+from server.runs import Run
+from server.state import checkpoint_of, public_config, thread_interrupts
+
+RECURSION_LIMIT = 400
+VERSION = "0.1.0"
+# What only the server may set: who the user is and which run this is.
+RESERVED = {"thread_id", "run_id", "graph_id", "assistant_id", "user_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map"}  # fmt: skip
+
+Emit = Callable[[str, Any], None]
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What an attempt left behind. `values` is the last state seen, `waiting` whether it stopped before its end."""
+
+    values: Any = None
+    interrupted: list[Any] = dataclasses.field(default_factory=list)
+    stopped: bool = False
+    interrupts: dict[str, Any] = dataclasses.field(default_factory=dict)
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+def run_config(run: Run, request_id: str | None = None) -> dict[str, Any]:
+    """The config of a run. What the client sent cannot say who it is."""
+    sent = _merged(run.assistant_config, run.kwargs.get("config") or {})
+    principal = Principal.from_dict(run.principal)
+    configurable = {
+        key: value
+        for key, value in (sent.get("configurable") or {}).items()
+        if not key.startswith(("__", "langgraph_")) and key not in RESERVED
+    }
+    metadata = {
+        **{key: value for key, value in (sent.get("metadata") or {}).items() if isinstance(key, str)},
+        **run.metadata,
+        "user_id": run.owner,
+        "run_attempt": run.attempt,
+        "thread_id": run.thread_id,
+        "run_id": run.run_id,
+        "graph_id": run.graph_id,
+        "assistant_id": run.assistant_id,
+    }
+    checkpoint = run.kwargs.get("checkpoint") or {}
+    return {
+        "recursion_limit": sent.get("recursion_limit") or RECURSION_LIMIT,
+        "tags": list(sent.get("tags") or []),
+        "metadata": metadata,
+        "run_id": UUID(run.run_id),
+        "configurable": {
+            **configurable,
+            **{key: value for key, value in checkpoint.items() if key in ("checkpoint_id", "checkpoint_ns", "checkpoint_map")},
+            "thread_id": run.thread_id,
+            "run_id": run.run_id,
+            "graph_id": run.graph_id,
+            "assistant_id": run.assistant_id,
+            "user_id": run.owner,
+            "langgraph_auth_user": principal,
+            "langgraph_auth_user_id": run.owner,
+            "langgraph_auth_permissions": principal.permissions,
+        },
+    }  # fmt: skip
+
+
+def run_context(run: Run, graph: Graph, config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The context of a run: the assistant's, then the client's; `owner`, where the graph knows one, is the server's."""
+    fields = context_fields(graph)
+    if fields is None:
+        return None
+    given = {**run.assistant_context, **(run.kwargs.get("context") or {})}
+    configurable = config["configurable"]
+    context = {key: value for key, value in configurable.items() if key in fields and key not in RESERVED}
+    context.update(given)
+    if "owner" in fields:
+        context["owner"] = run.owner
+    return context
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = {**base, **over}
+    for key in ("configurable", "metadata"):
+        if base.get(key) or over.get(key):
+            merged[key] = {**(base.get(key) or {}), **(over.get(key) or {})}
+    return merged
+
+
+def graph_input(kwargs: Mapping[str, Any]) -> Any:
+    """The first argument of the graph's stream."""
+    if (command := kwargs.get("command")) is not None:
+        goto = command.get("goto")
+        targets = goto if isinstance(goto, list) else [goto] if goto is not None else []
+        update = command.get("update")
+        if isinstance(update, list) and all(isinstance(item, list) and len(item) == 2 for item in update):
+            update = [tuple(item) for item in update]
+        fields: dict[str, Any] = {
+            "update": update,
+            "goto": [Send(item["node"], item.get("input")) if isinstance(item, dict) else item for item in targets],
+        }
+        if "resume" in command:
+            fields["resume"] = command["resume"]
+        return Command(**fields)
+    return kwargs.get("input")
+
+
+async def execute(
+    run: Run, graphs: Graphs, pool: Pool, emit: Emit, control: RunControl, outcome: Outcome
+) -> None:
+    """Runs the graph to its end or to where it waits. `outcome` is filled as it goes, so that it tells also about
+    an attempt that failed or was cancelled."""
+    config = run_config(run)
+    kwargs = run.kwargs
+    strict = kwargs.get("durability") == "sync"
+    async with graphs.open(
+        run.graph_id,
+        config=config,
+        access="threads.create_run",
+        user=config["configurable"]["langgraph_auth_user"],
+        context={**run.assistant_context, **(kwargs.get("context") or {})},
+        strict=strict,
+    ) as graph:
+        start = graph_input(kwargs)
+        if run.attempt > 1 and await _begun(pool, run):
+            start = None
+            for key in ("checkpoint_id", "checkpoint_ns", "checkpoint_map"):
+                config["configurable"].pop(key, None)
+        emit("metadata", {"run_id": run.run_id, "attempt": run.attempt})
+        translate = _Translation(kwargs["stream_mode"], emit, outcome)
+        async for namespace, mode, chunk in _stream(graph, start, config, run, control):
+            translate.part(namespace, mode, chunk)
+        if outcome.stopped or outcome.values is None:
+            state = await graph.aget_state({"configurable": {"thread_id": run.thread_id}})
+            outcome.interrupts = thread_interrupts(state)
+            outcome.values = state.values if outcome.values is None else outcome.values
+
+
+async def _stream(
+    graph: Graph, start: Any, config: dict[str, Any], run: Run, control: RunControl
+) -> AsyncIterator[tuple[tuple[str, ...], str, Any]]:
+    kwargs = run.kwargs
+    modes = [mode for mode in kwargs["stream_mode"] if mode not in ("events", "messages-tuple")]
+    if "messages-tuple" in kwargs["stream_mode"] and "messages" not in modes:
+        modes.append("messages")
+    for needed in ("values", "updates"):
+        if needed not in modes:
+            modes.append(needed)
+    arguments: dict[str, Any] = {
+        "context": run_context(run, graph, config),
+        "stream_mode": modes,
+        "interrupt_before": kwargs.get("interrupt_before"),
+        "interrupt_after": kwargs.get("interrupt_after"),
+        "durability": kwargs.get("durability") or "async",
+        "control": control,
+    }
+    if "events" not in kwargs["stream_mode"]:
+        async for part in graph.astream(start, config, subgraphs=True, **arguments):  # type: ignore[arg-type]
+            yield part
+        return
+    async for event in graph.astream_events(start, config, version="v2", subgraphs=True, **arguments):  # type: ignore[arg-type]
+        if event["event"] == "on_chain_stream" and event["run_id"] == run.run_id:
+            yield event["data"]["chunk"]
+        else:
+            yield (), "events", event
+
+
+async def _begun(pool: Pool, run: Run) -> bool:
+    """Whether an earlier attempt came as far as a checkpoint."""
+    async with pool.connection() as held:
+        cursor = await held.execute(
+            "SELECT 1 FROM checkpoints WHERE thread_id = %s AND checkpoint_ns = '' AND metadata ->> 'run_id' = %s LIMIT 1",
+            (run.thread_id, run.run_id),
+        )
+        return await cursor.fetchone() is not None
+
+
+class _Translation:
+    """The graph's stream as events of the thread API."""
+
+    def __init__(self, modes: list[str], emit: Emit, outcome: Outcome) -> None:
+        self._modes = set(modes)
+        self._emit = emit
+        self._outcome = outcome
+        self._messages: dict[str, BaseMessage] = {}
+        self._complete: set[str] = set()
+        self._usage: dict[str, tuple[int, int]] = {}
+        self.subgraphs = False
+
+    def part(self, namespace: tuple[str, ...], mode: str, chunk: Any) -> None:
+        suffix = "".join(f"|{name}" for name in namespace)
+        if not namespace and mode in ("values", "updates"):
+            self._note(mode, chunk)
+        if mode == "messages":
+            self._message(chunk, suffix)
+        elif mode in ("debug", "checkpoints", "tasks"):
+            if mode in self._modes:
+                self._emit(mode + suffix, _public(mode, chunk))
+        elif mode == "events":
+            self._emit("events", _event_json(chunk))
+        elif mode in self._modes:
+            self._emit(mode + suffix, chunk)
+
+    def _note(self, mode: str, chunk: Any) -> None:
+        if not isinstance(chunk, dict):
+            if mode == "values":
+                self._outcome.values = chunk
+            return
+        if "__interrupt__" in chunk:
+            self._outcome.stopped = True
+            if chunk["__interrupt__"]:
+                self._outcome.interrupted = [
+                    item if isinstance(item, dict) else interrupt_json(item) for item in chunk["__interrupt__"]
+                ]
+        if mode == "values":
+            self._outcome.values = {key: value for key, value in chunk.items() if key != "__interrupt__"}
+
+    def _message(self, chunk: Any, suffix: str) -> None:
+        message, metadata = chunk
+        self._count(message)
+        if "messages-tuple" in self._modes:
+            shown = {key: value for key, value in metadata.items() if not key.startswith("langgraph_auth_user")}
+            self._emit("messages" + suffix, [message, shown])
+        if "messages" not in self._modes or message.id is None:
+            return
+        if message.id not in self._messages:
+            self._emit("messages/metadata" + suffix, {message.id: {"metadata": metadata}})
+        if isinstance(message, BaseMessageChunk):
+            known = self._messages.get(message.id)
+            self._messages[message.id] = whole = known + message if isinstance(known, BaseMessageChunk) else message
+            self._emit("messages/partial" + suffix, [message_chunk_to_message(whole)])
+        elif message.id not in self._complete:
+            self._messages[message.id] = message
+            self._complete.add(message.id)
+            self._emit("messages/complete" + suffix, [message])
+
+    def _count(self, message: BaseMessage) -> None:
+        usage = getattr(message, "usage_metadata", None)
+        if usage:
+            self._outcome.input_tokens += usage.get("input_tokens", 0)
+            self._outcome.output_tokens += usage.get("output_tokens", 0)
+
+
+def _public(mode: str, chunk: Any) -> Any:
+    """A chunk without what only this process may see."""
+    if not isinstance(chunk, dict):
+        return chunk
+    if mode == "debug" and isinstance(chunk.get("payload"), dict):
+        payload = _public("checkpoints", chunk["payload"])
+        if chunk.get("type") == "checkpoint":
+            payload["checkpoint"] = checkpoint_of(chunk["payload"].get("config"))
+            payload["parent_checkpoint"] = checkpoint_of(chunk["payload"].get("parent_config"))
+        return {**chunk, "payload": payload}
+    shown = dict(chunk)
+    for key in ("config", "parent_config"):
+        if key in shown:
+            shown[key] = public_config(shown[key])
+    for task in shown.get("tasks") or []:
+        if isinstance(task, dict) and isinstance(task.get("state"), dict):
+            task["state"] = public_config(task["state"])
+    return shown
+
+
+def _event_json(event: Any) -> Any:
+    metadata = {key: value for key, value in (event.get("metadata") or {}).items() if not key.startswith("langgraph_auth")}
+    return {**event, "metadata": metadata}
+
+
+def output_json(outcome: Outcome) -> bytes:
+    """What a client that waits for a run gets."""
+    values = outcome.values
+    if outcome.interrupted and isinstance(values, dict):
+        values = {**values, "__interrupt__": outcome.interrupted}
+    return dumps({} if values is None else values)

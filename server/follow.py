@@ -1,0 +1,97 @@
+"""Following a run from anywhere: from this process' memory while it executes here, else from the log."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from core.errors import NotFoundError
+from server.events import Event, logged
+from server.runs import Runs
+from server.worker import Worker
+
+LOOK_SECONDS = 1.0
+BEAT_SECONDS = 5.0
+
+
+async def follow(worker: Worker, runs: Runs, owner: str, run_id: str, after: int) -> AsyncIterator[list[Event]]:
+    """The events of a run after a number, as they come, until its end. An empty list is a sign of life."""
+    watched = False
+    silent = 0.0
+    while True:
+        live = worker.lives.get(run_id)
+        if live is not None:
+            events = live.after(after)
+            if events:
+                after = events[-1].number
+                yield events
+                continue
+            if events is not None:
+                if live.done:
+                    return
+                before = live.number
+                await live.changed(BEAT_SECONDS)
+                if live.number == before and not live.done:
+                    yield []
+                continue
+        status = await runs.status(owner, run_id)
+        events = [event async for event in logged(runs.pool, run_id, after)]
+        if events:
+            after = events[-1].number
+            silent = 0.0
+            yield events
+            continue
+        if live is not None:
+            # What lies between memory and log is on its way to the log.
+            await live.changed(0.02)
+            continue
+        if status is None or status[0] not in ("pending", "running"):
+            return
+        if not watched:
+            watched = True
+            await runs.watch(owner, run_id)
+            continue
+        if run_id not in worker.lives:
+            await worker.news(run_id, LOOK_SECONDS)
+        silent += LOOK_SECONDS
+        if silent >= BEAT_SECONDS:
+            silent = 0.0
+            yield []
+
+
+async def result(worker: Worker, runs: Runs, owner: str, thread_id: str, run_id: str) -> AsyncIterator[bytes]:
+    """What a run ends with, as JSON; before it b"" as signs of life."""
+    watched = False
+    while True:
+        live = worker.lives.get(run_id)
+        if live is not None:
+            if live.done and live.result is not None:
+                yield live.result
+                return
+            if not live.done:
+                await live.ended(BEAT_SECONDS)
+                if not live.done:
+                    yield b""
+                continue
+        status = await runs.status(owner, run_id)
+        if status is None:
+            raise NotFoundError("Run not found")
+        if status[0] not in ("pending", "running"):
+            yield await _stored(runs, owner, thread_id, status[2])
+            return
+        if not watched:
+            watched = True
+            await runs.watch(owner, run_id)
+        elif run_id not in worker.lives:
+            await worker.news(run_id, LOOK_SECONDS)
+            yield b""
+
+
+async def _stored(runs: Runs, owner: str, thread_id: str, output: str | None) -> bytes:
+    if output is not None:
+        return output.encode()
+    async with runs.pool.connection() as held:
+        cursor = await held.execute(
+            "SELECT state_values::text AS found FROM threads WHERE owner = %s AND thread_id = %s", (owner, thread_id)
+        )
+        row = await cursor.fetchone()
+    return (row["found"] or "{}").encode() if row else b"{}"

@@ -1,0 +1,149 @@
+"""The graphs that are served: compiled ones, builders, and factories of either."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import inspect
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from copy import copy
+from typing import Any, Literal, TypeAlias, cast
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.graph import StateGraph
+from langgraph.pregel import Pregel
+from langgraph.store.base import BaseStore
+from langgraph_sdk.runtime import ServerRuntime, _ExecutionRuntime, _ReadRuntime
+from pydantic import BaseModel
+
+from core.checkpointer import checkpointer
+from core.errors import ConfigurationError, InvalidInputError
+from core.postgres import Pool
+from server.config import ServerConfig, load_object
+
+Graph: TypeAlias = Pregel[Any, Any, Any, Any]
+Access: TypeAlias = Literal["threads.create_run", "threads.update", "threads.read", "assistants.read"]
+
+
+@dataclasses.dataclass
+class _Source:
+    """`made` is the graph when it is the same for everybody; else `factory` makes one for each use."""
+
+    name: str
+    made: Graph | None = None
+    factory: Callable[..., Any] | None = None
+
+
+class Graphs:
+    """Opens the graphs by name, each use with a checkpointer of its own over the shared pool."""
+
+    def __init__(self, pool: Pool, relaxed: Pool, store: BaseStore) -> None:
+        self._pool = pool
+        self._relaxed = relaxed
+        self._store = store
+        self._sources: dict[str, _Source] = {}
+        self.descriptions: dict[str, str] = {}
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._sources)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._sources
+
+    async def load(self, config: ServerConfig, stack: AsyncExitStack) -> None:
+        """Imports every graph. What a factory without arguments opens stays open until `stack` is left."""
+        self.descriptions = dict(config.descriptions)
+        for name, where in config.graphs.items():
+            found = await asyncio.to_thread(load_object, where, config.directory)
+            await self.add(name, found, stack)
+
+    async def add(self, name: str, found: Any, stack: AsyncExitStack) -> None:
+        if not isinstance(found, Pregel | StateGraph) and callable(found) and inspect.signature(found).parameters:
+            self._sources[name] = _Source(name, factory=found)
+            return
+        made = await _entered(found() if not isinstance(found, Pregel | StateGraph) else found, stack)
+        self._sources[name] = _Source(name, made=_compiled(name, made))
+
+    @asynccontextmanager
+    async def open(
+        self,
+        name: str,
+        *,
+        config: Mapping[str, Any] | None = None,
+        access: Access = "threads.read",
+        user: Any = None,
+        context: Any = None,
+        strict: bool = False,
+    ) -> AsyncIterator[Graph]:
+        """The graph for one use. `strict` makes every checkpoint wait for the disk."""
+        source = self._sources.get(name)
+        if source is None:
+            raise InvalidInputError(f"The graph {name!r} is not served.", f"Served are: {', '.join(self.names)}.")
+        async with AsyncExitStack() as stack:
+            if source.made is not None:
+                graph = copy(source.made)
+            else:
+                assert source.factory is not None
+                made = self._call(source.factory, config, access, user, context)
+                graph = copy(_compiled(name, await _entered(made, stack)))
+            graph.checkpointer = checkpointer(self._pool if strict or access != "threads.create_run" else self._relaxed)
+            graph.store = self._store
+            graph.name = name
+            yield graph
+
+    def _call(
+        self, factory: Callable[..., Any], config: Mapping[str, Any] | None, access: Access, user: Any, context: Any
+    ) -> Any:
+        parameters = inspect.signature(factory, eval_str=False).parameters
+        arguments: dict[str, Any] = {}
+        for name, parameter in parameters.items():
+            annotation = str(parameter.annotation)
+            if "ServerRuntime" in annotation or name == "runtime":
+                arguments[name] = self._runtime(access, user, context)
+            elif "RunnableConfig" in annotation or name == "config" or not arguments:
+                arguments[name] = RunnableConfig(**cast("RunnableConfig", dict(config or {})))
+            elif parameter.default is inspect.Parameter.empty:
+                raise ConfigurationError(
+                    f"The factory of a graph takes config and runtime, not {name!r}.", "Correct the factory."
+                )
+        return factory(**arguments)
+
+    def _runtime(self, access: Access, user: Any, context: Any) -> ServerRuntime[Any]:
+        if access == "threads.create_run":
+            return _ExecutionRuntime(access_context=access, user=user, store=self._store, context=context)
+        return _ReadRuntime(access_context=access, user=user, store=self._store)
+
+
+async def _entered(made: Any, stack: AsyncExitStack) -> Any:
+    if inspect.isawaitable(made):
+        made = await made
+    if hasattr(made, "__aenter__"):
+        return await stack.enter_async_context(made)
+    if hasattr(made, "__enter__") and not isinstance(made, Pregel | StateGraph):
+        return stack.enter_context(made)
+    return made
+
+
+def _compiled(name: str, found: Any) -> Graph:
+    if isinstance(found, StateGraph):
+        return found.compile()
+    if isinstance(found, Pregel):
+        return found
+    raise ConfigurationError(
+        f"The graph {name!r} is a {type(found).__name__}.",
+        "langgraph.json names a compiled graph, a StateGraph, or a function that makes one.",
+    )
+
+
+def context_fields(graph: Graph) -> set[str] | None:
+    """The names a graph's context may have; None when it takes none or any."""
+    schema = getattr(graph, "context_schema", None)
+    if schema is None:
+        return None
+    if isinstance(schema, type) and issubclass(schema, BaseModel):
+        return set(schema.model_fields)
+    if dataclasses.is_dataclass(schema):
+        return {item.name for item in dataclasses.fields(schema)}
+    return set(getattr(schema, "__annotations__", {}))

@@ -1,0 +1,156 @@
+"""What happens to every request before and after its route: id, limits, protection from foreign pages, headers, log."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from core.settings import Settings
+from server.json import dumps
+from server.metrics import Metrics
+
+logger = logging.getLogger("ddb_agent.access")
+
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+SECURITY_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-site"),
+]
+DOCUMENT_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class TooLargeError(Exception):
+    pass
+
+
+@dataclass
+class RequestGate:
+    """ASGI middleware. `local` admits only requests whose Host is loopback, against pages that rebind names."""
+
+    app: ASGIApp
+    settings: Settings
+    metrics: Metrics
+    local: bool
+    _recent: dict[str, deque[float]] = field(default_factory=dict)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        headers = {name: value for name, value in scope["headers"]}
+        given = headers.get(b"x-request-id", b"").decode("latin-1")
+        request_id = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+        refusal = self._refusal(scope, headers)
+        if scope["type"] == "websocket":
+            if refusal is not None:
+                await send({"type": "websocket.close", "code": 1008, "reason": refusal[1]})
+                return
+            await self.app(scope, receive, send)
+            return
+        begun = time.perf_counter()
+        status = 500
+        started = False
+
+        async def answer(message: Message) -> None:
+            nonlocal status, started
+            if message["type"] == "http.response.start":
+                started = True
+                status = message["status"]
+                path = getattr(scope.get("route"), "path", "") or "other"
+                self.metrics.request(scope["method"], path, status, time.perf_counter() - begun)
+                present = {name for name, _ in message["headers"]}
+                extra = [(name, value) for name, value in SECURITY_HEADERS if name not in present]
+                if scope["path"] not in ("/docs", "/redoc") and DOCUMENT_POLICY[0] not in present:
+                    extra.append(DOCUMENT_POLICY)
+                message["headers"] = [*message["headers"], *extra, (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        if refusal is not None:
+            await _refuse(answer, *refusal)
+            return
+        if headers.get(b"content-type", b"").startswith(b"text/plain"):
+            # Studio sends JSON under this type; foreign pages that try the same were refused by their origin.
+            scope["headers"] = [
+                (name, b"application/json" if name == b"content-type" else value) for name, value in scope["headers"]
+            ]
+        try:
+            await self.app(scope, _limited(receive, self.settings.request_bytes), answer)
+        except TooLargeError:
+            if not started:
+                await _refuse(answer, 413, f"The request is larger than {self.settings.request_bytes} bytes.")
+        finally:
+            logger.info(
+                "%s %s %s", scope["method"], scope["path"], status,
+                extra={"request_id": request_id, "milliseconds": round((time.perf_counter() - begun) * 1000, 1)},
+            )  # fmt: skip
+
+    def _refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> tuple[int, str] | None:
+        host = headers.get(b"host", b"").decode("latin-1")
+        name = urlsplit(f"//{host}").hostname if host else None
+        if self.local and name not in LOOPBACK:
+            return 421, "This server answers on loopback only."
+        origin = headers.get(b"origin", b"").decode("latin-1")
+        if origin and origin not in self.settings.cors_origins and not _same_origin(origin, host):
+            return 403, f"Pages of {origin} may not use this server. Name the origin in DDB_AGENT_CORS_ORIGINS."
+        if b"\x00" in scope.get("path", "").encode() or b"%00" in scope.get("query_string", b""):
+            return 422, "The NUL character is not allowed."
+        length = headers.get(b"content-length", b"0")
+        if length.isdigit() and int(length) > self.settings.request_bytes:
+            return 413, f"The request is larger than {self.settings.request_bytes} bytes."
+        if scope["type"] == "http" and not self._within_rate(scope, headers):
+            return 429, "Too many requests. Wait a minute."
+        return None
+
+    def _within_rate(self, scope: Scope, headers: dict[bytes, bytes]) -> bool:
+        client = scope.get("client") or ("?", 0)
+        who = (headers.get(b"x-api-key") or headers.get(b"authorization") or str(client[0]).encode()).decode("latin-1")
+        now = time.monotonic()
+        recent = self._recent.setdefault(who, deque())
+        while recent and recent[0] < now - 60:
+            recent.popleft()
+        if len(recent) >= self.settings.requests_per_minute:
+            return False
+        recent.append(now)
+        if len(self._recent) > 10_000:
+            self._recent = {key: times for key, times in self._recent.items() if times and times[-1] > now - 60}
+        return True
+
+
+def _same_origin(origin: str, host: str) -> bool:
+    try:
+        return urlsplit(origin).netloc == host
+    except ValueError:
+        return False
+
+
+def _limited(receive: Receive, limit: int) -> Receive:
+    size = 0
+
+    async def limited() -> Message:
+        nonlocal size
+        message = await receive()
+        if message["type"] == "http.request":
+            size += len(message.get("body", b""))
+            if size > limit:
+                raise TooLargeError
+        return message
+
+    return limited
+
+
+async def _refuse(send: Send, status: int, detail: str) -> None:
+    body = dumps({"detail": detail})
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

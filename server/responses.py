@@ -1,0 +1,163 @@
+"""Requests as JSON that can be stored, and the answers: JSON, streams of events, results one waits for."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, suppress
+from typing import Any
+
+import orjson
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.types import Receive, Scope, Send
+
+from server.events import Event, joined
+from server.json import dumps
+
+# An escaped NUL: an odd number of backslashes before u0000.
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+HEARTBEAT = b": heartbeat\r\n\r\n"
+
+
+class JsonRequest(Request):
+    """Refuses what Postgres cannot hold: the NUL character, text that is not Unicode."""
+
+    async def json(self) -> Any:
+        if not hasattr(self, "_json"):
+            body = await self.body()
+            try:
+                if _NUL.search(body):
+                    raise ValueError("the NUL character is not allowed")
+                self._json = orjson.loads(body)
+            except ValueError as error:
+                raise RequestValidationError(
+                    [{"type": "json_invalid", "loc": ("body",), "msg": f"Invalid JSON in request body: {error}"}]
+                ) from None
+        return self._json
+
+
+class JsonRoute(APIRoute):
+    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
+        handler = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            return await handler(JsonRequest(request.scope, request.receive))
+
+        return handle
+
+
+class Json(Response):
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        return content if isinstance(content, bytes) else dumps(content)
+
+
+class EventStream(Response):
+    """Server-sent events. `on_disconnect` is called when the client leaves before the end."""
+
+    media_type = "text/event-stream"
+
+    def __init__(
+        self,
+        batches: AsyncIterator[list[Event]],
+        *,
+        headers: dict[str, str],
+        modes: set[str] | None = None,
+        on_disconnect: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        super().__init__(headers={"cache-control": "no-store", "x-accel-buffering": "no", **headers})
+        del self.headers["content-length"]
+        self._batches = batches
+        self._modes = modes
+        self._on_disconnect = on_disconnect
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        writing = asyncio.ensure_future(self._write(send))
+        leaving = asyncio.ensure_future(_left(receive))
+        try:
+            await asyncio.wait({writing, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if not writing.done():
+                if self._on_disconnect is not None:
+                    await self._on_disconnect()
+            else:
+                writing.result()
+        finally:
+            for task in (writing, leaving):
+                if not task.done():
+                    task.cancel()
+                    with suppress(asyncio.CancelledError, OSError):
+                        await task
+
+    async def _write(self, send: Send) -> None:
+        async with aclosing(self._batches) as batches:  # type: ignore[type-var]
+            async for events in batches:
+                shown = [event for event in events if self._shows(event)]
+                body = joined(shown) if shown else b"" if events else HEARTBEAT
+                if body:
+                    await send({"type": "http.response.body", "body": body, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _shows(self, event: Event) -> bool:
+        if self._modes is None or event.name in ("metadata", "error"):
+            return True
+        mode = event.mode
+        return mode in self._modes or (mode == "messages" and "messages-tuple" in self._modes) or (
+            mode.startswith("messages/") and "messages" in self._modes
+        )
+
+
+class Awaited(Response):
+    """JSON that is sent when it is there; until then white space keeps the connection."""
+
+    media_type = "application/json"
+
+    def __init__(
+        self,
+        parts: AsyncIterator[bytes],
+        *,
+        headers: dict[str, str],
+        on_disconnect: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        super().__init__(headers=headers)
+        del self.headers["content-length"]
+        self._parts = parts
+        self._on_disconnect = on_disconnect
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        writing = asyncio.ensure_future(self._write(send))
+        leaving = asyncio.ensure_future(_left(receive))
+        try:
+            await asyncio.wait({writing, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if not writing.done():
+                if self._on_disconnect is not None:
+                    await self._on_disconnect()
+            else:
+                writing.result()
+        finally:
+            for task in (writing, leaving):
+                if not task.done():
+                    task.cancel()
+                    with suppress(asyncio.CancelledError, OSError):
+                        await task
+
+    async def _write(self, send: Send) -> None:
+        async with aclosing(self._parts) as parts:  # type: ignore[type-var]
+            async for part in parts:
+                if part:
+                    await send({"type": "http.response.body", "body": part, "more_body": False})
+                    return
+                await send({"type": "http.response.body", "body": b"\n", "more_body": True})
+        await send({"type": "http.response.body", "body": b"{}", "more_body": False})
+
+
+async def _left(receive: Receive) -> None:
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return

@@ -1,0 +1,558 @@
+"""Runs in Postgres: made, claimed by one worker at a time, ended. Every statement says whose or who holds it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, LiteralString, TypeAlias
+
+from psycopg.errors import ForeignKeyViolation, UniqueViolation
+from psycopg.rows import class_row
+from psycopg.types.json import Json, Jsonb
+
+from core.errors import ConflictError, NotFoundError
+from core.postgres import Connection, Pool
+from server.bodies import RunCreate
+from server.events import Event, joined
+from server.identity import Principal
+from server.ids import new_id
+from server.json import dumps, storable
+
+CancelAction: TypeAlias = Literal["interrupt", "rollback"]
+CHANNEL = "ddb_agent_runs"
+_COLUMNS: LiteralString = (
+    "run_id, thread_id, owner, assistant_id, graph_id, status, metadata, kwargs, assistant_config, assistant_context,"
+    " principal, multitask_strategy, temporary, webhook, error, cancel, attempt, watched, available_at, created_at,"
+    " updated_at"
+)
+BUSY = "Thread is already running a task. Wait for it to finish or choose a different multitask strategy."
+ABSENT = "Thread or assistant not found."
+TRIES = 10
+
+
+@dataclass(frozen=True)
+class Run:
+    run_id: str
+    thread_id: str
+    owner: str
+    assistant_id: str
+    graph_id: str
+    status: str
+    metadata: dict[str, Any]
+    kwargs: dict[str, Any]
+    assistant_config: dict[str, Any]
+    assistant_context: dict[str, Any]
+    principal: dict[str, Any]
+    multitask_strategy: str
+    temporary: bool
+    webhook: str | None
+    error: dict[str, Any] | None
+    cancel: CancelAction | None
+    attempt: int
+    watched: bool
+    available_at: datetime
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def ended(self) -> bool:
+        return self.status not in ("pending", "running")
+
+    def as_json(self) -> dict[str, Any]:
+        config = self.kwargs.get("config") or {}
+        configurable = {
+            **(config.get("configurable") or {}),
+            "run_id": self.run_id,
+            "thread_id": self.thread_id,
+            "graph_id": self.graph_id,
+            "assistant_id": self.assistant_id,
+            "user_id": self.owner,
+        }
+        return {
+            "run_id": self.run_id,
+            "thread_id": self.thread_id,
+            "assistant_id": self.assistant_id,
+            "metadata": self.metadata,
+            "status": self.status,
+            "kwargs": {
+                **self.kwargs,
+                "config": {**config, "configurable": configurable, "metadata": self.metadata},
+                "webhook": self.webhook,
+                "temporary": self.temporary,
+            },
+            "multitask_strategy": self.multitask_strategy,
+            "created_at": self.created_at,
+            "updated_at": self.updated_at,
+        }
+
+
+def run_kwargs(body: RunCreate) -> dict[str, Any]:
+    """What a run is executed with, as it is stored."""
+    checkpoint = body.checkpoint.model_dump(exclude_none=True, exclude={"thread_id"}) if body.checkpoint else {}
+    if body.checkpoint_id:
+        checkpoint["checkpoint_id"] = body.checkpoint_id
+    command = None
+    if body.command is not None:
+        command = body.command.model_dump(exclude_unset=True)
+    return {
+        "input": body.input,
+        "command": command,
+        "config": body.config or {},
+        "context": body.context or {},
+        "checkpoint": checkpoint or None,
+        "stream_mode": body.stream_modes,
+        "interrupt_before": body.interrupt_before,
+        "interrupt_after": body.interrupt_after,
+        "feedback_keys": body.feedback_keys,
+        "subgraphs": body.stream_subgraphs,
+        "resumable": body.stream_resumable,
+        "durability": body.durability or ("exit" if body.checkpoint_during is False else "async"),
+    }
+
+
+class Runs:
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+
+    async def create(
+        self,
+        principal: Principal,
+        thread_id: str,
+        assistant_id: str,
+        body: RunCreate,
+        *,
+        kwargs: dict[str, Any] | None = None,
+        temporary: bool = False,
+        new_thread: bool = False,
+        worker: str | None = None,
+        lease_seconds: float = 10.0,
+    ) -> tuple[Run, list[tuple[str, CancelAction]]]:
+        """A new run, and the runs it asks to be cancelled.
+
+        With `worker` it begins as that worker's when its thread is free and it need not wait. `new_thread` makes the
+        thread when there is none. Raises NotFoundError without the thread or the assistant, ConflictError when the
+        strategy is reject and the thread is busy.
+        """
+        values = {
+            "run": new_id(),
+            "thread": thread_id,
+            "owner": principal.identity,
+            "assistant": assistant_id,
+            "metadata": Jsonb(body.metadata or {}),
+            "kwargs": storable(dumps(kwargs or run_kwargs(body))),
+            "principal": Json(principal.as_dict()),
+            "strategy": body.multitask_strategy,
+            "temporary": temporary,
+            "webhook": body.webhook,
+            "worker": worker if not body.after_seconds else None,
+            "lease": lease_seconds,
+            "delay": body.after_seconds or 0.0,
+            "config": Jsonb(body.config or {}),
+        }
+        for attempt in range(TRIES):
+            try:
+                async with self.pool.connection() as held:
+                    if new_thread:
+                        await _make_thread(held, values)
+                    if (run := await _insert(held, values, when_free=True)) is not None:
+                        return run, []
+                    return await self._create_on_busy(held, values)
+            except (UniqueViolation, ForeignKeyViolation):
+                if attempt == TRIES - 1:
+                    raise
+                await asyncio.sleep(0.005 * attempt)
+        raise AssertionError("not reached")
+
+    async def _create_on_busy(
+        self, held: Connection, values: dict[str, Any]
+    ) -> tuple[Run, list[tuple[str, CancelAction]]]:
+        async with held.transaction():
+            cursor = await held.execute(
+                "SELECT t.thread_id FROM threads t, assistants a WHERE t.thread_id = %(thread)s AND t.owner = %(owner)s"
+                " AND a.assistant_id = %(assistant)s AND a.owner IN ('', %(owner)s) FOR UPDATE OF t",
+                values,
+            )
+            if await cursor.fetchone() is None:
+                raise NotFoundError(ABSENT)
+            strategy = values["strategy"]
+            cancelled: list[tuple[str, CancelAction]] = []
+            cursor = await held.execute(
+                "SELECT run_id, status, available_at > now() AS later FROM runs WHERE thread_id = %(thread)s"
+                " AND owner = %(owner)s AND status IN ('pending', 'running') FOR UPDATE",
+                values,
+            )
+            active = await cursor.fetchall()
+            if strategy == "reject" and any(not row["later"] for row in active):
+                raise ConflictError(BUSY)
+            if strategy in ("interrupt", "rollback"):
+                action: CancelAction = "rollback" if strategy == "rollback" else "interrupt"
+                cancelled = await _cancel(held, values["owner"], [row["run_id"] for row in active], action)
+            # An interrupted run must end first; until then its successor waits as pending.
+            run = await _insert(held, {**values, "worker": None}, when_free=False)
+            if run is None:
+                raise NotFoundError(ABSENT)
+            await held.execute("SELECT pg_notify(%s, %s)", (CHANNEL, f"new {run.run_id}"))
+            return run, cancelled
+
+    async def get(self, owner: str, thread_id: str, run_id: str) -> Run:
+        async with self.pool.connection() as held, held.cursor(row_factory=class_row(Run)) as cursor:
+            await cursor.execute(
+                f"SELECT {_COLUMNS} FROM runs WHERE owner = %s AND thread_id = %s AND run_id = %s",
+                (owner, thread_id, run_id),
+            )
+            run = await cursor.fetchone()
+        if run is None:
+            raise NotFoundError("Run not found")
+        return run
+
+    async def thread_of(self, owner: str, run_id: str) -> str:
+        async with self.pool.connection() as held:
+            cursor = await held.execute("SELECT thread_id FROM runs WHERE owner = %s AND run_id = %s", (owner, run_id))
+            row = await cursor.fetchone()
+        if row is None:
+            raise NotFoundError("Run not found")
+        return str(row["thread_id"])
+
+    async def list(
+        self, owner: str, thread_id: str, *, limit: int, offset: int, status: str | None = None
+    ) -> list[Run]:
+        async with self.pool.connection() as held, held.cursor(row_factory=class_row(Run)) as cursor:
+            await cursor.execute(
+                f"SELECT {_COLUMNS} FROM runs WHERE owner = %(owner)s AND thread_id = %(thread)s"
+                " AND (%(status)s::text IS NULL OR status = %(status)s)"
+                " ORDER BY created_at DESC, run_id DESC LIMIT %(limit)s OFFSET %(offset)s",
+                {"owner": owner, "thread": thread_id, "status": status, "limit": limit, "offset": offset},
+            )
+            return await cursor.fetchall()
+
+    async def status(self, owner: str, run_id: str) -> tuple[str, Any, Any] | None:
+        """Status, error and output of a run; None when it is gone."""
+        async with self.pool.connection() as held:
+            cursor = await held.execute(
+                "SELECT status, error, output::text AS output FROM runs WHERE owner = %s AND run_id = %s",
+                (owner, run_id),
+            )
+            row = await cursor.fetchone()
+        return None if row is None else (row["status"], row["error"], row["output"])
+
+    async def watch(self, owner: str, run_id: str) -> None:
+        """Ask the process that executes the run to tell this one of its events."""
+        async with self.pool.connection() as held:
+            await held.execute(
+                "WITH r AS (UPDATE runs SET watched = true WHERE owner = %s AND run_id = %s"
+                " AND status IN ('pending', 'running') RETURNING run_id)"
+                " SELECT pg_notify(%s, 'watch ' || run_id) FROM r",
+                (owner, run_id, CHANNEL),
+            )
+
+    async def cancel(
+        self, owner: str, action: CancelAction, *, thread_id: str | None = None, run_ids: Sequence[str] | None = None,
+        statuses: Sequence[str] = ("pending", "running"),
+    ) -> list[tuple[str, CancelAction]]:  # fmt: skip
+        """Asks for the end of the runs found; those that have not begun end at once. Returns what was found."""
+        async with self.pool.connection() as held, held.transaction():
+            cursor = await held.execute(
+                "SELECT run_id FROM runs WHERE owner = %(owner)s AND status = ANY(%(statuses)s)"
+                " AND (%(thread)s::text IS NULL OR thread_id = %(thread)s)"
+                " AND (%(runs)s::text[] IS NULL OR run_id = ANY(%(runs)s)) FOR UPDATE",
+                {
+                    "owner": owner,
+                    "statuses": list(statuses),
+                    "thread": thread_id,
+                    "runs": list(run_ids) if run_ids is not None else None,
+                },
+            )
+            return await _cancel(held, owner, [row["run_id"] for row in await cursor.fetchall()], action)
+
+    async def delete(self, owner: str, thread_id: str, run_id: str) -> bool:
+        async with self.pool.connection() as held, held.transaction():
+            cursor = await held.execute(
+                "DELETE FROM runs WHERE owner = %s AND thread_id = %s AND run_id = %s RETURNING status",
+                (owner, thread_id, run_id),
+            )
+            row = await cursor.fetchone()
+            if row is None:
+                return False
+            await held.execute("DELETE FROM run_events WHERE run_id = %s", (run_id,))
+            await settle_threads(held, [thread_id])
+            await held.execute("SELECT pg_notify(%s, %s)", (CHANNEL, f"deleted {run_id}"))
+            return True
+
+    # What workers do.
+
+    async def claim(self, worker: str, limit: int, lease_seconds: float) -> list[Run]:
+        """Takes runs that may begin: the oldest of each thread that has no active one."""
+        try:
+            async with self.pool.connection() as held, held.cursor(row_factory=class_row(Run)) as cursor:
+                await cursor.execute(
+                    "WITH free AS (SELECT r.run_id FROM runs r JOIN threads t USING (thread_id)"
+                    " WHERE r.status = 'pending' AND r.available_at <= now()"
+                    " AND NOT EXISTS (SELECT 1 FROM runs o WHERE o.thread_id = r.thread_id AND (o.status = 'running'"
+                    " OR (o.status = 'pending' AND o.available_at <= now()"
+                    " AND (o.created_at, o.run_id) < (r.created_at, r.run_id))))"
+                    " ORDER BY r.created_at LIMIT %(limit)s FOR UPDATE OF r, t SKIP LOCKED),"
+                    " taken AS (UPDATE runs SET status = 'running', worker = %(worker)s, attempt = attempt + 1,"
+                    " lease_until = now() + make_interval(secs => %(lease)s), updated_at = clock_timestamp()"
+                    f" FROM free WHERE runs.run_id = free.run_id RETURNING runs.*) SELECT {_COLUMNS} FROM taken",
+                    {"worker": worker, "limit": limit, "lease": lease_seconds},
+                )
+                return await cursor.fetchall()
+        except UniqueViolation:
+            return []
+
+    async def beat(
+        self, worker: str, run_ids: Sequence[str], lease_seconds: float
+    ) -> dict[str, CancelAction | None]:
+        """Renews leases; returns the runs still held with what was asked of them."""
+        async with self.pool.connection() as held:
+            cursor = await held.execute(
+                "UPDATE runs SET lease_until = now() + make_interval(secs => %s)"
+                " WHERE run_id = ANY(%s) AND worker = %s AND status = 'running' RETURNING run_id, cancel",
+                (lease_seconds, list(run_ids), worker),
+            )
+            return {row["run_id"]: row["cancel"] for row in await cursor.fetchall()}
+
+    async def again(self, worker: str, run_id: str, lease_seconds: float) -> Run | None:
+        """The next attempt of a run this worker still holds."""
+        async with self.pool.connection() as held, held.cursor(row_factory=class_row(Run)) as cursor:
+            await cursor.execute(
+                "UPDATE runs SET attempt = attempt + 1, lease_until = now() + make_interval(secs => %s)"
+                f" WHERE run_id = %s AND worker = %s AND status = 'running' RETURNING {_COLUMNS}",
+                (lease_seconds, run_id, worker),
+            )
+            return await cursor.fetchone()
+
+    async def release(self, worker: str, run_id: str) -> None:
+        """Gives a run back unfinished, for any worker to go on with."""
+        async with self.pool.connection() as held:
+            await held.execute(
+                "WITH r AS (UPDATE runs SET status = 'pending', worker = NULL, lease_until = NULL,"
+                " updated_at = clock_timestamp()"
+                " WHERE run_id = %s AND worker = %s AND status = 'running' RETURNING run_id)"
+                " SELECT pg_notify(%s, 'new ' || run_id) FROM r",
+                (run_id, worker, CHANNEL),
+            )
+
+    async def reap(self, attempts: int) -> list[str]:
+        """Gives back the runs whose worker has not been heard of; ends those that were tried too often."""
+        async with self.pool.connection() as held, held.transaction():
+            cursor = await held.execute(
+                "UPDATE runs SET worker = NULL, lease_until = NULL, updated_at = clock_timestamp(),"
+                " status = CASE WHEN attempt >= %s THEN 'error' ELSE 'pending' END,"
+                " error = CASE WHEN attempt >= %s THEN %s::json END"
+                " WHERE status = 'running' AND lease_until < now() RETURNING run_id, thread_id, status",
+                (
+                    attempts,
+                    attempts,
+                    Json({"error": "WorkerLost", "message": f"The run was begun {attempts} times and never ended."}),
+                ),
+            )
+            rows = await cursor.fetchall()
+            if dead := [row["thread_id"] for row in rows if row["status"] == "error"]:
+                await settle_threads(held, dead, status="error")
+            for row in rows:
+                await held.execute("SELECT pg_notify(%s, %s)", (CHANNEL, f"new {row['run_id']}"))
+            return [row["run_id"] for row in rows]
+
+    async def keep_base_writes(self, run: Run, worker: str, writes: list[tuple[str, int]]) -> None:
+        async with self.pool.connection() as held:
+            await held.execute(
+                "UPDATE runs SET base_writes = %s WHERE run_id = %s AND worker = %s AND base_writes IS NULL",
+                (Json(writes), run.run_id, worker),
+            )
+
+    async def finish(self, run: Run, worker: str, end: End, events: list[Event]) -> tuple[bool, bool]:
+        """Writes the end of a run, its last events and what its thread is now, all at once.
+
+        Returns whether the run was still this worker's, and whether another one waits on the thread.
+        """
+        values = {
+            "run": run.run_id,
+            "thread": run.thread_id,
+            "worker": worker,
+            "status": end.status,
+            "error": Json(end.error) if end.error is not None else None,
+            "output": storable(end.output) if end.output is not None else None,
+            "thread_status": end.thread_status,
+            "values": storable(end.values) if end.values is not None else None,
+            "interrupts": storable(dumps(end.interrupts)),
+            "tokens_in": end.input_tokens,
+            "tokens_out": end.output_tokens,
+            "first": events[0].number if events else None,
+            "last": events[-1].number if events else None,
+            "data": joined(events) if events else None,
+            "channel": CHANNEL,
+        }
+        async with self.pool.connection() as held:
+            cursor = await held.execute(
+                "WITH r AS (UPDATE runs SET status = %(status)s, error = %(error)s, output = %(output)s, worker = NULL,"
+                " lease_until = NULL, input_tokens = %(tokens_in)s, output_tokens = %(tokens_out)s,"
+                " updated_at = clock_timestamp()"
+                " WHERE run_id = %(run)s AND worker = %(worker)s AND status = 'running'"
+                " RETURNING run_id, thread_id, watched),"
+                " e AS (INSERT INTO run_events (run_id, first, last, data)"
+                " SELECT run_id, %(first)s::bigint, %(last)s::bigint, %(data)s::bytea FROM r"
+                " WHERE %(last)s::bigint IS NOT NULL ON CONFLICT DO NOTHING),"
+                " w AS (SELECT EXISTS (SELECT 1 FROM runs WHERE thread_id = %(thread)s AND status = 'pending'"
+                " AND available_at <= now()) AS waiting),"
+                " t AS (UPDATE threads SET status = CASE WHEN w.waiting THEN 'busy' ELSE %(thread_status)s END,"
+                " state_values = coalesce(%(values)s::json, state_values), interrupts = %(interrupts)s::json,"
+                " error = %(error)s, updated_at = clock_timestamp(), state_updated_at = clock_timestamp()"
+                " FROM r, w WHERE threads.thread_id = r.thread_id RETURNING threads.thread_id)"
+                " SELECT w.waiting, r.watched,"
+                " CASE WHEN r.watched THEN pg_notify(%(channel)s, 'done ' || r.run_id) END FROM r, w",
+                values,
+            )
+            row = await cursor.fetchone()
+        return (row is not None, bool(row and row["waiting"]))
+
+    async def roll_back(self, run: Run, worker: str) -> bool:
+        """Deletes a run with its events and the checkpoints it made. Returns whether another one waits."""
+        async with self.pool.connection() as held, held.transaction():
+            cursor = await held.execute(
+                "DELETE FROM runs WHERE run_id = %s AND worker = %s AND status = 'running' RETURNING base_writes",
+                (run.run_id, worker),
+            )
+            row = await cursor.fetchone()
+            if row is None:
+                return False
+            await remove_checkpoints(held, run.thread_id, run.run_id, row["base_writes"])
+            await held.execute("DELETE FROM run_events WHERE run_id = %s", (run.run_id,))
+            await held.execute("SELECT pg_notify(%s, %s)", (CHANNEL, f"deleted {run.run_id}"))
+            return await settle_threads(held, [run.thread_id])
+
+
+@dataclass(frozen=True)
+class End:
+    """How a run ended. `values` is the thread's state, `output` what a waiting client gets; both JSON."""
+
+    status: str
+    thread_status: str
+    values: bytes | None
+    output: bytes | None
+    interrupts: dict[str, Any]
+    error: dict[str, Any] | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+async def _make_thread(held: Connection, values: dict[str, Any]) -> None:
+    await held.execute(
+        "INSERT INTO threads (thread_id, owner, temporary) VALUES (%(thread)s, %(owner)s, %(temporary)s)"
+        " ON CONFLICT (thread_id) DO NOTHING",
+        values,
+    )
+
+
+async def _insert(held: Connection, values: dict[str, Any], *, when_free: bool) -> Run | None:
+    """The row of a run and the marks it leaves on its thread, in one statement."""
+    free: LiteralString = (
+        " AND NOT EXISTS (SELECT 1 FROM runs WHERE thread_id = %(thread)s AND status IN ('pending', 'running'))"
+        if when_free
+        else ""
+    )
+    async with held.cursor(row_factory=class_row(Run)) as cursor:
+        await cursor.execute(
+            "WITH a AS (SELECT * FROM assistants WHERE assistant_id = %(assistant)s AND owner IN ('', %(owner)s)),"
+            " t AS (UPDATE threads SET status = CASE WHEN %(delay)s::float8 > 0 THEN threads.status ELSE 'busy' END,"
+            " updated_at = clock_timestamp(),"
+            " config = %(config)s,"
+            " metadata = threads.metadata || jsonb_build_object('graph_id', a.graph_id, 'assistant_id', a.assistant_id)"
+            " FROM a WHERE threads.thread_id = %(thread)s AND threads.owner = %(owner)s"
+            + free
+            + " RETURNING threads.thread_id, threads.metadata),"
+            " r AS (INSERT INTO runs (run_id, thread_id, owner, assistant_id, graph_id, status, metadata, kwargs,"
+            " assistant_config, assistant_context, principal, multitask_strategy, temporary, webhook, worker, attempt,"
+            " lease_until, watched, available_at)"
+            " SELECT %(run)s, t.thread_id, %(owner)s, a.assistant_id, a.graph_id,"
+            " CASE WHEN %(worker)s::text IS NULL THEN 'pending' ELSE 'running' END,"
+            " a.metadata || (t.metadata - 'title') || %(metadata)s"
+            " || jsonb_build_object('graph_id', a.graph_id, 'assistant_id', a.assistant_id),"
+            " %(kwargs)s::json, a.config, a.context, %(principal)s, %(strategy)s, %(temporary)s, %(webhook)s,"
+            " %(worker)s::text, CASE WHEN %(worker)s::text IS NULL THEN 0 ELSE 1 END,"
+            " CASE WHEN %(worker)s::text IS NOT NULL THEN now() + make_interval(secs => %(lease)s) END,"
+            " %(worker)s::text IS NULL, now() + make_interval(secs => %(delay)s)"
+            f" FROM t, a RETURNING *) SELECT {_COLUMNS} FROM r",
+            values,
+        )
+        return await cursor.fetchone()
+
+
+async def _cancel(
+    held: Connection, owner: str, run_ids: list[str], action: CancelAction
+) -> list[tuple[str, CancelAction]]:
+    if not run_ids:
+        return []
+    cursor = await held.execute(
+        "UPDATE runs SET cancel = %s WHERE owner = %s AND run_id = ANY(%s) AND status = 'running' RETURNING run_id",
+        (action, owner, run_ids),
+    )
+    running = [row["run_id"] for row in await cursor.fetchall()]
+    waiting = [run_id for run_id in run_ids if run_id not in running]
+    if action == "rollback":
+        cursor = await held.execute(
+            "DELETE FROM runs WHERE owner = %s AND run_id = ANY(%s) AND status = 'pending' RETURNING thread_id",
+            (owner, waiting),
+        )
+    else:
+        cursor = await held.execute(
+            "UPDATE runs SET status = 'interrupted', updated_at = clock_timestamp()"
+            " WHERE owner = %s AND run_id = ANY(%s) AND status = 'pending' RETURNING thread_id",
+            (owner, waiting),
+        )
+    await settle_threads(held, [row["thread_id"] for row in await cursor.fetchall()])
+    for run_id in run_ids:
+        await held.execute("SELECT pg_notify(%s, %s)", (CHANNEL, f"cancel {run_id} {action}"))
+    return [(run_id, action) for run_id in run_ids]
+
+
+async def settle_threads(held: Connection, thread_ids: list[str], *, status: str | None = None) -> bool:
+    """Sets the status of threads from their runs and what they wait for. Returns whether any has a run waiting."""
+    if not thread_ids:
+        return False
+    cursor = await held.execute(
+        "WITH active AS (SELECT thread_id, bool_or(status = 'pending') AS waiting FROM runs"
+        " WHERE thread_id = ANY(%(threads)s) AND status IN ('pending', 'running') AND available_at <= now()"
+        " GROUP BY thread_id)"
+        " UPDATE threads t SET updated_at = clock_timestamp(), status = CASE"
+        " WHEN EXISTS (SELECT 1 FROM active a WHERE a.thread_id = t.thread_id) THEN 'busy'"
+        " WHEN %(status)s::text IS NOT NULL THEN %(status)s::text"
+        " WHEN t.interrupts::text <> '{}' THEN 'interrupted' WHEN t.error IS NOT NULL THEN 'error' ELSE 'idle' END"
+        " WHERE t.thread_id = ANY(%(threads)s)"
+        " RETURNING EXISTS (SELECT 1 FROM active a WHERE a.thread_id = t.thread_id AND a.waiting) AS waiting",
+        {"threads": thread_ids, "status": status},
+    )
+    return any(row["waiting"] for row in await cursor.fetchall())
+
+
+async def remove_checkpoints(
+    held: Connection, thread_id: str, run_id: str, base_writes: list[tuple[str, int]] | None
+) -> None:
+    """Takes a thread back to where it was before a run.
+
+    `base_writes` are the writes that were on the checkpoint there; None when the run could not add any to it.
+    """
+    await held.execute(
+        "WITH gone AS (DELETE FROM checkpoints WHERE thread_id = %(thread)s AND metadata ->> 'run_id' = %(run)s"
+        " RETURNING checkpoint_ns, checkpoint_id)"
+        " DELETE FROM checkpoint_writes w USING gone WHERE w.thread_id = %(thread)s"
+        " AND w.checkpoint_ns = gone.checkpoint_ns AND w.checkpoint_id = gone.checkpoint_id",
+        {"thread": thread_id, "run": run_id},
+    )
+    if base_writes is None:
+        return
+    cursor = await held.execute(
+        "SELECT checkpoint_id FROM checkpoints WHERE thread_id = %s AND checkpoint_ns = ''"
+        " ORDER BY checkpoint_id DESC LIMIT 1",
+        (thread_id,),
+    )
+    base = await cursor.fetchone()
+    if base is not None:
+        await held.execute(
+            "DELETE FROM checkpoint_writes w WHERE w.thread_id = %(thread)s AND w.checkpoint_ns = ''"
+            " AND w.checkpoint_id = %(base)s AND NOT EXISTS (SELECT 1 FROM json_array_elements(%(kept)s) k"
+            " WHERE k ->> 0 = w.task_id AND (k ->> 1)::integer = w.idx)",
+            {"thread": thread_id, "base": base["checkpoint_id"], "kept": Json(base_writes)},
+        )

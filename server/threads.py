@@ -1,0 +1,265 @@
+"""Threads as the thread API sees them: with a status, the values of their state, and what they wait for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from psycopg.errors import UniqueViolation
+from psycopg.sql import SQL, Composed, Identifier
+from psycopg.types.json import Jsonb
+
+from core.checkpointer import checkpointer
+from core.errors import ConflictError, NotFoundError
+from core.postgres import Pool
+from core.threads import Threads
+from server.bodies import ThreadCount, ThreadSearch, TimeToLive
+from server.ids import new_id
+from server.json import dumps, storable
+
+FIELDS = (
+    "thread_id", "created_at", "updated_at", "state_updated_at", "metadata", "status", "config", "values", "error",
+    "interrupts", "title", "ttl",
+)  # fmt: skip
+_COLUMNS = SQL(
+    "thread_id, created_at, updated_at, state_updated_at, metadata, status, config, state_values AS values, error,"
+    " interrupts, title, CASE WHEN expires_at IS NOT NULL THEN json_build_object('strategy', ttl_strategy,"
+    " 'ttl_minutes', ttl_minutes, 'expires_at', expires_at) END AS ttl"
+)
+
+
+class ThreadStore:
+    """Every statement carries the owner; temporary threads, of runs without one, are not seen."""
+
+    def __init__(self, pool: Pool, core: Threads) -> None:
+        self._pool = pool
+        self._core = core
+
+    async def create(
+        self,
+        owner: str,
+        thread_id: str | None,
+        metadata: Mapping[str, Any],
+        *,
+        ttl: TimeToLive | None = None,
+        existing: bool = False,
+    ) -> dict[str, Any]:
+        """A new thread; with `existing` the owner's own of that id when there is one."""
+        async with self._pool.connection() as held:
+            try:
+                cursor = await held.execute(
+                    SQL(
+                        "INSERT INTO threads (thread_id, owner, metadata, ttl_strategy, ttl_minutes, expires_at) VALUES"
+                        " (%s, %s, %s, %s, %s, now() + make_interval(secs => %s * 60)) RETURNING {}"
+                    ).format(_COLUMNS),
+                    (
+                        thread_id or new_id(), owner, Jsonb(dict(metadata)), ttl and ttl.strategy, ttl and ttl.ttl,
+                        ttl and ttl.ttl,
+                    ),
+                )  # fmt: skip
+                row = await cursor.fetchone()
+            except UniqueViolation:
+                row = None
+        if row is None and existing and thread_id is not None:
+            try:
+                return await self.get(owner, thread_id)
+            except NotFoundError:
+                pass
+        if row is None:
+            raise ConflictError(f"Thread with ID {thread_id} already exists")
+        return row
+
+    async def get(self, owner: str, thread_id: str) -> dict[str, Any]:
+        async with self._pool.connection() as held:
+            cursor = await held.execute(
+                SQL("SELECT {} FROM threads WHERE owner = %s AND thread_id = %s AND NOT temporary").format(_COLUMNS),
+                (owner, thread_id),
+            )
+            row = await cursor.fetchone()
+        if row is None:
+            raise _absent(thread_id)
+        return row
+
+    async def patch(
+        self, owner: str, thread_id: str, metadata: Mapping[str, Any] | None, ttl: TimeToLive | None
+    ) -> dict[str, Any]:
+        async with self._pool.connection() as held:
+            cursor = await held.execute(
+                SQL(
+                    "UPDATE threads SET metadata = metadata || %(metadata)s, updated_at = clock_timestamp(),"
+                    " title = coalesce(%(title)s, title),"
+                    " ttl_strategy = coalesce(%(strategy)s, ttl_strategy), ttl_minutes = coalesce(%(ttl)s, ttl_minutes),"
+                    " expires_at = coalesce(now() + make_interval(secs => %(ttl)s::float8 * 60), expires_at)"
+                    " WHERE owner = %(owner)s AND thread_id = %(thread)s AND NOT temporary RETURNING {}"
+                ).format(_COLUMNS),
+                {
+                    "metadata": Jsonb(dict(metadata or {})),
+                    "title": title if isinstance(title := (metadata or {}).get("title"), str) else None,
+                    "strategy": ttl and ttl.strategy,
+                    "ttl": ttl and ttl.ttl,
+                    "owner": owner,
+                    "thread": thread_id,
+                },
+            )
+            row = await cursor.fetchone()
+        if row is None:
+            raise _absent(thread_id)
+        return row
+
+    async def search(self, owner: str, search: ThreadSearch) -> tuple[list[dict[str, Any]], bool]:
+        """A page of threads and whether there are more."""
+        where, values = _where(owner, search)
+        if search.ids is not None:
+            where += SQL(" AND thread_id = ANY(%(ids)s)")
+            values["ids"] = search.ids
+        order = search.sort_order or "desc"
+        column = Identifier(search.sort_by or "updated_at")
+        query = SQL("SELECT {} FROM threads WHERE {} ORDER BY {} {}, thread_id LIMIT %(limit)s OFFSET %(offset)s").format(
+            _COLUMNS, where, column, SQL("ASC" if order == "asc" else "DESC")
+        )
+        async with self._pool.connection() as held:
+            cursor = await held.execute(query, {**values, "limit": search.limit + 1, "offset": search.offset})
+            rows = await cursor.fetchall()
+        return rows[: search.limit], len(rows) > search.limit
+
+    async def count(self, owner: str, search: ThreadCount) -> int:
+        where, values = _where(owner, search)
+        async with self._pool.connection() as held:
+            cursor = await held.execute(SQL("SELECT count(*) AS n FROM threads WHERE {}").format(where), values)
+            row = await cursor.fetchone()
+        assert row is not None
+        return int(row["n"])
+
+    async def keep_state(
+        self, owner: str, thread_id: str, values: Any, interrupts: Mapping[str, Any], *, waits: bool
+    ) -> None:
+        """After a change of the state that was not a run."""
+        async with self._pool.connection() as held:
+            await held.execute(
+                "UPDATE threads SET state_values = %s::json, interrupts = %s::json, error = NULL,"
+                " status = CASE WHEN status = 'busy' THEN status WHEN %s THEN 'interrupted' ELSE 'idle' END,"
+                " updated_at = clock_timestamp(), state_updated_at = clock_timestamp()"
+                " WHERE owner = %s AND thread_id = %s",
+                (storable(dumps(values)), storable(dumps(interrupts)), waits, owner, thread_id),
+            )
+
+    async def copy(self, owner: str, thread_id: str) -> dict[str, Any]:
+        """A new thread with the metadata, the state and the history of another."""
+        copied = new_id()
+        async with self._pool.connection() as held, held.transaction():
+            cursor = await held.execute(
+                SQL(
+                    "INSERT INTO threads (thread_id, owner, title, metadata, config, state_values, interrupts, error,"
+                    " status) SELECT %s, owner, title, metadata, config, state_values, interrupts, error,"
+                    " CASE WHEN status = 'busy' THEN 'idle' ELSE status END FROM threads"
+                    " WHERE owner = %s AND thread_id = %s AND NOT temporary RETURNING {}"
+                ).format(_COLUMNS),
+                (copied, owner, thread_id),
+            )
+            row = await cursor.fetchone()
+            if row is None:
+                raise _absent(thread_id)
+            await held.execute(
+                "INSERT INTO checkpoints (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type,"
+                " checkpoint, metadata) SELECT %(to)s, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type,"
+                " checkpoint, CASE WHEN metadata ? 'thread_id' THEN"
+                " jsonb_set(metadata, '{thread_id}', to_jsonb(%(to)s::text)) ELSE metadata END"
+                " FROM checkpoints WHERE thread_id = %(from)s",
+                {"to": copied, "from": thread_id},
+            )
+            await held.execute(
+                "INSERT INTO checkpoint_blobs SELECT %s, checkpoint_ns, channel, version, type, blob"
+                " FROM checkpoint_blobs WHERE thread_id = %s",
+                (copied, thread_id),
+            )
+            await held.execute(
+                "INSERT INTO checkpoint_writes (thread_id, checkpoint_ns, checkpoint_id, task_id, idx, channel, type,"
+                " blob, task_path) SELECT %s, checkpoint_ns, checkpoint_id, task_id, idx, channel, type, blob,"
+                " task_path FROM checkpoint_writes WHERE thread_id = %s",
+                (copied, thread_id),
+            )
+        return row
+
+    async def delete(self, owner: str, thread_id: str) -> None:
+        """Deletes a thread with everything of it. Runs under way must have been ended."""
+        await self.get(owner, thread_id)
+        await self.erase(owner, thread_id)
+
+    async def erase(self, owner: str, thread_id: str) -> None:
+        async with self._pool.connection() as held:
+            await held.execute(
+                "DELETE FROM run_events WHERE run_id IN (SELECT run_id FROM runs WHERE owner = %s AND thread_id = %s)",
+                (owner, thread_id),
+            )
+        await self._core.delete(owner, thread_id)
+
+    async def prune(self, owner: str, thread_id: str) -> bool:
+        """Keeps the latest checkpoint only. Returns False for a thread that is not the owner's."""
+        try:
+            await self.get(owner, thread_id)
+        except NotFoundError:
+            return False
+        await checkpointer(self._pool).aprune([thread_id], strategy="keep_latest")
+        return True
+
+    async def storage(self, owner: str, thread_id: str) -> dict[str, Any]:
+        """How much room a thread takes."""
+        await self.get(owner, thread_id)
+        async with self._pool.connection() as held:
+            cursor = await held.execute(
+                "SELECT count(*) AS count, coalesce(sum(pg_column_size(checkpoint) + pg_column_size(metadata)), 0)::bigint"
+                " AS bytes FROM checkpoints WHERE thread_id = %s",
+                (thread_id,),
+            )
+            checkpoints = await cursor.fetchone()
+            cursor = await held.execute(
+                "SELECT channel, count(*) AS versions, coalesce(sum(octet_length(blob)), 0)::bigint AS bytes"
+                " FROM checkpoint_blobs WHERE thread_id = %s GROUP BY channel",
+                (thread_id,),
+            )
+            channels = await cursor.fetchall()
+            cursor = await held.execute(
+                "SELECT count(*) AS count, coalesce(sum(octet_length(blob)), 0)::bigint AS bytes FROM checkpoint_writes"
+                " WHERE thread_id = %s",
+                (thread_id,),
+            )
+            writes = await cursor.fetchone()
+        assert checkpoints is not None
+        assert writes is not None
+        size = sum(row["bytes"] for row in channels)
+        return {
+            "thread_id": thread_id,
+            "total_bytes": checkpoints["bytes"] + size + writes["bytes"],
+            "checkpoints": checkpoints,
+            "channel_values": {
+                "count": sum(row["versions"] for row in channels),
+                "bytes": size,
+                "by_channel": {row["channel"]: {"versions": row["versions"], "bytes": row["bytes"]} for row in channels},
+            },
+            "pending_writes": writes,
+        }
+
+
+def shown(row: Mapping[str, Any], select: list[str] | None = None) -> dict[str, Any]:
+    """A thread's row as it is answered."""
+    found = {key: value for key, value in row.items() if key != "ttl" or value is not None}
+    return found if select is None else {key: found.get(key) for key in select}
+
+
+def _where(owner: str, search: ThreadSearch | ThreadCount) -> tuple[Composed, dict[str, Any]]:
+    where = SQL("owner = %(owner)s AND NOT temporary").format()
+    values: dict[str, Any] = {"owner": owner}
+    if search.metadata:
+        where += SQL(" AND metadata @> %(metadata)s")
+        values["metadata"] = Jsonb(search.metadata)
+    if search.values:
+        where += SQL(" AND state_values IS NOT NULL AND state_values::jsonb @> %(values)s")
+        values["values"] = Jsonb(search.values)
+    if search.status:
+        where += SQL(" AND status = %(status)s")
+        values["status"] = search.status
+    return where, values
+
+
+def _absent(thread_id: str) -> NotFoundError:
+    return NotFoundError(f"Thread with ID {thread_id} not found")

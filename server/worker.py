@@ -1,0 +1,387 @@
+"""The worker: claims runs, executes them, keeps their leases, gives back what it cannot end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+from langgraph.errors import GraphDrained, is_invalid_resume
+from langgraph.runtime import RunControl
+from psycopg_pool import PoolTimeout
+
+from core.postgres import Pool
+from core.settings import Settings
+from server.database import DATABASE_ERRORS
+from server.events import ATTEMPT_STRIDE, EventLog, Live
+from server.execution import Outcome, execute, output_json
+from server.graphs import Graphs
+from server.json import dumps
+from server.metrics import Metrics
+from server.runs import CancelAction, End, Run, Runs
+from server.state import thread_interrupts
+from server.webhooks import Webhooks
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 1.0
+KEEP_SECONDS = 15.0
+RETRY_SECONDS = 0.5
+WEARY = (*DATABASE_ERRORS, PoolTimeout)
+INVALID_RESUME = "InvalidResume"
+
+
+@dataclass
+class _Held:
+    """A run in this worker's hands."""
+
+    run: Run
+    control: RunControl
+    task: asyncio.Task[None] | None = None
+    cancel: CancelAction | None = None
+    lost: bool = False
+
+
+@dataclass
+class Worker:
+    settings: Settings
+    runs: Runs
+    graphs: Graphs
+    log: EventLog
+    relaxed: Pool
+    metrics: Metrics
+    webhooks: Webhooks
+    enabled: bool = True
+    id: str = field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}")
+    draining: bool = False
+    lives: dict[str, Live] = field(default_factory=dict)
+    _held: dict[str, _Held] = field(default_factory=dict)
+    _wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    _waiting: dict[str, set[asyncio.Event]] = field(default_factory=dict)
+
+    @property
+    def free(self) -> int:
+        return 0 if self.draining or not self.enabled else self.settings.run_concurrency - len(self._held)
+
+    @property
+    def active(self) -> int:
+        return len(self._held)
+
+    @property
+    def claims_as(self) -> str | None:
+        """The name to begin a new run under, when there is room for one here."""
+        return self.id if self.free > 0 else None
+
+    def wake(self) -> None:
+        """There may be a run to claim."""
+        self._wanted.set()
+
+    # Those who follow runs.
+
+    def announce(self, run_id: str) -> None:
+        """Something happened to a run: whoever waits for it looks again."""
+        for event in self._waiting.get(run_id, ()):
+            event.set()
+
+    async def news(self, run_id: str, seconds: float) -> None:
+        """Returns when something happens to a run that is not executed here, or after `seconds`."""
+        event = asyncio.Event()
+        self._waiting.setdefault(run_id, set()).add(event)
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await event.wait()
+        finally:
+            waiting = self._waiting[run_id]
+            waiting.discard(event)
+            if not waiting:
+                del self._waiting[run_id]
+
+    # The life of a run.
+
+    def start(self, run: Run) -> Live:
+        """Executes a run this worker has claimed."""
+        live = Live(run.run_id, run.attempt)
+        held = _Held(run, RunControl(), cancel=run.cancel)
+        self._held[run.run_id] = held
+        self.lives[run.run_id] = live
+        if run.watched:
+            self.log.watch(run.run_id)
+        held.task = asyncio.create_task(self._carry(held, live), name=f"run {run.run_id}")
+        self.announce(run.run_id)
+        return live
+
+    def cancel(self, run_id: str, action: CancelAction) -> None:
+        held = self._held.get(run_id)
+        if held is not None and held.cancel is None:
+            held.cancel = action
+            if held.task is not None:
+                held.task.cancel()
+
+    def lose(self, run_id: str) -> None:
+        """The run is another's, or gone: stop without a word."""
+        held = self._held.get(run_id)
+        if held is not None and not held.lost:
+            held.lost = True
+            if held.task is not None:
+                held.task.cancel()
+
+    async def _carry(self, held: _Held, live: Live) -> None:
+        run = held.run
+        waits = False
+        try:
+            waits = await self._until_end(held, live)
+        except asyncio.CancelledError:
+            if not held.lost:
+                raise
+        except Exception:
+            logger.exception("the end of a run could not be written", extra={"run_id": run.run_id})
+        finally:
+            del self._held[run.run_id]
+            self.log.drop(run.run_id)
+            if not live.done:
+                self._forget(run.run_id, live)
+                live.finish(None)
+            self.announce(run.run_id)
+            asyncio.get_running_loop().call_later(KEEP_SECONDS, self._forget, run.run_id, live)
+            if waits or self.free == 1:
+                self.wake()
+
+    def _forget(self, run_id: str, live: Live) -> None:
+        if self.lives.get(run_id) is live:
+            del self.lives[run_id]
+
+    async def _until_end(self, held: _Held, live: Live) -> bool:
+        """Attempts until one ends. An attempt that the database left in the lurch is followed by another."""
+        while True:
+            outcome = Outcome()
+            try:
+                async with self.metrics.run(held.run.graph_id):
+                    return await self._attempt(held, live, outcome)
+            except WEARY as error:
+                logger.warning("run waits for the database: %s", error, extra={"run_id": held.run.run_id})
+                again = await self._when_back(held)
+                if again is None:
+                    held.lost = True
+                    return False
+                if again.attempt > self.settings.run_attempts:
+                    # The database is well; it is the graph's own that is not.
+                    return await self._failed(held, live, outcome, error)
+                held.run = again
+                held.control = RunControl()
+                live.number = max(live.number, (again.attempt - 1) * ATTEMPT_STRIDE)
+
+    async def _when_back(self, held: _Held) -> Run | None:
+        while True:
+            await asyncio.sleep(RETRY_SECONDS)
+            try:
+                return await self.runs.again(self.id, held.run.run_id, self.settings.run_lease_seconds)
+            except WEARY:
+                continue
+
+    async def _attempt(self, held: _Held, live: Live, outcome: Outcome) -> bool:
+        run = held.run
+        log = self.log
+
+        def emit(name: str, data: Any) -> None:
+            log.add(run.run_id, live.append(name, data))
+
+        try:
+            if held.cancel is not None:
+                raise asyncio.CancelledError
+            if run.attempt == 1 and (run.kwargs.get("command") is not None or run.kwargs.get("input") is None):
+                await self.runs.keep_base_writes(run, self.id, await self._base_writes(run))
+            async with asyncio.timeout(self.settings.run_timeout):
+                await execute(run, self.graphs, self.relaxed, self._emitter(run, emit), held.control, outcome)
+        except asyncio.CancelledError:
+            if held.cancel is None:
+                # Lost, or this process ends.
+                raise
+            task = asyncio.current_task()
+            if task is not None:
+                task.uncancel()
+            return await self._cancelled(held, live, outcome)
+        except GraphDrained:
+            await self.log.flush()
+            await self.runs.release(self.id, run.run_id)
+            return False
+        except WEARY:
+            raise
+        except TimeoutError as error:
+            return await self._failed(held, live, outcome, error, status="timeout")
+        except Exception as error:
+            if (cause := _database_cause(error)) is not None:
+                raise cause from error
+            logger.exception("run failed", extra={"run_id": run.run_id, "thread_id": run.thread_id})
+            return await self._failed(held, live, outcome, error)
+        status = "interrupted" if outcome.stopped else "idle"
+        end = self._end("success", status, outcome)
+        return await self._finish(held, live, end)
+
+    def _emitter(self, run: Run, emit: Any) -> Any:
+        if run.kwargs.get("subgraphs"):
+            return emit
+
+        def root_only(name: str, data: Any) -> None:
+            # Tokens of subgraphs are shown also to those who did not ask for the subgraphs' own events.
+            head, _, inner = name.partition("|")
+            if not inner:
+                emit(name, data)
+            elif head.startswith("messages"):
+                emit(head, data)
+
+        return root_only
+
+    async def _base_writes(self, run: Run) -> list[tuple[str, int]]:
+        async with self.runs.pool.connection() as held:
+            cursor = await held.execute(
+                "SELECT task_id, idx FROM checkpoint_writes WHERE thread_id = %(thread)s AND checkpoint_ns = ''"
+                " AND checkpoint_id = (SELECT checkpoint_id FROM checkpoints WHERE thread_id = %(thread)s"
+                " AND checkpoint_ns = '' ORDER BY checkpoint_id DESC LIMIT 1)",
+                {"thread": run.thread_id},
+            )
+            return [(row["task_id"], row["idx"]) for row in await cursor.fetchall()]
+
+    async def _cancelled(self, held: _Held, live: Live, outcome: Outcome) -> bool:
+        run = held.run
+        if held.cancel == "rollback":
+            await self.log.take(run.run_id)
+            waits = await self.runs.roll_back(run, self.id)
+            live.finish(b"{}")
+            return waits
+        error = {"error": "UserInterrupt", "message": "The run was cancelled."}
+        await self._look(run, outcome)
+        end = self._end("interrupted", "interrupted" if outcome.stopped else "idle", outcome, error)
+        return await self._finish(held, live, end)
+
+    async def _failed(
+        self, held: _Held, live: Live, outcome: Outcome, error: BaseException, *, status: str = "error"
+    ) -> bool:
+        said = {"error": type(error).__name__, "message": str(error)}
+        if status == "timeout":
+            said = {"error": "TimeoutError", "message": f"The run took longer than {self.settings.run_timeout:g} s."}
+        thread_status = "error"
+        if is_invalid_resume(error):
+            said["error"] = INVALID_RESUME
+            thread_status = "interrupted"
+        self.metrics.error(said["error"])
+        await self._look(held.run, outcome)
+        self.log.add(held.run.run_id, live.append("error", said))
+        end = self._end(status, thread_status, outcome, said)
+        return await self._finish(held, live, end)
+
+    async def _look(self, run: Run, outcome: Outcome) -> None:
+        """What an attempt that did not come to its end left in the thread."""
+        async with self.graphs.open(run.graph_id) as graph:
+            state = await graph.aget_state({"configurable": {"thread_id": run.thread_id}})
+        outcome.values = state.values
+        outcome.interrupts = thread_interrupts(state)
+        outcome.stopped = bool(state.next)
+
+    def _end(self, status: str, thread_status: str, outcome: Outcome, error: dict[str, Any] | None = None) -> End:
+        output = dumps({"__error__": error}) if error and status != "interrupted" else output_json(outcome)
+        values = output
+        if outcome.interrupted or (error and status != "interrupted"):
+            values = dumps(outcome.values if outcome.values is not None else {})
+        return End(
+            status=status,
+            thread_status=thread_status,
+            values=values,
+            output=None if output is values else output,
+            interrupts=outcome.interrupts,
+            error=error,
+            input_tokens=outcome.input_tokens,
+            output_tokens=outcome.output_tokens,
+        )
+
+    async def _finish(self, held: _Held, live: Live, end: End) -> bool:
+        """Writes the end, however long the database takes to come back, unless the run is another's by then."""
+        run = held.run
+        events = await self.log.take(run.run_id)
+        while True:
+            try:
+                ours, waits = await self.runs.finish(run, self.id, end, events)
+                break
+            except WEARY as error:
+                logger.warning("the end of a run waits for the database: %s", error, extra={"run_id": run.run_id})
+                await asyncio.sleep(RETRY_SECONDS)
+        if ours:
+            self.metrics.ended(run.graph_id, end.status)
+            live.finish(end.output or end.values)
+            self.webhooks.send(run, end)
+        return waits
+
+    # The loops.
+
+    async def claim_forever(self) -> None:
+        while True:
+            try:
+                while self.free > 0 and (claimed := await self.runs.claim(self.id, min(self.free, 50), self.settings.run_lease_seconds)):  # fmt: skip
+                    for run in claimed:
+                        self.start(run)
+            except WEARY as error:
+                logger.warning("the queue cannot be read: %s", error)
+                await asyncio.sleep(RETRY_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self._wanted.wait()
+            self._wanted.clear()
+
+    async def beat_forever(self) -> None:
+        interval = self.settings.run_lease_seconds / 4
+        while True:
+            await asyncio.sleep(interval)
+            try:
+                known = list(self._held)
+                if known:
+                    kept = await self.runs.beat(self.id, known, self.settings.run_lease_seconds)
+                    for run_id in known:
+                        if run_id not in kept:
+                            self._check_lost(run_id)
+                        elif (action := kept[run_id]) is not None:
+                            self.cancel(run_id, action)
+                if self.enabled and not self.draining and await self.runs.reap(self.settings.run_attempts):
+                    self.wake()
+            except WEARY as error:
+                logger.warning("leases cannot be renewed: %s", error)
+
+    def _check_lost(self, run_id: str) -> None:
+        held = self._held.get(run_id)
+        # A run that ended while its lease was being renewed is not lost.
+        live = self.lives.get(run_id)
+        if held is not None and live is not None and not live.done:
+            self.lose(run_id)
+
+    async def drain(self) -> None:
+        """Takes no more runs; those under way stop at their next step, or are cut short in the end, and go back."""
+        self.draining = True
+        for held in self._held.values():
+            held.control.request_drain()
+        tasks = [held.task for held in self._held.values() if held.task is not None]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=self.settings.drain_seconds)
+            for run_id, held in list(self._held.items()):
+                if held.task in late and held.task is not None:
+                    held.lost = True
+                    held.task.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await held.task
+                    with suppress(*WEARY):
+                        await self.runs.release(self.id, run_id)
+
+
+def _database_cause(error: BaseException) -> BaseException | None:
+    """The database's error that an error of the checkpointer came from, if any."""
+    seen: BaseException | None = error
+    for _ in range(8):
+        if seen is None:
+            return None
+        if isinstance(seen, WEARY) and (type(seen).__module__ or "").startswith("psycopg"):
+            return seen
+        seen = seen.__cause__ or seen.__context__
+    return None

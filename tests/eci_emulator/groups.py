@@ -1,0 +1,147 @@
+"""Container groups over time, with what runs inside them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from engine.connection import Limits
+from engine.functions import builtin_functions
+from engine.server import Server
+from engine.server_node import assemble
+
+DATABASE_PORT = 8848
+WORKSPACE_PORT = 8080
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds after creation. `address` counts from Running."""
+
+    pending: float = 0.02
+    running: float = 0.05
+    address: float = 0.02
+    gone: float = 0.05
+
+
+@dataclass
+class ContainerGroup:
+    """One group. `fate`, when set, is the status it takes instead of Running."""
+
+    id: str
+    wanted: dict[str, Any]
+    folder: Path
+    address: str
+    timing: Timing
+    fate: str | None = None
+    created: float = field(default_factory=time.monotonic)
+    started: float | None = None
+    deleted: float | None = None
+    failed: str | None = None
+    engine: Server | None = None
+    code_server: ThreadingHTTPServer | None = None
+    born: datetime = field(default_factory=lambda: datetime.now(UTC))
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def role(self) -> str:
+        return str(self.wanted["Container"][0]["Name"])
+
+    @property
+    def tags(self) -> dict[str, str]:
+        return {tag["Key"]: tag.get("Value", "") for tag in self.wanted.get("Tag") or []}
+
+    @property
+    def billed(self) -> float:
+        """Seconds from creation to deletion, or to now."""
+        return (self.deleted or time.monotonic()) - self.created
+
+    def visible(self) -> bool:
+        return self.deleted is None or time.monotonic() < self.deleted + self.timing.gone
+
+    def status(self) -> str:
+        age = time.monotonic() - self.created
+        if self.deleted is not None:
+            return "Terminating"
+        if self.failed is not None:
+            return self.failed
+        if age < self.timing.pending:
+            return "Scheduling"
+        if self.fate in ("ScheduleFailed", "Expired", "Failed"):
+            return self.fate
+        if age < self.timing.running:
+            return "Pending"
+        self.start()
+        return "Running"
+
+    def start(self) -> None:
+        with self.lock:
+            if self.started is not None or self.deleted is not None:
+                return
+            if self.role == "database":
+                node = assemble(self.folder / "engine", admin_password="123456", memory_limit=2**30)
+                self.engine = Server(node, builtin_functions(), Limits(memory=2**30))
+                self.engine.start(self.address, DATABASE_PORT)
+            else:
+                (self.folder / "project").mkdir(exist_ok=True)
+                self.code_server = _code_server(self.address)
+            self.started = time.monotonic()
+
+    def end(self) -> None:
+        with self.lock:
+            if self.deleted is None:
+                self.deleted = time.monotonic()
+            engine, self.engine = self.engine, None
+            code_server, self.code_server = self.code_server, None
+        if engine is not None:
+            engine.stop()
+        if code_server is not None:
+            code_server.shutdown()
+            code_server.server_close()
+
+    def described(self) -> dict[str, Any]:
+        status = self.status()
+        has_address = self.started is not None and time.monotonic() >= self.started + self.timing.address
+        public = self.wanted.get("AutoCreateEip", "").lower() == "true"
+        events = []
+        if status == "ScheduleFailed":
+            text = "Create ECI failed because the specified instance is out of stock."
+            events = [{"Reason": "NoStock", "Type": "Warning", "Message": text, "Count": 1}]
+        return {
+            "ContainerGroupId": self.id,
+            "ContainerGroupName": self.wanted["ContainerGroupName"],
+            "RegionId": self.wanted["RegionId"],
+            "ZoneId": self.wanted.get("ZoneId", ""),
+            "Status": status,
+            "Cpu": float(self.wanted["Cpu"]),
+            "Memory": float(self.wanted["Memory"]),
+            "IntranetIp": self.address if self.started is not None else "",
+            "InternetIp": self.address if public and has_address else "",
+            "CreationTime": self.born.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "Tags": [{"Key": key, "Value": value} for key, value in self.tags.items()],
+            "Containers": [{"Name": each["Name"], "Image": each["Image"]} for each in self.wanted["Container"]],
+            "Events": events,
+        }
+
+
+def _code_server(address: str) -> ThreadingHTTPServer:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = b'{"status":"alive"}' if self.path == "/healthz" else b"code-server"
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer((address, WORKSPACE_PORT), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    return server

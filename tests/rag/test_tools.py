@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from core.models import ModelRegistry
+from core.settings import Settings
+from graph.tools.knowledge import knowledge_tools
+from rag.knowledge import KnowledgeBase
+
+
+@pytest.fixture
+def call(built: KnowledgeBase):
+    models = ModelRegistry.load(Settings(_env_file=None), environ={})
+    tools = {tool.name: tool for tool in knowledge_tools(built, models)}
+
+    async def call(name: str, **arguments: Any) -> str:
+        tool = tools[name]
+        assert tool.run is not None
+        scope: Any = None  # none of these tools touches the environment
+        return (await tool.run(tool.parse(arguments), scope)).content
+
+    return call
+
+
+async def test_search_gives_numbered_passages_and_sources(call):
+    text = await call("search_knowledge_base", query="moving average", limit=2)
+    assert '<passage number="1"' in text
+    assert "signature: mavg(X, window, [minPeriods])" in text
+    assert "[1] mavg > Details - https://docs.dolphindb.com/en/Functions/m/mavg.html" in text
+    assert await call("search_knowledge_base", query="spinach lasagne recipe") == "Not found in the documentation."
+
+
+async def test_documentation_of_one_function(call):
+    text = await call("get_function_documentation", function="flip")
+    assert text.startswith("transpose: transpose(X)")
+    assert "aliases: flip" in text
+    assert "Exchanges rows and columns." in text
+    chinese = await call("get_function_documentation", function="mavg", language="zh")
+    assert "计算滑动窗口内的平均值。" in chinese
+
+
+async def test_documentation_of_what_does_not_exist_suggests(call):
+    found = json.loads(await call("get_function_documentation", function="fillna"))
+    assert found["found"] is False
+    assert found["suggestions"][0].startswith("nullFill(X, Y)")
+
+
+async def test_signatures_of_many(call):
+    lines = (await call("function_signatures", functions=["mavg", "iif", "pct_chnage"])).split("\n")
+    assert lines[0].startswith("mavg(X, window, [minPeriods]) - Average of a sliding window")
+    assert lines[1].startswith("iif(cond, trueResult, falseResult)")
+    assert lines[2].startswith("pct_chnage: no such function")
