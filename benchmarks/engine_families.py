@@ -56,7 +56,7 @@ class Sides:
 
 @dataclass(frozen=True)
 class Query:
-    """`touched` are the columns read (`table.column`); `keys` order the rows for the comparison (none: as they come)."""
+    """`touched` are the columns read (`table.column`); `keys` order the rows to compare them (none: as they come)."""
 
     name: str
     script: str
@@ -446,7 +446,7 @@ QUERIES = [
     Query(
         "one partition from disk",
         "select sum(qty) as q, avg(price) as a from stored where date(ts) = 2024.03.04 group by sym",
-        lambda s: pickle.loads((s.folder / "20240304.pickle").read_bytes()).groupby(  # noqa: S301
+        lambda s: pickle.loads((s.folder / "20240304.pickle").read_bytes()).groupby(
             "sym", observed=True).agg(q=("qty", "sum"), a=("price", "mean")).reset_index(),
         lambda s: pl.scan_parquet(s.folder / "20240304.parquet").group_by("sym").agg(
             q=pl.col("qty").sum(), a=pl.col("price").mean()).collect(),

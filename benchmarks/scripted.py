@@ -111,5 +111,13 @@ def scripted_host(settings: Settings, pool: Pool, *, result: Result = FORTY_TWO,
         return environment
 
     models = ScriptedRegistry(context_tokens)
-    deps = Deps(settings, models, sessions, Catalog(sessions), artifacts, Ledger(pool), resolve)
+    deps = Deps(
+        settings=settings,
+        models=models,
+        sessions=sessions,
+        catalog=Catalog(sessions),
+        artifacts=artifacts,
+        ledger=Ledger(pool),
+        environment=resolve,
+    )
     return Host(settings, deps, pool, Threads(pool, artifacts=artifacts))

@@ -29,8 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     password = options.password
     if options.password_file is not None:
         password = options.password_file.read_text(encoding="utf-8").strip()
-    from engine.connection import Limits
     from engine.server import serve as run
+    from engine.server.connection import Limits
 
     return run(
         options.data.resolve(),

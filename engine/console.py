@@ -106,7 +106,7 @@ def _inline(value: Value, limit: int = ELEMENT_LIMIT) -> str:
         return f"({','.join(items)}{'...' if len(value) > limit else ''})"
     if isinstance(value, ArrayVector):
         count = min(len(value), limit)
-        items = ["" if _is_empty(row := value.row(index)) else _inline(row) for index in range(count)]
+        items = [_inline(row) if len(row := value.row(index)) else "" for index in range(count)]
         return f"[{','.join(items)}{'...' if len(value) > limit else ''}]"
     if isinstance(value, Code):
         return f"< {source_of(value.node)} >"
@@ -124,11 +124,6 @@ def _inline(value: Value, limit: int = ELEMENT_LIMIT) -> str:
     if isinstance(value, Nothing):
         return ""
     return console_text(value)
-
-
-def _is_empty(row: Vector) -> bool:
-    """An empty row of an array vector holds one NULL."""
-    return not len(row) or (len(row) == 1 and bool(row.nulls()[0]))
 
 
 def closure_text(closure: Closure) -> str:

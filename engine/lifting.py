@@ -14,7 +14,7 @@ import numpy as np
 from engine.cast import cast_vector, common_type
 from engine.errors import ScriptError
 from engine.forms import array_vector, as_vector, concat, form_name, tuple_to_vector
-from engine.types import LITERAL, Type
+from engine.types import FLOATING, LITERAL, TEMPORAL, Type
 from engine.values import (
     AnyVector,
     ArrayVector,
@@ -355,7 +355,11 @@ def sequence(kernel: Kernel, values: Sequence[Value]) -> Value:
         columns: list[Any] = []
         for i, own in enumerate(first.columns):
             skipped = isinstance(own, Vector) and own.type in LITERAL and len(first.columns) > 1
-            columns.append(own if skipped else sequence(kernel, _columns_at(values, i)))
+            result = own if skipped else sequence(kernel, _columns_at(values, i))
+            # Times stay as they are where the function makes numbers of what it gets.
+            became = result.type if isinstance(result, Vector) else None
+            is_time = isinstance(own, Vector) and own.type in TEMPORAL and len(first.columns) > 1
+            columns.append(own if is_time and became in FLOATING else result)
         return Table(list(first.names), columns)
     if isinstance(first, ArrayVector):
         rows = [sequence(kernel, [row, *_rows_at(values[1:], i, len(first))]) for i, row in enumerate(elements(first))]

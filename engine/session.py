@@ -11,13 +11,18 @@ from typing import TYPE_CHECKING
 from engine.errors import CancelledError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from engine.node import Node
     from engine.values import Function, Value
 
 
 @dataclass(eq=False)
 class Session:
-    """Variables live as long as the session. `output` receives what a script prints, line by line."""
+    """Variables live as long as the session. `output` receives what a script prints, line by line.
+
+    `random` is made when first needed, or by `setRandomSeed`.
+    """
 
     id: int
     node: Node
@@ -27,6 +32,7 @@ class Session:
     output: Callable[[str], None] = lambda _text: None
     cancelled: Event = field(default_factory=Event)
     deadline: float | None = None
+    random: np.random.Generator | None = None
 
     def check(self) -> None:
         """Raise CancelledError if the running job is to stop."""

@@ -92,7 +92,7 @@ class Steps:
         while True:
             await asyncio.sleep(lease / 3)
             with contextlib.suppress(UserError):
-                await self.store.claim(record, self.worker, lease)
+                await self.store.renew(record, self.worker, lease)
 
     async def create(self, record: EnvironmentRecord, role: Role) -> GroupRecord:
         """The group of the role, created in the first zone that has stock. Raises ProviderError."""
@@ -110,6 +110,7 @@ class Steps:
                 refusal = error
                 continue
             await self.store.group_created(record, group, group_id)
+            await self.store.move(record, ("PROVISIONING",), f"{role} created", group_id)
             return await self._intend(record, role, attempt, zone)
         raise refusal or NoStockError("No zone has stock.", "Try another size, or later.")
 

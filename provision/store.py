@@ -154,16 +154,6 @@ class EnvironmentStore:
             raise not_found(reference)
         return record
 
-    async def list(
-        self, owner: str, *, ended: bool = False, limit: int = 100, offset: int = 0
-    ) -> list[EnvironmentRecord]:
-        """The owner's environments, newest first; with `ended` also those that are no more."""
-        where = SQL("") if ended else SQL("AND state NOT IN ('DELETED', 'ERROR')")
-        return await self._select(
-            SQL("WHERE owner = %s {} ORDER BY created_at DESC, environment_id LIMIT %s OFFSET %s").format(where),
-            (owner, limit, offset),
-        )
-
     async def history(self, owner: str, environment_id: str) -> list[HistoryEntry]:
         async with connection(self._pool) as held, held.cursor(row_factory=class_row(HistoryEntry)) as cursor:
             await cursor.execute(
@@ -236,6 +226,36 @@ class EnvironmentStore:
                 (worker, lease, record.owner, record.id, worker),
             )
             return cursor.rowcount == 1
+
+    async def renew(self, record: EnvironmentRecord, worker: str, lease: float) -> None:
+        """Prolongs what `worker` holds, also while it is being deleted: nobody may count on its calls being over."""
+        async with connection(self._pool) as held:
+            await held.execute(
+                "UPDATE environments SET worker_until = clock_timestamp() + make_interval(secs => %s)"
+                " WHERE owner = %s AND environment_id = %s AND worker = %s AND state IN ('PROVISIONING', 'DELETING')",
+                (lease, record.owner, record.id, worker),
+            )
+
+    async def warned(self, record: EnvironmentRecord) -> EnvironmentRecord | None:
+        """Notes that its end was announced; None if it was before."""
+        extra = SQL(", warned_at = now()")
+        if record.warned_at is not None:
+            return None
+        detail = f"{record.expires_at:%Y-%m-%d %H:%M:%S %Z}"
+        return await self._change(record, ("RUNNING",), {}, extra, event="expires soon", detail=detail)
+
+    async def secrets(self) -> list[EnvironmentRecord]:
+        """Every environment, of all owners, that has a stored password."""
+        return await self._select(SQL("WHERE secret IS NOT NULL"), ())
+
+    async def reencrypt(self, record: EnvironmentRecord, secret: bytes, workspace_secret: bytes | None) -> None:
+        """Replaces the stored passwords unless they have changed meanwhile."""
+        async with connection(self._pool) as held:
+            await held.execute(
+                "UPDATE environments SET secret = %s, workspace_secret = %s WHERE owner = %s AND environment_id = %s"
+                " AND secret = %s",
+                (secret, workspace_secret, record.owner, record.id, record.secret),
+            )
 
     async def is_held(self, record: EnvironmentRecord, *, besides: str) -> bool:
         """Whether a process other than `besides` may be working on the environment."""
@@ -324,14 +344,14 @@ class EnvironmentStore:
         extra = SQL(", attempts = attempts + 1, retry_at = now() + make_interval(secs => {})").format(seconds)
         await self._change(record, ("DELETING",), {}, extra, event="deletion failed", detail=reason)
 
-    async def extend(self, record: EnvironmentRecord, hours: int, most: int) -> EnvironmentRecord | None:
-        """Later by `hours`, but no later than `most` hours from now. None when it does not run or would be later."""
+    async def extend(self, record: EnvironmentRecord, hours: int, extension: int) -> EnvironmentRecord | None:
+        """Later by `hours`, by no more than `extension` hours in all. None when it does not run or would be."""
         async with connection(self._pool) as held, held.transaction():
             cursor = await held.execute(
                 "SELECT 1 FROM environments WHERE owner = %s AND environment_id = %s AND state = 'RUNNING'"
-                " AND expires_at > now()"
-                " AND expires_at + make_interval(hours => %s) <= now() + make_interval(hours => %s) FOR UPDATE",
-                (record.owner, record.id, hours, most),
+                " AND expires_at > now() AND expires_at + make_interval(hours => %s)"
+                " <= running_at + make_interval(hours => environments.hours + %s) FOR UPDATE",
+                (record.owner, record.id, hours, extension),
             )
             if await cursor.fetchone() is None:
                 return None
@@ -356,6 +376,16 @@ class EnvironmentStore:
         async with connection(self._pool) as held, held.cursor(row_factory=class_row(EnvironmentRecord)) as cursor:
             await cursor.execute(SQL("SELECT {} FROM environments {}").format(COLUMNS, where), values)
             return await cursor.fetchall()
+
+    async def list(
+        self, owner: str, *, ended: bool = False, limit: int = 100, offset: int = 0
+    ) -> list[EnvironmentRecord]:
+        """The owner's environments, newest first; with `ended` also those that are no more."""
+        where = SQL("") if ended else SQL("AND state NOT IN ('DELETED', 'ERROR')")
+        return await self._select(
+            SQL("WHERE owner = %s {} ORDER BY created_at DESC, environment_id LIMIT %s OFFSET %s").format(where),
+            (owner, limit, offset),
+        )
 
 
 def not_found(reference: str) -> NotFoundError:

@@ -33,9 +33,9 @@ STRANGE = 0.3
 RANK_CONSTANT = 10
 
 # Weights of the lists in the reciprocal rank fusion.
-OWN, OTHER, MEANING, PHRASE = 1.0, 0.5, 0.4, 1.2
+OWN, OTHER, MEANING, PHRASE = 1.0, 0.6, 0.3, 1.2
 # Weights of what reorders the candidates.
-FUSED, SCORE, FEATURE = 0.6, 1.0, 1.2
+FUSED, SCORE, FEATURE, FOREIGN = 0.6, 1.0, 1.2, 1.5
 KIND_WEIGHT: Mapping[Kind, float] = {"function": 1.0, "guide": 0.9, "document": 1.0, "script": 1.0, "note": 1.0}
 
 
@@ -216,11 +216,11 @@ class Searcher:
     def _features(self, asked: Question, scores: Floats, weight: float = 0.1) -> Floats:
         """Functions that the question names, itself or by way of another tool's name, are lifted."""
         lifted = scores.copy()
-        for found in (asked.functions, asked.foreign):
+        for found, factor in ((asked.functions, 1.0), (asked.foreign, FOREIGN)):
             for function, sure in found.items():
                 number = self._topic_of_function.get(function)
                 if number is not None:
-                    lifted[number] += weight * sure
+                    lifted[number] += weight * sure * factor
         return lifted
 
     def _by_topic(self, scores: NDArray[np.float32]) -> Floats:

@@ -53,7 +53,7 @@ class Speller:
             if abs(len(candidate) - len(word)) > allowed:
                 continue
             distance = edit_distance(word, candidate, allowed)
-            if distance <= allowed:
+            if distance <= (allowed if candidate[0] == word[0] else 1):
                 found = (distance, -float(self._counts[number]), candidate)
                 best = found if best is None else min(best, found)
         return best[2] if best else None

@@ -125,8 +125,7 @@ def passages(found: Sequence[tuple[Unit, Page, Chunk | None]], *, multilingual: 
                 wanted[Passage(unit.topic, chunk.headings[-1], phrase=True, language=page.language)] = None
             continue
         own = phrases_of(page.function)
-        asked = [*own.english, *(["; ".join(own.foreign)] if own.foreign else [])]
-        wanted.update((Passage(unit.topic, text, phrase=True, language="en"), None) for text in asked)
+        wanted.update((Passage(unit.topic, text, phrase=True, language="en"), None) for text in own.english)
         if multilingual:
             wanted.update((Passage(unit.topic, text, phrase=True, language="zh"), None) for text in own.chinese)
         if page.language == "en" or multilingual:

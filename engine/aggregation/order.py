@@ -21,33 +21,47 @@ INTERPOLATIONS = ("linear", "lower", "higher", "nearest", "midpoint")
 
 @dataclass(eq=False)
 class SortedGroups:
-    """The numbers of groups in ascending order: `sizes[g]` of group g from `offsets[g]`, NaNs come after them."""
+    """The numbers of groups in ascending order: `sizes[g]` of group g from `offsets[g]`, NaNs come after them.
+
+    Made for one quantile only, just the elements it needs are where they belong.
+    """
 
     values: Array
     offsets: Array
     sizes: Array
 
     @classmethod
-    def of(cls, groups: Groups, values: Array) -> SortedGroups:
+    def of(cls, groups: Groups, values: Array, q: float | None = None) -> SortedGroups:
         sizes = counts(groups, ~np.isnan(values))
         if groups.count * ROWS_WORTH_A_SORT > groups.rows:
             return cls(values[np.lexsort((values, groups.codes))], groups.offsets[:-1], sizes)
         ordered = values.copy() if groups.contiguous else values[groups.order]
-        for start, stop in pairwise(groups.offsets.tolist()):
-            ordered[start:stop].sort()
-        return cls(ordered, groups.offsets[:-1], sizes)
+        found = cls(ordered, groups.offsets[:-1], sizes)
+        if q is None:
+            for start, stop in pairwise(groups.offsets.tolist()):
+                ordered[start:stop].sort()
+            return found
+        lower, upper, _ = found.places(q)
+        for (start, stop), *needed in zip(pairwise(groups.offsets.tolist()), lower, upper, strict=True):
+            if start < stop:
+                ordered[start:stop].partition(needed)
+        return found
 
     def at(self, positions: Array) -> Array:
         """Element number `positions[g]` of group g."""
         index = np.clip(self.offsets + positions, 0, max(len(self.values) - 1, 0))
         return self.values[index] if len(self.values) else np.full(len(positions), np.nan)
 
-    def quantile(self, q: float, interpolation: str) -> Array:
+    def places(self, q: float) -> tuple[Array, Array, Array]:
+        """The positions around a quantile of each group, and how far it is from the lower to the upper one."""
         position = q * np.maximum(self.sizes - 1, 0)
         lower = np.floor(np.round(position, 9)).astype(np.int64)
         fraction = np.maximum(position - lower, 0.0)
         fraction[fraction < 1e-9] = 0.0
-        upper = np.where(fraction > 0, np.minimum(lower + 1, self.sizes - 1), lower)
+        return lower, np.where(fraction > 0, np.minimum(lower + 1, self.sizes - 1), lower), fraction
+
+    def quantile(self, q: float, interpolation: str) -> Array:
+        lower, upper, fraction = self.places(q)
         low, high = self.at(lower), self.at(upper)
         if interpolation == "lower":
             result = low
@@ -64,7 +78,7 @@ class SortedGroups:
 
 
 def quantile(groups: Groups, x: Vector, q: float, interpolation: str = "linear") -> Vector:
-    return doubles(SortedGroups.of(groups, numbers(x)).quantile(q, interpolation))
+    return doubles(SortedGroups.of(groups, numbers(x), q).quantile(q, interpolation))
 
 
 def percentile(groups: Groups, x: Vector, percent: float, interpolation: str = "linear") -> Vector:

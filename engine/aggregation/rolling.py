@@ -43,7 +43,8 @@ def rolling(windows: Windows, values: Array) -> Any:
     """pandas' rolling object over exactly these windows."""
     import pandas as pd
 
-    bounds = _indexer()(start=windows.start.astype(np.int64, copy=False), stop=windows.stop.astype(np.int64, copy=False))
+    start, stop = (each.astype(np.int64, copy=False) for each in (windows.start, windows.stop))
+    bounds = _indexer()(start=start, stop=stop)
     return pd.Series(values).rolling(bounds, min_periods=1)
 
 

@@ -451,7 +451,8 @@ def percentile_rank(x: Value, score: Value, method: Value | None = None) -> Valu
     goal = float_argument(score, "score")
 
     def reduce(column: Vector) -> Scalar:
-        values = SortedGroups.of(whole(len(column)), numbers(column)).values
+        ordered = SortedGroups.of(whole(len(column)), numbers(column))
+        values = ordered.values[: int(ordered.sizes[0])]
         return doubles(np.array([_percentile_of(values, goal, kind)])).scalar(0)
 
     return lifting.aggregate(reduce, [x])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -14,26 +13,22 @@ from engine.errors import CallError
 from engine.forms import as_vector
 from engine.functions.registry import Registry
 from engine.limits import check_allocation
-from engine.session import Session
 from engine.types import FLOATING, Type
 from engine.values import NOTHING, Array, Matrix, Nothing, Scalar, Value, Vector, vector
 
 functions = Registry()
 
-_generators: WeakKeyDictionary[Session, np.random.Generator] = WeakKeyDictionary()
-
 
 def generator(ctx: Context) -> np.random.Generator:
     """The random generator of the session."""
-    found = _generators.get(ctx.session)
-    if found is None:
-        found = _generators[ctx.session] = np.random.default_rng()
-    return found
+    if ctx.session.random is None:
+        ctx.session.random = np.random.default_rng()
+    return ctx.session.random
 
 
 @functions.builtin("setRandomSeed", "seed", context=True)
 def set_random_seed(ctx: Context, seed: Value) -> Nothing:
-    _generators[ctx.session] = np.random.default_rng(integer_argument(seed, "seed") & 0xFFFFFFFFFFFFFFFF)
+    ctx.session.random = np.random.default_rng(integer_argument(seed, "seed") & 0xFFFFFFFFFFFFFFFF)
     return NOTHING
 
 

@@ -277,14 +277,8 @@ def row_at(x: Value, y: Value | None = None) -> Value:
 
 
 def _ragged(flat: Vector, owners: Array, count: int, like: Value) -> Value:
-    """Elements as rows; a row without any holds one NULL."""
+    """Elements as rows, some of them empty."""
     sizes = np.bincount(owners, minlength=count)
-    empty = np.flatnonzero(sizes == 0)
-    if len(empty):
-        sources = np.concatenate((np.arange(len(flat)), np.full(len(empty), -1)))
-        owners = np.concatenate((owners, empty))
-        sorter = np.argsort(owners, kind="stable")
-        flat, sizes = gather(flat, sources[sorter]), np.maximum(sizes, 1)
     result = ArrayVector(flat, np.concatenate(([0], np.cumsum(sizes))))
     if isinstance(like, AnyVector):
         return AnyVector([result.row(index) for index in range(count)], like.columnar)

@@ -394,8 +394,7 @@ def is_pair(value: Value) -> bool:
 
 def restored(column: Column, groups: Groups) -> Column:
     """A column given group after group, back in the order of rows."""
-    inverse = groups.restore(np.arange(groups.rows))
-    return take(column, inverse)
+    return column if groups.contiguous else take(column, groups.restore(np.arange(groups.rows)))
 
 
 def constant_column(value: Value, count: int) -> Column | Scalar:

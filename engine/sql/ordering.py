@@ -38,10 +38,13 @@ def sort_order(keys: Sequence[SortKey], first: int | None = None) -> Array:
     if order is not None:
         return order
     ranked = [(codes, span)] + [_codes_of(key) for key in keys[1:]]
-    result = np.arange(rows)
+    result: Array | None = None
     for codes, span in reversed(ranked):
-        result = result[stable_order(codes[result], max(span, 1))]
-    return result
+        if result is not None:
+            result = result[stable_order(codes[result], max(span, 1))]
+        elif bool((codes[1:] < codes[:-1]).any()):
+            result = stable_order(codes, max(span, 1))
+    return np.arange(rows) if result is None else result
 
 
 def _order_of_one(key: SortKey, first: int | None) -> Array | None:

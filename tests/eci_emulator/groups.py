@@ -10,9 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from engine.connection import Limits
 from engine.functions import builtin_functions
 from engine.server import Server
+from engine.server.connection import Limits
 from engine.server_node import assemble
 
 DATABASE_PORT = 8848

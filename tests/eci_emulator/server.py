@@ -23,7 +23,7 @@ from eci_emulator.groups import ContainerGroup, Timing
 from eci_emulator.signature import check
 
 KEY_ID = "LTAI5tEmulatorKeyId"
-KEY_SECRET = "emulator-key-secret"  # noqa: S105
+KEY_SECRET = "emulator-key-secret"
 STDIN, STDOUT, STDERR = 0, 1, 2
 
 

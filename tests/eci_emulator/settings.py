@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from eci_emulator.server import EciEmulator
-
 from provision.settings import ProvisionSettings
 
 QUICK = {

@@ -3,13 +3,19 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from alibabacloud_credentials.utils import auth_util
 from eci_emulator import KEY_ID, KEY_SECRET, EciEmulator
-from eci_emulator.settings import eci_settings
+from eci_emulator.settings import QUICK, eci_settings
 
+from core.postgres import Pool
+from core.settings import Settings
 from provision.eci import EciProvider
+from provision.local import LocalProvider
+from provision.service import Environments, open_environments
+from provision.settings import ProvisionSettings
 
 @pytest.fixture
 def emulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EciEmulator]:
@@ -30,3 +36,24 @@ async def eci(emulator: EciEmulator) -> AsyncIterator[EciProvider]:
     provider = EciProvider(eci_settings(emulator))
     yield provider
     await provider.aclose()
+
+
+@pytest.fixture
+def owner() -> str:
+    return f"user-{uuid4().hex[:8]}"
+
+
+@pytest.fixture
+async def cloud(emulator: EciEmulator, settings: Settings, pool: Pool) -> AsyncIterator[Environments]:
+    async with open_environments(settings, pool, provision=eci_settings(emulator)) as environments:
+        yield environments
+
+
+@pytest.fixture
+async def local(settings: Settings, pool: Pool, tmp_path: Path) -> AsyncIterator[Environments]:
+    provision = ProvisionSettings(_env_file=None, environment_provider="local", **QUICK)
+    provider = LocalProvider(tmp_path / "environments")
+    async with open_environments(settings, pool, provision=provision, provider=provider) as environments:
+        yield environments
+    for group in await provider.find({}):
+        await provider.delete(group.id)

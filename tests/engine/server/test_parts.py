@@ -14,11 +14,11 @@ from engine.data_folder import DataFolder, Endpoint
 from engine.errors import CancelledError, ScriptError
 from engine.jobs import BatchJob, ConsoleJob, Jobs
 from engine.node import Node
-from engine.resends import Resends
+from engine.server.resends import Resends
+from engine.server.watch import Watch
 from engine.session import Session
 from engine.users import Users
 from engine.values import NOTHING, Value, integer
-from engine.watch import Watch
 from engine.wire import requests
 from engine.wire.reader import ProtocolError, StreamReader
 from engine.wire.requests import Login, read_request

@@ -15,15 +15,15 @@ import time
 from pathlib import Path
 from threading import Event, Lock, Thread
 
-from engine.connection import Connection, Limits, SocketTransport, Transport
 from engine.data_folder import DataFolder, Endpoint
 from engine.functions import builtin_functions
 from engine.functions.registry import Registry
 from engine.interpreter.stack import STACK_BYTES
 from engine.jobs import Jobs
-from engine.resends import Resends
+from engine.server.connection import Connection, Limits, SocketTransport, Transport
+from engine.server.resends import Resends
+from engine.server.watch import Watch
 from engine.server_node import ServerNode, assemble
-from engine.watch import Watch
 from engine.wire.reader import Disconnected, ProtocolError, StreamReader
 from engine.wire.websocket import WebSocketTransport
 

@@ -15,7 +15,7 @@ from engine.errors import CancelledError, ScriptError
 from engine.functions.registry import Builtin, Registry
 from engine.interpreter import Interpreter
 from engine.jobs import ConsoleJob, described
-from engine.resends import Outcome, Resends
+from engine.server.resends import Outcome, Resends
 from engine.server_node import ServerNode
 from engine.session import Session
 from engine.sql.source import stored_table

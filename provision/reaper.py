@@ -1,0 +1,138 @@
+"""Takes away what nobody needs or knows any more. One at a time, over all processes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from core.errors import UserError
+from core.postgres import Connection, Pool, connection
+from provision import due
+from provision.provider import TAG_ENVIRONMENT, TAG_INSTALLATION, Provider
+from provision.records import EnvironmentRecord
+from provision.removal import Removal
+from provision.settings import ProvisionSettings
+from provision.store import EnvironmentStore
+
+log = logging.getLogger(__name__)
+
+LOCK_KEY = 0x6464625F72656170
+SIDE_BY_SIDE = 8
+
+Warn = Callable[[EnvironmentRecord], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Swept:
+    """Ids of what one sweep did something about."""
+
+    expired: list[str]
+    abandoned: list[str]
+    vanished: list[str]
+    removed: list[str]
+    orphans: list[str]
+    warned: list[str]
+
+
+@dataclass(frozen=True)
+class Reaper:
+    """`warn` is told of each environment that will expire soon, once."""
+
+    pool: Pool
+    store: EnvironmentStore
+    provider: Provider
+    removal: Removal
+    settings: ProvisionSettings
+    installation: str
+    warn: Warn | None = None
+
+    async def run(self) -> None:
+        """Sweeps for ever; what fails is logged and tried again with the next sweep."""
+        while True:
+            try:
+                await self.sweep()
+            except UserError as error:
+                log.warning("the reaper could not finish: %s", error)
+            except Exception:
+                log.exception("the reaper failed")
+            await asyncio.sleep(self.settings.reaper_seconds)
+
+    async def sweep(self) -> Swept | None:
+        """One round; None when another process is at it."""
+        async with connection(self.pool) as held:
+            row = await (await held.execute("SELECT pg_try_advisory_lock(%s) AS got", (LOCK_KEY,))).fetchone()
+            if row is None or not row["got"]:
+                return None
+            try:
+                return await self._sweep(held)
+            finally:
+                if not held.closed:
+                    await held.execute("SELECT pg_advisory_unlock(%s)", (LOCK_KEY,))
+
+    async def _sweep(self, held: Connection) -> Swept:
+        settings = self.settings
+        expired = await self._begin(await due.expired(held), "expired", "")
+        abandoned = await self._begin(
+            await due.abandoned(held, settings.provision_abandoned_seconds),
+            "abandoned",
+            "The process that was making it ended.",
+        )
+        try:
+            vanished = await self._begin(await self._vanished(held), "vanished", "It vanished in the cloud.")
+        except UserError as error:
+            log.warning("environments could not be looked at: %s", error)
+            vanished = []
+        limit = asyncio.Semaphore(SIDE_BY_SIDE)
+
+        async def remove(record: EnvironmentRecord) -> EnvironmentRecord:
+            async with limit:
+                return await self.removal.remove(record)
+
+        removed = await asyncio.gather(*(remove(record) for record in await due.deleting(held)))
+        warned = await self._announce(await due.to_warn(held, settings.expiry_warning_seconds))
+        orphans = await self._orphans(held)
+        ended = [record.id for record in removed if record.state in ("DELETED", "ERROR")]
+        return Swept(expired, abandoned, vanished, ended, orphans, warned)
+
+    async def _begin(self, records: list[EnvironmentRecord], event: str, reason: str) -> list[str]:
+        moved = [await self.store.delete(record, "ERROR" if reason else "DELETED", event, reason) for record in records]
+        return [record.id for record in moved if record is not None]
+
+    async def _vanished(self, held: Connection) -> list[EnvironmentRecord]:
+        """Those of which a group is not there any more, or has ended."""
+        records = await due.running(held, self.provider.name)
+        groups = {
+            record.id: [row.group_id for row in await self.store.groups(record) if row.group_id and not row.deleted_at]
+            for record in records
+        }
+        wanted = [group_id for ids in groups.values() for group_id in ids]
+        found = await self.provider.describe(wanted) if wanted else {}
+        alive = {group.id for group in found.values() if group.status != "ended"}
+        return [record for record in records if not alive.issuperset(groups[record.id])]
+
+    async def _announce(self, records: list[EnvironmentRecord]) -> list[str]:
+        warned = []
+        for record in records:
+            if await self.store.warned(record) is not None:
+                warned.append(record.id)
+                if self.warn is not None:
+                    await self.warn(record)
+        return warned
+
+    async def _orphans(self, held: Connection) -> list[str]:
+        """Deletes groups with our tag that no live environment has, once they were seen for the grace period."""
+        groups = await self.provider.find({TAG_INSTALLATION: self.installation})
+        wanted = await due.wanted_groups(held, [group.tags.get(TAG_ENVIRONMENT, "") for group in groups])
+        unknown = [
+            group.id for group in groups if group.status != "ended" and group.tags.get(TAG_ENVIRONMENT) not in wanted
+        ]
+        deleted = []
+        for group_id in await due.orphans_past_grace(
+            held, self.provider.name, unknown, self.settings.orphan_grace_seconds
+        ):
+            log.warning("deleting %s, which belongs to no environment", group_id)
+            await self.provider.delete(group_id)
+            deleted.append(group_id)
+        return deleted

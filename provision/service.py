@@ -1,0 +1,314 @@
+"""Environments as the server, the tools and the command line use them: who asks comes first, always."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from copy import copy
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from core.checkpointer import checkpointer
+from core.errors import ConflictError, DolphinDBError, InvalidInputError
+from core.postgres import Pool
+from core.settings import Settings
+from dolphin.catalog import Catalog
+from dolphin.environment import Environment
+from provision.account import version
+from provision.addresses import permitted
+from provision.confirmation import description
+from provision.graph import ProvisionContext, ProvisionInput, build_provision_graph
+from provision.local import LocalProvider
+from provision.provider import Provider
+from provision.reaper import Reaper, Warn
+from provision.records import STATIC, EnvironmentRecord, HistoryEntry
+from provision.removal import Removal, run_thread
+from provision.resolve import Resolver, usable
+from provision.settings import ProvisionSettings
+from provision.specs import MAX_HOURS, NAME, EnvironmentRequest, Price, validated
+from provision.steps import Steps
+from provision.store import EnvironmentStore, new_id
+from provision.vault import Vault, open_vault
+
+log = logging.getLogger(__name__)
+
+RECURSION_LIMIT = 60
+FOLLOW_SECONDS = 0.25
+UNDER_WAY = ("PENDING", "PROVISIONING")
+RECENT = timedelta(hours=1)
+
+
+class StaticRequest(BaseModel):
+    """An existing server to use."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    host: str = Field(min_length=1, max_length=253)
+    port: int = Field(default=8848, ge=1, le=65535)
+    user: str = "admin"
+    password: SecretStr
+
+
+@dataclass
+class Environments:
+    """Another owner's environment is answered like one that does not exist. Use it in one event loop."""
+
+    pool: Pool
+    store: EnvironmentStore
+    provider: Provider
+    vault: Vault
+    settings: ProvisionSettings
+    installation: str
+    _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.steps = Steps(self.store, self.provider, self.vault, self.settings, self.installation)
+        common = (self.pool, self.store, self.provider, self.settings, self.installation)
+        self._removal = Removal(*common)
+        self._graph = build_provision_graph(self.steps, Removal(*common, worker=self.steps.worker)).compile()
+        self.resolve = Resolver(self.store, self.provider, self.vault, self.settings)
+
+    def reaper(self, warn: Warn | None = None) -> Reaper:
+        return Reaper(
+            self.pool, self.store, self.provider, self._removal, self.settings, self.installation, warn
+        )
+
+    def price(self, request: EnvironmentRequest) -> Price:
+        """An estimate for the whole time. Raises InvalidInputError for what is not sold."""
+        return self.provider.price(validated(request))
+
+    def describe(self, request: EnvironmentRequest) -> str:
+        """What a person is to agree to: size, place, time and estimated price."""
+        return description(request, self.price(request), f"{self.provider.name} {self.provider.region}")
+
+    async def start(
+        self, owner: str, request: EnvironmentRequest, *, thread_id: str | None = None
+    ) -> EnvironmentRecord:
+        """Begins to make an environment that a person has agreed to; it goes on in the background.
+
+        Raises InvalidInputError for what is not sold, ConflictError over the quota or for a name in use.
+        """
+        record = await self.store.add(
+            owner,
+            new_id(),
+            validated(request),
+            provider=self.provider.name,
+            region=self.provider.region,
+            thread_id=thread_id,
+            quota=self.settings.environments_per_user,
+        )
+        self._go_on(record)
+        return record
+
+    async def resume(self, owner: str, reference: str) -> EnvironmentRecord:
+        """Goes on with making an environment whose process ended."""
+        record = await self.store.find(owner, reference)
+        if record.state == "PROVISIONING":
+            self._go_on(record)
+        return record
+
+    async def wait(self, owner: str, environment_id: str) -> EnvironmentRecord:
+        """The record once it is RUNNING or has come to its end."""
+        async for _ in self.follow(owner, environment_id):
+            pass
+        return await self.store.get(owner, environment_id)
+
+    async def follow(self, owner: str, environment_id: str) -> AsyncIterator[HistoryEntry]:
+        """What happens to an environment, from its beginning until it is RUNNING or has come to its end."""
+        seen = 0
+        while True:
+            record = await self.store.get(owner, environment_id)
+            history = await self.store.history(owner, environment_id)
+            for entry in history[seen:]:
+                yield entry
+            seen = len(history)
+            task = self._tasks.get(environment_id)
+            if record.state not in (*UNDER_WAY, "DELETING") or (record.state == "DELETING" and task is None):
+                return
+            await asyncio.sleep(FOLLOW_SECONDS) if task is None else await asyncio.wait([task], timeout=FOLLOW_SECONDS)
+
+    async def get(self, owner: str, reference: str) -> EnvironmentRecord:
+        """By id, or by the name of a live one."""
+        return await self.store.find(owner, reference)
+
+    async def history(self, owner: str, environment_id: str) -> list[HistoryEntry]:
+        return await self.store.history(owner, environment_id)
+
+    async def delete(self, owner: str, reference: str) -> EnvironmentRecord:
+        """The record after the first attempt; while DELETING, the reaper goes on with it."""
+        record = await self.store.find(owner, reference)
+        await self.store.delete(record, "DELETED", "deletion requested", "")
+        return await self._removal.remove(await self.store.get(owner, record.id))
+
+    async def extend(self, owner: str, reference: str, hours: int) -> EnvironmentRecord:
+        """Later expiry. Raises ConflictError when it does not run, or would live too long."""
+        if not 1 <= hours <= MAX_HOURS:
+            raise InvalidInputError(f"{hours} more hours are not possible.", f"Choose 1 to {MAX_HOURS}.")
+        record = usable(await self.store.find(owner, reference))
+        if record.provider == STATIC:
+            raise ConflictError(f"Environment {record.name!r} is your own server and does not expire.")
+        extended = await self.store.extend(record, hours, self.settings.environment_extension_hours)
+        if extended is None:
+            raise ConflictError(
+                f"Environment {record.name!r} cannot be extended by {hours} h.",
+                f"It can be extended by {self.settings.environment_extension_hours} h in all, while it runs.",
+            )
+        return extended
+
+    async def register(self, owner: str, request: StaticRequest) -> EnvironmentRecord:
+        """Enters an existing server after connecting to it. Raises InvalidInputError, DolphinDBUnavailableError."""
+        if not NAME.match(request.name):
+            raise InvalidInputError(
+                f"{request.name!r} cannot name an environment.", "Use up to 63 letters, digits, and _ . -."
+            )
+        address = await permitted(request.host, request.port, allow_private=self.settings.allow_private_addresses)
+        await version(Environment("new", address, request.port, request.user, request.password))
+        secret = self.vault.encrypt(request.password)
+        return await self.store.add_static(owner, request.name, request.host, request.port, request.user, secret)
+
+    async def connection(self, owner: str, reference: str) -> dict[str, Any]:
+        """`{"reachable", "version", "error"}`."""
+        environment = await self.resolve(owner, reference)
+        try:
+            found = await version(await environment.current())
+        except DolphinDBError as error:
+            return {"reachable": False, "version": None, "error": str(error)}
+        return {"reachable": True, "version": found, "error": None}
+
+    async def schema(self, owner: str, reference: str, catalog: Catalog) -> dict[str, Any]:
+        """`{"databases": [{"name", "tables": […]}], "tables": […]}`."""
+        environment = await self.resolve(owner, reference)
+        thread = f"schema:{owner}"
+        databases = [
+            {"name": name, "tables": [each.to_json() for each in await catalog.tables(environment, thread, name)]}
+            for name in await catalog.databases(environment, thread)
+        ]
+        memory = [each.to_json() for each in await catalog.tables(environment, thread)]
+        return {"databases": databases, "tables": memory}
+
+    async def notices(self, owner: str, thread_id: str) -> list[str]:
+        """What a thread should be told about the environments that were made for it."""
+        now, notices = datetime.now(UTC), []
+        for record in await self.store.list(owner, ended=True):
+            if record.thread_id != thread_id:
+                continue
+            if record.state == "RUNNING" and record.warned_at is not None and record.expires_at is not None:
+                minutes = max(int((record.expires_at - now).total_seconds() // 60), 0)
+                notices.append(f"Environment {record.name!r} ends in {minutes} min. Extend it, or save what you need.")
+            if record.state in ("DELETED", "ERROR") and record.ended_at is not None and now - record.ended_at < RECENT:
+                reason = f": {record.error}" if record.error else "."
+                notices.append(f"Environment {record.name!r} is gone{reason}")
+        return notices
+
+    async def renew_secrets(self) -> int:
+        """Puts every stored password under the newest key; how many there were."""
+        records = await self.store.secrets()
+        for record in records:
+            assert record.secret is not None
+            workspace = self.vault.renew(record.workspace_secret) if record.workspace_secret is not None else None
+            await self.store.reencrypt(record, self.vault.renew(record.secret), workspace)
+        return len(records)
+
+    async def aclose(self) -> None:
+        """Stops what is being made; it can be gone on with, or is taken away after a while."""
+        self.steps.draining = True
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.steps.aclose()
+        await self.provider.aclose()
+
+    async def list(self, owner: str, *, ended: bool = False, limit: int = 100, offset: int = 0) -> list[EnvironmentRecord]:
+        return await self.store.list(owner, ended=ended, limit=limit, offset=offset)
+
+    def _go_on(self, record: EnvironmentRecord) -> None:
+        if record.id not in self._tasks:
+            # A context of its own: inside an agent's node the run would become a part of the agent's.
+            task = asyncio.create_task(self._make(record), context=contextvars.Context())
+            self._tasks[record.id] = task
+            task.add_done_callback(lambda _: self._tasks.pop(record.id, None))
+
+    async def _make(self, record: EnvironmentRecord) -> None:
+        saver = checkpointer(self.pool)
+        graph = copy(self._graph)
+        graph.checkpointer = saver
+        thread = run_thread(record.id)
+        config = RunnableConfig(configurable={"thread_id": thread}, recursion_limit=RECURSION_LIMIT)
+        start: ProvisionInput | None = {"request": _request(record), "environment_id": record.id, "approved": True}
+        if (await graph.aget_state(config)).tasks:
+            start = None
+        context = ProvisionContext(record.owner, record.thread_id)
+        try:
+            await graph.ainvoke(start, config, context=context, durability="sync")
+        except Exception:
+            log.exception("making environment %s failed", record.id)
+            return
+        await saver.adelete_thread(thread)
+
+
+@asynccontextmanager
+async def open_environments(
+    settings: Settings, pool: Pool, *, provision: ProvisionSettings | None = None, provider: Provider | None = None
+) -> AsyncIterator[Environments]:
+    """Environments over a migrated pool, with the configured provider unless one is given."""
+    chosen = provision or ProvisionSettings()
+    vault = await asyncio.to_thread(open_vault, chosen.secret_keys, settings.data_dir)
+    store = EnvironmentStore(pool)
+    environments = Environments(
+        pool, store, provider or make_provider(chosen, settings), vault, chosen, await store.installation()
+    )
+    try:
+        yield environments
+    finally:
+        await environments.aclose()
+
+
+def make_provider(provision: ProvisionSettings, settings: Settings) -> Provider:
+    if provision.provider == "local":
+        return LocalProvider(settings.data_dir / "environments")
+    from provision.eci import EciProvider
+
+    return EciProvider(provision)
+
+
+def public(record: EnvironmentRecord) -> dict[str, Any]:
+    """What the owner may see, as plain JSON: never a password."""
+    return {
+        "environment_id": record.id,
+        "name": record.name,
+        "state": record.state,
+        "provider": record.provider,
+        "region": record.region,
+        "cpu": record.cpu,
+        "memory": record.memory,
+        "hours": record.hours,
+        "spot": record.spot,
+        "workspace": record.workspace,
+        "host": record.host,
+        "port": record.port,
+        "user": record.user_name,
+        "thread_id": record.thread_id,
+        "error": record.error,
+        "created_at": _stamp(record.created_at),
+        "running_at": _stamp(record.running_at),
+        "expires_at": _stamp(record.expires_at),
+        "ended_at": _stamp(record.ended_at),
+    }
+
+
+def _stamp(moment: datetime | None) -> str | None:
+    return moment.astimezone(UTC).isoformat(timespec="seconds") if moment is not None else None
+
+
+def _request(record: EnvironmentRecord) -> dict[str, Any]:
+    names = ("name", "cpu", "memory", "hours", "workspace", "spot")
+    return {name: getattr(record, name) for name in names}
