@@ -106,6 +106,7 @@ def made(rows: int, folder: Path) -> Sides:
     for name, columns in data.items():
         engine.session.variables[name] = Table(list(columns), [_vector(value) for value in columns.values()])
     duck = duckdb.connect()
+    duck.execute("set enable_progress_bar = false")
     for name, frame in frames.items():
         duck.register("source", frame)
         duck.execute(f"create table {name} as select * from source")

@@ -24,6 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     serve.add_argument("--memory-gb", type=float, default=8.0, help="memory the process may use")
     serve.add_argument("--max-result-gb", type=float, default=4.0, help="largest result sent to a client")
     serve.add_argument("--max-connections", type=int, default=256)
+    serve.add_argument("--frozen-seconds", type=float, default=60.0, help="end when nothing could run for so long")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     password = options.password
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         user=options.user,
         password=password,
         idle_seconds=options.idle_seconds,
+        frozen_seconds=options.frozen_seconds,
         limits=Limits(
             connections=options.max_connections,
             result_bytes=int(options.max_result_gb * 2**30),

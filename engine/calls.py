@@ -14,7 +14,19 @@ from engine.values import NOTHING, Nothing, Value
 
 if TYPE_CHECKING:
     from engine.context import Context
+    from engine.grouping import Groups
 
+REFUSALS = (
+    CallError,
+    MemoryError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+    np.linalg.LinAlgError,
+)
 _LIFTED = {Kind.AGGREGATE: aggregate, Kind.SEQUENCE: sequence}
 
 
@@ -28,23 +40,28 @@ def call_builtin(
         arguments = list(positional)
     try:
         result = _apply(context, function, arguments)
-    except CallError as error:
-        raise ScriptError(f"Usage: {function.signature}. {error.message}") from error
-    except ScriptError:
-        raise
-    except MemoryError:
-        raise ScriptError(f"{function.name}: out of memory.") from None
-    except (
-        ArithmeticError,
-        AssertionError,
-        AttributeError,
-        LookupError,
-        TypeError,
-        ValueError,
-        np.linalg.LinAlgError,
-    ) as error:
-        raise ScriptError(f"Usage: {function.signature}. {describe(error)}") from error
+    except REFUSALS as error:
+        raise refused(function, error) from error
     return NOTHING if result is None else result
+
+
+def call_grouped(function: Builtin, groups: Groups, arguments: Sequence[Value]) -> Any:
+    """The result of the many-groups form of a built-in function that has one."""
+    assert function.grouped is not None
+    try:
+        return function.grouped(groups, *arguments)
+    except REFUSALS as error:
+        raise refused(function, error) from error
+
+
+def refused(function: Builtin, error: BaseException) -> ScriptError:
+    """What a script is told when a function fails on its arguments."""
+    if isinstance(error, CallError):
+        usage = "" if error.message.startswith("Usage: ") else f"Usage: {function.signature}. "
+        return ScriptError(f"{usage}{error.message}")
+    if isinstance(error, MemoryError):
+        return ScriptError(f"{function.name}: out of memory.")
+    return ScriptError(f"Usage: {function.signature}. {describe(error)}")
 
 
 def describe(error: BaseException) -> str:

@@ -94,6 +94,8 @@ def cast(value: Value, type_: Type, scale: int = 0) -> Value:
     if isinstance(value, ArrayVector):
         return ArrayVector(cast_vector(value.flat, type_, scale), value.offsets)
     if isinstance(value, AnyVector):
+        if not value.items:
+            return vector(type_, [], scale)
         return AnyVector([cast(item, type_, scale) for item in value.items])
     if isinstance(value, IndexedSeries):
         return IndexedSeries(value.index, cast_vector(value.values, type_, scale))

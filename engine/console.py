@@ -193,6 +193,8 @@ def string_of(value: Value) -> Value:
         text = "" if value.is_null else raw_text(value.type, value.value, value.scale)
         return Scalar(Type.STRING, text)
     if isinstance(value, AnyVector):
+        if not value.items:
+            return vector(Type.STRING, [])
         return AnyVector([string_of(item) for item in value.items])
     if isinstance(value, Vector | Matrix | Set | ArrayVector | Table | Dictionary | IndexedSeries):
         return cast(value, Type.STRING)

@@ -100,7 +100,7 @@ def newton_coefficients(x: Array, y: Array) -> Array:
                 table[row, order] = y[start + order] / factorial
             else:
                 table[row, order] = (table[row + 1, order - 1] - table[row, order - 1]) / gap
-    return table[0].copy()
+    return np.array(table[0])
 
 
 def evaluate_newton(x: Array, coefficients: Array, points: Array, derivative: int = 0) -> Array:

@@ -400,6 +400,8 @@ def set_index(target: Value, indices: Sequence[Index], value: Value) -> None:
     """`target[indices] = value`, in place."""
     if isinstance(target, Dictionary) and len(indices) == 1 and indices[0] is not None:
         _set_keys(target, indices[0], value)
+    elif isinstance(target, Dictionary) and _are_keys(target, indices):
+        _set_keys(target, tuple_to_vector([each for each in indices if each is not None]), value)
     elif isinstance(target, Matrix):
         _set_matrix(target, indices, value)
     elif isinstance(target, Table):
@@ -414,6 +416,15 @@ def set_index(target: Value, indices: Sequence[Index], value: Value) -> None:
         _set_vector(target.values, indices[0], value)
     else:
         raise ScriptError(f"The elements of {form_name(target)} can't be assigned this way.")
+
+
+def _are_keys(target: Dictionary, indices: Sequence[Index]) -> bool:
+    """Whether `d[a, b, …]` means several keys, not a place within the value of the first."""
+    first = indices[0]
+    if not all(isinstance(each, Scalar) for each in indices) or not isinstance(first, Scalar):
+        return False
+    held = target.items.get(dictionary_key(target, first))
+    return len(indices) > 2 or held is None or isinstance(held, Scalar)
 
 
 def _set_keys(target: Dictionary, key: Value, value: Value) -> None:

@@ -203,6 +203,8 @@ def _on_array_vectors(kernel: Kernel, values: Sequence[Value]) -> Value:
 
 def _on_series(kernel: Kernel, values: Sequence[Value]) -> Value:
     series = [value for value in values if isinstance(value, IndexedSeries)]
+    if any(isinstance(value, Matrix) and value.indexed for value in values):
+        return _on_matrices(kernel, _rows_aligned(values))
     if len(series) > 1:
         aligned = iter(align_series(series))
         values = [next(aligned) if isinstance(value, IndexedSeries) else value for value in values]
@@ -211,6 +213,26 @@ def _on_series(kernel: Kernel, values: Sequence[Value]) -> Value:
     if isinstance(result, Vector):
         return IndexedSeries(series[0].index, result)
     return result
+
+
+def _rows_aligned(values: Sequence[Value]) -> list[Value]:
+    """Indexed series and matrices over the union of their row labels; the series become plain vectors."""
+    sides = [value for value in values if isinstance(value, IndexedSeries | Matrix)]
+    labels = [v.index if isinstance(v, IndexedSeries) else labels_or_positions(v.row_labels, v.rows) for v in sides]
+    union, positions = align_labels(labels)
+    places = iter(positions)
+    out: list[Value] = []
+    for value in values:
+        if isinstance(value, IndexedSeries):
+            out.append(_gather(value.values, next(places)))
+        elif isinstance(value, Matrix):
+            place = next(places)
+            data = value.data[np.where(place < 0, 0, place)]
+            data[place < 0, :] = repeat(Scalar(value.type, None), 1).data[0]
+            out.append(Matrix(value.type, data, union, value.column_labels, value.scale, indexed=value.indexed))
+        else:
+            out.append(value)
+    return out
 
 
 _ELEMENTWISE: list[tuple[type, Callable[[Kernel, Sequence[Value]], Value]]] = [

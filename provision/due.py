@@ -56,17 +56,6 @@ async def wanted_groups(held: Connection, environment_ids: Sequence[str]) -> set
     return {row["environment_id"] for row in await cursor.fetchall()}
 
 
-async def known_groups(held: Connection, group_ids: Sequence[str]) -> set[str]:
-    """Those of the groups that a live environment has as its own, and has not deleted."""
-    cursor = await held.execute(
-        "SELECT group_id FROM environment_groups JOIN environments USING (environment_id)"
-        " WHERE group_id = ANY(%s) AND deleted_at IS NULL"
-        " AND state IN ('PENDING', 'PROVISIONING', 'RUNNING', 'DELETING')",
-        (list(group_ids),),
-    )
-    return {row["group_id"] for row in await cursor.fetchall()}
-
-
 async def orphans_past_grace(
     held: Connection, provider: str, group_ids: Sequence[str], seconds: float
 ) -> list[str]:

@@ -125,9 +125,7 @@ class Reaper:
         """Deletes groups with our tag that no live environment has, once they were seen for the grace period."""
         groups = await self.provider.find({TAG_INSTALLATION: self.installation})
         wanted = await due.wanted_groups(held, [group.tags.get(TAG_ENVIRONMENT, "") for group in groups])
-        unknown = [
-            group.id for group in groups if group.status != "ended" and group.tags.get(TAG_ENVIRONMENT) not in wanted
-        ]
+        unknown = [group.id for group in groups if group.tags.get(TAG_ENVIRONMENT) not in wanted]
         deleted = []
         for group_id in await due.orphans_past_grace(
             held, self.provider.name, unknown, self.settings.orphan_grace_seconds

@@ -109,9 +109,9 @@ class Environments:
         return record
 
     async def resume(self, owner: str, reference: str) -> EnvironmentRecord:
-        """Goes on with making an environment whose process ended."""
+        """Goes on with making an environment whose process ended; one that is PENDING is thereby agreed to."""
         record = await self.store.find(owner, reference)
-        if record.state == "PROVISIONING":
+        if record.state in UNDER_WAY:
             self._go_on(record)
         return record
 

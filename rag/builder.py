@@ -93,8 +93,9 @@ def _build(
 ) -> BuildReport:
     current = generations.current()
     manifest = read_manifest(current) if current else {}
-    stamp = _stamp(encoder_name)
-    reusable = current if current is not None and manifest.get("format") == FORMAT else None
+    stamp, reading = _stamp(_INDEXING, encoder_name), _stamp(_READING)
+    readable = manifest.get("format") == FORMAT and manifest.get("reading") == reading
+    reusable = current if readable else None
     known: dict[str, FileRecord] = {}
     if reusable is not None:
         store = Store(reusable / "pages.db", readonly=True)
@@ -113,6 +114,7 @@ def _build(
             manifest = {
                 "format": FORMAT,
                 "stamp": stamp,
+                "reading": reading,
                 "encoder": encoder_name,
                 "built": time.time(),
                 "seconds": round(time.monotonic() - started, 2),
@@ -262,23 +264,30 @@ def _words(texts: Iterable[dict[str, str]]) -> list[tuple[str, int]]:
     return [(word, count) for word, count in sorted(counts.items()) if count > 1]
 
 
-def _stamp(encoder_name: str) -> str:
-    """Changes when what is derived from unchanged files would change."""
-    parts = [str(FORMAT), encoder_name]
-    for folder in ("", "vocabulary"):
+def _stamp(folders: Sequence[str], more: str = "") -> str:
+    """Changes when what is derived from unchanged files would change: it is of the program's own text."""
+    parts = [more]
+    for folder in folders:
         for path in sorted(Path(str(files("rag") / folder)).iterdir(), key=lambda path: path.name):
             if path.suffix in (".py", ".txt") and path.name not in _NOT_INDEXING:
-                parts.append(path.name)
-                parts.append(path.read_text("utf-8"))
+                parts += [path.name, path.read_text("utf-8")]
     return text_hash("\n".join(parts))
 
 
+_READING = ("loaders",)
+_INDEXING = ("", "loaders", "vocabulary", "embeddings")
 _NOT_INDEXING = {
-    "searcher.py",
-    "query.py",
-    "hints.py",
     "evaluation.py",
-    "retrieval_graph.py",
-    "knowledge.py",
+    "export.py",
     "foreign.py",
+    "functions.py",
+    "hints.py",
+    "knowledge.py",
+    "passages.py",
+    "query.py",
+    "retrieval_graph.py",
+    "searcher.py",
+    "settings.py",
+    "sources.py",
+    "spelling.py",
 }

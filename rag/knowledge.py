@@ -56,7 +56,8 @@ class KnowledgeBase:
     ) -> BuildReport:
         """Bring the index up to date. `places` are folders and files of the user, remembered for later builds.
 
-        Without the function documentation the rest is built, and the report says what is missing.
+        Without the function documentation the rest is built, and the report says what is missing; an index that has
+        it already is left as it is, and DocumentationUnavailableError raised.
         """
         remembered = self._places()
         merged = list(dict.fromkeys([*remembered, *(place.expanduser().absolute() for place in places)]))
@@ -67,7 +68,7 @@ class KnowledgeBase:
         try:
             found = await documentation(self._settings, self._cache)
         except DocumentationUnavailableError as error:
-            if self._settings.documentation is not None:
+            if self._settings.documentation is not None or await asyncio.to_thread(self._has_functions):
                 raise
             found = []
             missing["dolphindb function documentation"] = str(error)
@@ -116,6 +117,10 @@ class KnowledgeBase:
             encoder=name,
             lexical_only=not name or (manifest is not None and not manifest["encoder"]),
         )
+
+    def _has_functions(self) -> bool:
+        current = self._generations.current()
+        return current is not None and bool(read_manifest(current)["counts"].get("function"))
 
     def _open(self, folder: Path) -> Searcher:
         built_with = read_manifest(folder)["encoder"]

@@ -40,6 +40,7 @@ _BACK_REFERENCE = re.compile(
 )
 _SHORT = 40
 _CITATION = re.compile(r"\s?\[(\d+(?:\s*,\s*\d+)*)\]")
+_DETAILS = re.compile(r"^(?:Details|详情):\n", re.MULTILINE)
 _SENTENCE = re.compile(r"(?<=[.!?。！？])\s*")
 
 
@@ -55,17 +56,20 @@ class Citation(TypedDict):
 
 
 class RetrievalInput(TypedDict, total=False):
-    """A question, or a conversation that ends in one. `mode` passages leaves the answering to the caller."""
+    """A question, or a conversation that ends in one. `mode` passages leaves the answering to the caller;
+    `limit` is how many passages at most."""
 
     question: str
     messages: list[AnyMessage]
     mode: Literal["answer", "passages"]
+    limit: int
 
 
 class RetrievalState(TypedDict, total=False):
     question: str
     messages: Annotated[list[AnyMessage], add_messages]
     mode: Literal["answer", "passages"]
+    limit: int
     standalone: str
     language: Literal["en", "zh"]
     functions: list[str]
@@ -209,7 +213,7 @@ async def _by_model(deps: RetrievalDeps, question: str, results: list[dict[str, 
 
 def _fit(deps: RetrievalDeps) -> Node:
     async def fit_passages(state: RetrievalState) -> dict[str, Any]:
-        results = [Result(**item) for item in state["results"]][: deps.count]
+        results = [Result(**item) for item in state["results"]][: state.get("limit") or deps.count]
         found = state["confidence"] >= CONFIDENT
         passages: list[Passage] = []
         if found:
@@ -295,7 +299,8 @@ def extract(passages: list[Passage], language: str) -> str:
     """An answer without a model: the signatures and first sentences of the best passages, each with its number."""
     lines = ["According to the documentation:" if language == "en" else "根据文档："]
     for item in passages[:3]:
-        body = item["text"].split("\n", 1)[-1]
+        details = _DETAILS.search(item["text"])
+        body = item["text"][details.end() :] if details else item["text"].split("\n", 1)[-1]
         prose = re.sub(r"```.*?(```|$)", "", body, flags=re.DOTALL).strip()
         first = " ".join(_SENTENCE.split(prose.replace("\n", " "))[:2]).strip()[:400]
         name = f"`{item['signatures'][0]}`" if item["signatures"] else item["heading"]

@@ -36,7 +36,7 @@ RANK_CONSTANT = 10
 OWN, OTHER, MEANING, PHRASE = 1.0, 0.6, 0.3, 1.2
 # Weights of what reorders the candidates.
 FUSED, SCORE, FEATURE, FOREIGN = 0.6, 1.0, 1.2, 1.5
-KIND_WEIGHT: Mapping[Kind, float] = {"function": 1.0, "guide": 0.9, "document": 1.0, "script": 1.0, "note": 1.0}
+KIND_WEIGHT: Mapping[Kind, float] = {"function": 1.0, "guide": 1.0, "document": 1.0, "script": 1.0, "note": 1.0}
 
 
 @dataclass(frozen=True)

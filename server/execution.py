@@ -133,6 +133,7 @@ async def execute(
         access="threads.create_run",
         user=config["configurable"]["langgraph_auth_user"],
         context={**run.assistant_context, **(kwargs.get("context") or {})},
+        owner=run.owner,
         strict=strict,
     ) as graph:
         start = graph_input(kwargs)
@@ -223,9 +224,11 @@ class _Translation:
         if "__interrupt__" in chunk:
             self._outcome.stopped = True
             if chunk["__interrupt__"]:
-                self._outcome.interrupted = [
-                    item if isinstance(item, dict) else interrupt_json(item) for item in chunk["__interrupt__"]
-                ]
+                known = {item["id"]: item for item in self._outcome.interrupted}
+                for item in chunk["__interrupt__"]:
+                    shown = item if isinstance(item, dict) else interrupt_json(item)
+                    known[shown["id"]] = shown
+                self._outcome.interrupted = list(known.values())
         if mode == "values":
             self._outcome.values = {key: value for key, value in chunk.items() if key != "__interrupt__"}
 

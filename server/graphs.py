@@ -21,6 +21,7 @@ from core.checkpointer import checkpointer
 from core.errors import ConfigurationError, InvalidInputError
 from core.postgres import Pool
 from server.config import ServerConfig, load_object
+from server.store import OwnedStore
 
 Graph: TypeAlias = Pregel[Any, Any, Any, Any]
 Access: TypeAlias = Literal["threads.create_run", "threads.update", "threads.read", "assistants.read"]
@@ -75,9 +76,11 @@ class Graphs:
         access: Access = "threads.read",
         user: Any = None,
         context: Any = None,
+        owner: str = "",
         strict: bool = False,
     ) -> AsyncIterator[Graph]:
-        """The graph for one use. `strict` makes every checkpoint wait for the disk."""
+        """The graph for one use. `owner` is whose part of the store it sees; `strict` makes every checkpoint wait for
+        the disk."""
         source = self._sources.get(name)
         if source is None:
             raise InvalidInputError(f"The graph {name!r} is not served.", f"Served are: {', '.join(self.names)}.")
@@ -86,22 +89,28 @@ class Graphs:
                 graph = copy(source.made)
             else:
                 assert source.factory is not None
-                made = self._call(source.factory, config, access, user, context)
+                made = self._call(source.factory, config, access, user, context, owner)
                 graph = copy(_compiled(name, await _entered(made, stack)))
             graph.checkpointer = checkpointer(self._pool if strict or access != "threads.create_run" else self._relaxed)
-            graph.store = self._store
+            graph.store = OwnedStore(self._store, owner)
             graph.name = name
             yield graph
 
     def _call(
-        self, factory: Callable[..., Any], config: Mapping[str, Any] | None, access: Access, user: Any, context: Any
+        self,
+        factory: Callable[..., Any],
+        config: Mapping[str, Any] | None,
+        access: Access,
+        user: Any,
+        context: Any,
+        owner: str,
     ) -> Any:
         parameters = inspect.signature(factory, eval_str=False).parameters
         arguments: dict[str, Any] = {}
         for name, parameter in parameters.items():
             annotation = str(parameter.annotation)
             if "ServerRuntime" in annotation or name == "runtime":
-                arguments[name] = self._runtime(access, user, context)
+                arguments[name] = self._runtime(access, user, context, OwnedStore(self._store, owner))
             elif "RunnableConfig" in annotation or name == "config" or not arguments:
                 arguments[name] = RunnableConfig(**cast("RunnableConfig", dict(config or {})))
             elif parameter.default is inspect.Parameter.empty:
@@ -110,10 +119,10 @@ class Graphs:
                 )
         return factory(**arguments)
 
-    def _runtime(self, access: Access, user: Any, context: Any) -> ServerRuntime[Any]:
+    def _runtime(self, access: Access, user: Any, context: Any, store: BaseStore) -> ServerRuntime[Any]:
         if access == "threads.create_run":
-            return _ExecutionRuntime(access_context=access, user=user, store=self._store, context=context)
-        return _ReadRuntime(access_context=access, user=user, store=self._store)
+            return _ExecutionRuntime(access_context=access, user=user, store=store, context=context)
+        return _ReadRuntime(access_context=access, user=user, store=store)
 
 
 async def _entered(made: Any, stack: AsyncExitStack) -> Any:

@@ -9,8 +9,7 @@ from contextlib import aclosing, suppress
 from typing import Any
 
 import orjson
-from fastapi import Request, Response
-from fastapi.exceptions import RequestValidationError
+from fastapi import HTTPException, Request, Response
 from fastapi.routing import APIRoute
 from starlette.types import Receive, Scope, Send
 
@@ -33,9 +32,7 @@ class JsonRequest(Request):
                     raise ValueError("the NUL character is not allowed")
                 self._json = orjson.loads(body)
             except ValueError as error:
-                raise RequestValidationError(
-                    [{"type": "json_invalid", "loc": ("body",), "msg": f"Invalid JSON in request body: {error}"}]
-                ) from None
+                raise HTTPException(422, f"Invalid JSON in request body: {error}") from None
         return self._json
 
 

@@ -97,7 +97,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
-_ADVERB_LETTERS = re.compile(r" ?:([ELRPOCATGXUMH][DCUK]?)(?!\w)")
+_ADVERB_LETTERS = re.compile(r" ?:([ELRPOCATGXUMHVJ][DCUK]?)(?!\w)")
 
 
 def tokenize(text: str) -> list[Token]:

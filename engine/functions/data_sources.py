@@ -99,7 +99,7 @@ def _rows(context: Context, source: DataSource) -> Value:
     opened = source.table
     require_right(opened.session, "TABLE_READ", opened.store.database, opened.store.name)
     table = opened.store.read_partition(source.partition)
-    part = replace(source.query.source, value=Embedded(table, span=source.query.span), alias=source.alias)
+    part = replace(source.query.source, value=Embedded(table, span=source.query.span), alias=source.alias)  # type: ignore[arg-type]
     return context.evaluate(replace(source.query, source=part))
 
 

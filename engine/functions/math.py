@@ -9,7 +9,7 @@ import numpy as np
 from engine import lifting
 from engine.aggregation.basic import doubles
 from engine.aggregation.rows import numbers
-from engine.arguments import boolean_argument, float_argument, integer_argument
+from engine.arguments import boolean_argument, float_argument, integer_argument, is_omitted
 from engine.cast import cast_vector, round_half_away
 from engine.errors import CallError
 from engine.forms import as_vector
@@ -41,7 +41,19 @@ def _declare_real(name: str, compute: Callable[[Array], Array]) -> None:
 
 
 for _name, _compute in REAL_FUNCTIONS.items():
-    _declare_real(_name, _compute)
+    if _name != "log":
+        _declare_real(_name, _compute)
+
+
+@functions.elementwise("log", "X, [Y]")
+def logarithm(x: Vector, base: Value | None = None) -> Vector:
+    """The natural logarithm, or that to a base; NULL where it is not finite."""
+    scale = 1.0 if is_omitted(base) else float_argument(base, "Y")
+    if scale <= 0:
+        raise CallError("Y must be a positive number.")
+    with np.errstate(all="ignore"):
+        result = np.log(numbers(x)) / (1.0 if is_omitted(base) else np.log(scale))
+    return doubles(np.where(np.isfinite(result), result, np.nan))
 
 
 @functions.elementwise("abs", "X")

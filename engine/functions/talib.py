@@ -14,9 +14,10 @@ from engine.arguments import boolean_argument, float_argument, function_argument
 from engine.context import Context
 from engine.declarations import columns_of, every_form
 from engine.errors import CallError, UnsupportedError
+from engine.forms import as_vector
 from engine.functions.registry import Kind, Registry
 from engine.grouping import Groups
-from engine.values import AnyVector, Array, Value, Vector
+from engine.values import AnyVector, Array, Matrix, Value, Vector
 
 functions = Registry()
 
@@ -205,9 +206,16 @@ def moving_average(x: Vector, window: Value, kind: Value) -> Vector:
     return _apply(whole(len(x)), x, compute, float(_window(window)))
 
 
-@functions.builtin("linearTimeTrend", "X, window", kind=Kind.SEQUENCE)
-def linear_time_trend(x: Vector, window: Value) -> AnyVector:
-    """Intercept and slope of the line through each window."""
+@functions.builtin("linearTimeTrend", "X, window")
+def linear_time_trend(x: Value, window: Value) -> AnyVector:
+    """Intercept and slope of the line through each window; of a matrix, column by column."""
+    if isinstance(x, Matrix):
+        columns = [_time_trend(x.column(index), window) for index in range(x.columns)]
+        return AnyVector([lifting.stack([column[part] for column in columns], x) for part in (0, 1)])
+    return AnyVector(list(_time_trend(as_vector(x), window)))
+
+
+def _time_trend(x: Vector, window: Value) -> tuple[Vector, Vector]:
     length = _window(window)
     values = numbers(x)
     known = np.flatnonzero(~np.isnan(values))
@@ -220,7 +228,7 @@ def linear_time_trend(x: Vector, window: Value) -> AnyVector:
         slope = windows @ time / (time @ time)
         slopes[start + length - 1 :] = slope
         intercepts[start + length - 1 :] = windows.mean(axis=1) - slope * (length - 1) / 2
-    return AnyVector([doubles(intercepts), doubles(slopes)])
+    return doubles(intercepts), doubles(slopes)
 
 
 @functions.builtin("talib", "func, args...", context=True)

@@ -23,9 +23,11 @@ _RIGHTS = (
     "MVCC_MANAGE", "CATALOG_CREATE", "ORCA_TABLE_CREATE",
 )  # fmt: skip
 
+_HINTS = {"HINT_HASH": 32, "HINT_SNAPSHOT": 64, "HINT_KEEPORDER": 128, "HINT_EXPLAIN": 32768}
+
 CONSTANTS: dict[str, Value] = {
     **{type_.name: Scalar(Type.INT, int(type_)) for type_ in Type},
-    **{name: Scalar(Type.INT, code) for name, code in _PARTITIONS.items()},
+    **{name: Scalar(Type.INT, code) for name, code in (_PARTITIONS | _HINTS).items()},
     **{name: Scalar(Type.STRING, name) for name in (*_KINDS, *_RIGHTS)},
     "pi": Scalar(Type.DOUBLE, math.pi),
     "e": Scalar(Type.DOUBLE, math.e),

@@ -22,6 +22,7 @@ from engine.values import NOTHING, Closure, Function, Partial, Pattern, Value
 
 if TYPE_CHECKING:
     from engine.functions.registry import Registry
+    from engine.interpreter.modules import Module
     from engine.session import Session
 
 _LOG = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ class Interpreter:
         self.depth = 0
         self.inside = False
         self.loading: list[str] = []
+        self.module: Module | None = None
         self.argument_names: dict[int, str] = {}
         self.named_calls = _named_calls()
         self.literals: dict[int, tuple[syntax.Literal, Value]] = {}
@@ -57,6 +59,7 @@ class Interpreter:
             raise ScriptError(str(error)) from error
         except RecursionError:
             raise ScriptError("The script is nested too deeply.") from None
+        self.module = None
         return self.run_tree(tree, session_scope(self.session))
 
     def run_tree(self, tree: syntax.Script | syntax.Block, scope: Scope) -> Value:
@@ -149,7 +152,9 @@ class Interpreter:
         return signal.value if isinstance(signal, Returned) else NOTHING
 
     def function(self, name: str) -> Function | None:
-        """A function by name: of the session, of the node, built in."""
+        """A function by name: of the session, of the node, built in; `::name` is the built-in one first."""
+        if name.startswith("::"):
+            return self.registry.find(name[2:]) or self.function(name[2:])
         found: Function | None = self.session.functions.get(name) or self.node.functions.get(name)
         if found is None:
             found = self.registry.find(name)

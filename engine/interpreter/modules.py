@@ -2,16 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dolphin.script import ScriptSyntaxError, parse, syntax
 from engine.errors import ScriptError
-from engine.interpreter.closures import make_closure
+from engine.interpreter.closures import free_names, make_closure
 from engine.interpreter.scope import Scope, shared_scope
 
 if TYPE_CHECKING:
     from engine.interpreter.interpreter import Interpreter
+    from engine.values import Closure
+
+
+@dataclass(eq=False)
+class Module:
+    """The functions of a module. Inside of it their plain names mean them, built-in functions or not."""
+
+    name: str
+    members: dict[str, Closure] = field(default_factory=dict)
+    _mentioned: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    def define(self, interpreter: Interpreter, node: syntax.FunctionDefinition) -> None:
+        """Add a function: for scripts `module::function`, and its plain name if no built-in function has it."""
+        closure = make_closure(node.function, shared_scope(interpreter.session), captures=False)
+        closure.name = node.name
+        self.members[node.name] = closure
+        self._mentioned[node.name] = frozenset(free_names(node.function))
+        for name, member in self.members.items():
+            if node.name in self._mentioned[name]:
+                member.captured[node.name] = closure
+            if name in self._mentioned[node.name]:
+                closure.captured[name] = member
+        functions = interpreter.session.functions
+        functions[f"{self.name}::{node.name}"] = closure
+        if interpreter.registry.find(node.name) is None:
+            functions[node.name] = closure
 
 
 def use_module(interpreter: Interpreter, name: str) -> None:
@@ -21,15 +48,12 @@ def use_module(interpreter: Interpreter, name: str) -> None:
     tree = _parsed(module_path(interpreter, name), name)
     interpreter.loading.append(name)
     try:
-        scope = shared_scope(interpreter.session)
+        module = Module(name)
         for statement in tree.statements:
             if isinstance(statement, syntax.Use):
                 use_module(interpreter, statement.name)
             elif isinstance(statement, syntax.FunctionDefinition) and not statement.declaration:
-                closure = make_closure(statement.function, scope, captures=False)
-                closure.name = statement.name
-                interpreter.session.functions[statement.name] = closure
-                interpreter.session.functions[f"{name}::{statement.name}"] = closure
+                module.define(interpreter, statement)
             elif not isinstance(statement, syntax.Module | syntax.FunctionDefinition):
                 raise ScriptError(f"The module {name} may contain only function definitions.")
     finally:

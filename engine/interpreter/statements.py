@@ -14,7 +14,7 @@ from engine.indexing import get_index, set_index
 from engine.interpreter.closures import FunctionScope, is_constant, make_closure
 from engine.interpreter.copying import assigned
 from engine.interpreter.expressions import truth
-from engine.interpreter.modules import include_module, use_module
+from engine.interpreter.modules import Module, include_module, use_module
 from engine.interpreter.scope import Scope
 from engine.operators import binary
 from engine.texts import float_text
@@ -153,6 +153,9 @@ def container_of(interpreter: Interpreter, node: Any, scope: Scope) -> Value:
 
 def _define(interpreter: Interpreter, node: syntax.FunctionDefinition, scope: Scope) -> None:
     if node.declaration:
+        return
+    if interpreter.module is not None and not isinstance(scope, FunctionScope):
+        interpreter.module.define(interpreter, node)
         return
     if interpreter.registry.find(node.name) is not None:
         raise ScriptError(f"The built-in function [{node.name}] can't be redefined. Choose another name.")
@@ -377,8 +380,8 @@ def _undef(interpreter: Interpreter, node: syntax.Undef, _scope: Scope) -> None:
         raise ScriptError(f"The object [{node.name}] does not exist.")
 
 
-def _module(_interpreter: Interpreter, _node: syntax.Module, _scope: Scope) -> None:
-    return None
+def _module(interpreter: Interpreter, node: syntax.Module, _scope: Scope) -> None:
+    interpreter.module = Module(node.name)
 
 
 def _use(interpreter: Interpreter, node: syntax.Use, scope: Scope) -> None:

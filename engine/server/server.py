@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import logging
 import os
@@ -31,7 +32,8 @@ logger = logging.getLogger("engine")
 
 _FIRST_BYTES_SECONDS = 30.0
 _DRAIN_SECONDS = 5.0
-_SPARE_THREADS = 12
+_SPARE_THREADS = 13
+FROZEN_SECONDS = 60.0
 
 
 class Server:
@@ -189,6 +191,14 @@ def limit_memory(memory: int, threads: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (wanted, hard))
 
 
+def _end_when_frozen(seconds: float) -> None:
+    """Put the process's end off by so long. It needs no interpreter lock, so it comes when nothing else can."""
+    try:
+        faulthandler.dump_traceback_later(seconds, exit=True)
+    except RuntimeError:
+        logger.warning("there is no memory for the thread that would end a frozen process")
+
+
 def serve(
     data: Path,
     *,
@@ -198,8 +208,12 @@ def serve(
     password: str | None = None,
     idle_seconds: float | None = None,
     limits: Limits | None = None,
+    frozen_seconds: float = FROZEN_SECONDS,
 ) -> int:
     """Serve a data folder until SIGTERM, SIGINT or, with `idle_seconds`, until nobody has come for that long.
+
+    A step of a script that lets nothing else run for `frozen_seconds`, such as the match of an explosive regular
+    expression, cannot be cancelled: the process then ends by itself, as if it were killed.
 
     Prints one line of JSON with the address when ready. The password of `user` is generated if not given; it is in
     the folder's `engine.json`, which only the owner can read. Returns the exit status.
@@ -231,12 +245,14 @@ def serve(
     print(json.dumps(ready), flush=True)
     logger.info("listening on %s:%d, data in %s", host, server.port, data)
     while not stopped.wait(0.2):
+        _end_when_frozen(frozen_seconds)
         if idle_seconds is not None and server.idle_seconds() >= idle_seconds:
             logger.info("nobody came for %.0f seconds", idle_seconds)
             break
         if not folder.state_path.exists():
             logger.warning("%s is gone, and with it whatever could be served", folder.state_path)
             break
+    faulthandler.cancel_dump_traceback_later()
     folder.withdraw()
     server.stop()
     logger.info("stopped")

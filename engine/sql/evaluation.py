@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from dolphin.script import syntax
+from engine.calls import call_grouped
 from engine.context import Context
 from engine.errors import ScriptError
 from engine.forms import array_vector, concat, tuple_to_vector
@@ -292,7 +293,7 @@ class GroupEvaluator:
         aggregate = function.kind is Kind.AGGREGATE
         if function.grouped is not None and all(isinstance(value, Vector | Scalar) for value in values):
             level = Level.GROUPS if aggregate else Level.ROWS
-            return Result(function.grouped(self.groups, *values), level)
+            return Result(call_grouped(function, self.groups, values), level)
         return self._apply_to_slices(function, arguments)
 
     def _apply_to_slices(self, function: Function, arguments: Sequence[Result]) -> Result:

@@ -41,10 +41,12 @@ class FunctionSignatures(BaseModel):
 
 
 def knowledge_tools(knowledge: KnowledgeBase, models: ModelRegistry) -> list[Tool]:
+    graph = build_retrieval_graph(RetrievalDeps(knowledge, models)).compile()
+
     async def search(arguments: SearchKnowledgeBase, _scope: ToolScope) -> ToolResult:
-        deps = RetrievalDeps(knowledge, models, count=arguments.limit)
-        graph = build_retrieval_graph(deps).compile()
-        found: dict[str, Any] = await graph.ainvoke({"question": arguments.query, "mode": "passages"})
+        found: dict[str, Any] = await graph.ainvoke(
+            {"question": arguments.query, "mode": "passages", "limit": arguments.limit}
+        )
         if not found["found"]:
             return ToolResult("Not found in the documentation.")
         sources = [

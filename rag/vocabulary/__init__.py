@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-FILES = ("series.txt", "data.txt", "system.txt", "further.txt")
+FILES = ("series.txt", "data.txt", "system.txt", "further.txt", "symptoms.txt")
 _SEPARATOR = re.compile(r"\s\|(?:\s+|$)")
 
 

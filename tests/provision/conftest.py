@@ -44,13 +44,24 @@ def owner() -> str:
 
 
 @pytest.fixture
-async def cloud(emulator: EciEmulator, settings: Settings, pool: Pool) -> AsyncIterator[Environments]:
+async def no_environments(pool: Pool) -> None:
+    """The database is the session's; other tests' environments are on emulators that are no more."""
+    async with pool.connection() as held:
+        await held.execute("TRUNCATE environments, orphans CASCADE")
+
+
+@pytest.fixture
+async def cloud(
+    emulator: EciEmulator, settings: Settings, pool: Pool, no_environments: None
+) -> AsyncIterator[Environments]:
     async with open_environments(settings, pool, provision=eci_settings(emulator)) as environments:
         yield environments
 
 
 @pytest.fixture
-async def local(settings: Settings, pool: Pool, tmp_path: Path) -> AsyncIterator[Environments]:
+async def local(
+    settings: Settings, pool: Pool, tmp_path: Path, no_environments: None
+) -> AsyncIterator[Environments]:
     provision = ProvisionSettings(_env_file=None, environment_provider="local", **QUICK)
     provider = LocalProvider(tmp_path / "environments")
     async with open_environments(settings, pool, provision=provision, provider=provider) as environments:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from core.errors import ConflictError, NotFoundError, UserError
 from rag.generations import Generations
 from rag.knowledge import KnowledgeBase, KnowledgeBaseMissingError
+from rag.sources import DocumentationUnavailableError
 
 Opener = Callable[..., KnowledgeBase]
 
@@ -125,6 +127,37 @@ async def test_without_documentation_the_rest_is_built_and_the_gap_is_named(
     report = await base.build([documents])
     assert "npm" in report.problems["dolphindb function documentation"]
     assert await titles(base, "flamingo") == ["flamingo.md"]
+
+
+async def test_documentation_that_is_gone_does_not_empty_the_index(
+    open_knowledge: Opener, monkeypatch: pytest.MonkeyPatch
+):
+    await open_knowledge().build()
+    monkeypatch.setenv("PATH", "")
+    base = open_knowledge(documentation=None)
+    with pytest.raises(DocumentationUnavailableError):
+        await base.build()
+    assert (await base.search("moving average", 1))[0].function == "mavg"
+
+
+async def test_documentation_is_fetched_by_npm_once(
+    open_knowledge: Opener, documentation: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    archive = tmp_path / "package.tgz"
+    with tarfile.open(archive, "w:gz") as package:
+        for name in ("docs.en.json", "docs.zh.json"):
+            package.add(documentation / name, f"package/{name}")
+    calls = tmp_path / "calls"
+    npm = tmp_path / "bin" / "npm"
+    npm.parent.mkdir()
+    npm.write_text(f'#!/bin/sh\necho "$@" >> {calls}\ncp {archive} "$4/dolphindb-3.1.48.tgz"\n')
+    npm.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{npm.parent}:/usr/bin:/bin")
+    report = await open_knowledge(documentation=None).build()
+    assert report.counts["function"] == 34
+    assert not (await open_knowledge(documentation=None).build()).changed
+    assert calls.read_text().splitlines() == [calls.read_text().splitlines()[0]]
+    assert calls.read_text().startswith("pack dolphindb@3.1.48 --pack-destination")
 
 
 async def test_killed_in_the_middle_the_old_index_answers(

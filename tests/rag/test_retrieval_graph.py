@@ -57,7 +57,7 @@ async def test_answer_without_a_model_cites_what_it_quotes(built: KnowledgeBase)
     found = await ask(built, question="moving average")
     assert found["found"]
     assert "mavg(X, window, [minPeriods])" in found["answer"]
-    assert "[1]" in found["answer"]
+    assert "Average of a sliding window over X. [1]" in found["answer"]
     assert found["citations"][0]["url"].endswith("mavg.html")
 
 

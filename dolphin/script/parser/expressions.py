@@ -315,9 +315,12 @@ class ExpressionParser(BracketParser):
             self.advance()
             return self.operand()
         if text in ("&", "::") and following.kind is Kind.NAME and not following.space:
-            # `&f` and `::f` name the function f itself, whatever variables there are.
+            # `&f` is the function f; `::f` is the one outside of the module that has an f of its own.
             self.advance()
-            return self._name()
+            name = self._name()
+            if text == "::" and isinstance(name, s.Name):
+                return s.Name(f"::{name.id}", span=self.span(token))
+            return name
         if text in ("<", "<-"):
             return self._quote()
         if text == ":" and following.text == "]":

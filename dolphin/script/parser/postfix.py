@@ -29,7 +29,7 @@ class PostfixParser(Grammar):
                 value = s.Index(value, self._indices(), span=self.span(start))
             elif text == "{" and not token.space and not token.newline and _takes_partial(value):
                 value = s.Call(value, self.arguments("{", "}", value), "partial", span=self.span(start))
-            elif text == ":" and not token.space and not self.no_pair and _takes_adverb(value):
+            elif text == ":" and not self.no_pair and _takes_adverb(value):
                 letters = self._adverb_follows(value)
                 if letters is None:
                     return value
@@ -43,8 +43,12 @@ class PostfixParser(Grammar):
         letters = adverb_letters(self.text, self.tok.start)
         if letters is None or self.peek().text != letters:
             return None
+        following = self.peek(2)
+        if self.tok.space:
+            # `f :E x`; in `test ? x :E` what follows is no operand.
+            operand = following.kind in (Kind.NAME, Kind.LITERAL, Kind.SYMBOLS) and not following.newline
+            return letters if operand and not self.peek().space else None
         if isinstance(value, s.Name) and not self.is_function(value.id):
-            following = self.peek(2)
             return letters if following.text == "(" and not following.space else None
         return letters
 

@@ -1,0 +1,72 @@
+"""The application."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from core.settings import Settings
+from server.config import ServerConfig, load_object
+from server.errors import add_error_handlers
+from server.metrics import Metrics
+from server.middleware import RequestGate
+from server.routes import agent, assistants, auth, crons, runs, store, system, threads
+from server.services import open_services
+
+EXPOSED = ["Content-Location", "Location", "X-Pagination-Total", "X-Pagination-Next", "X-Request-Id"]
+
+
+def create_app(
+    settings: Settings,
+    config: ServerConfig,
+    *,
+    graphs: Mapping[str, Any] | None = None,
+    local: bool = True,
+    worker: bool = True,
+) -> FastAPI:
+    """The thread API over the graphs of `config` and of `graphs`.
+
+    `local` means that it listens on loopback only: without users everybody there is the local user. With `worker`
+    False runs are left to the workers of other processes.
+    """
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            app.state.services = await stack.enter_async_context(
+                open_services(settings, config, graphs=graphs, local=local, worker=worker, metrics=metrics)
+            )
+            if config.http_app is not None:
+                custom = load_object(config.http_app, config.directory)
+                if hasattr(custom, "router"):
+                    await stack.enter_async_context(custom.router.lifespan_context(custom))
+                app.mount("/", custom)
+            yield
+
+    app = FastAPI(
+        title="ddb-agent",
+        version=version("ddb-agent"),
+        description="LangGraph's thread API over durable runs.",
+        lifespan=lifespan,
+        redoc_url=None,
+    )
+    add_error_handlers(app)
+    for part in (system, auth, assistants, crons, runs, threads, store, agent):
+        app.include_router(part.router)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_methods=["*"],
+            allow_headers=["*"],
+            allow_credentials=True,
+            expose_headers=EXPOSED,
+        )
+    app.add_middleware(RequestGate, settings=settings, metrics=metrics, local=local)  # type: ignore[arg-type]
+    return app

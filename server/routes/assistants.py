@@ -1,0 +1,173 @@
+"""/assistants"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Query, Response
+from langgraph.channels.base import BaseChannel
+from pydantic import create_model
+
+from core.errors import InvalidInputError, NotFoundError
+from server.ids import checked_uuid
+from server.bodies import AssistantCreate, AssistantPatch, AssistantSearch, AssistantVersion, AssistantVersions
+from server.graphs import Graph
+from server.identity import Principal
+from server.responses import Json, JsonRoute
+from server.services import Asking, Served, Services
+
+router = APIRouter(route_class=JsonRoute, prefix="/assistants", tags=["Assistants"])
+
+
+@router.post("")
+async def create(body: AssistantCreate, services: Served, asking: Asking) -> Response:
+    _known_graph(services, body.graph_id)
+    return Json(await services.assistants.create(asking, body))
+
+
+@router.post("/search")
+async def search(services: Served, asking: Asking, body: AssistantSearch | None = None) -> Response:
+    body = body or AssistantSearch()
+    rows, more = await services.assistants.search(asking.identity, body)
+    shown = rows if body.select is None else [{key: row.get(key) for key in body.select} for row in rows]
+    return Json(shown, headers=page_headers(body.limit, body.offset, len(rows), more=more))
+
+
+@router.post("/count")
+async def count(services: Served, asking: Asking, body: AssistantSearch | None = None) -> Response:
+    return Json(await services.assistants.count(asking.identity, body or AssistantSearch()))
+
+
+@router.get("/{assistant_id}")
+async def get(assistant_id: str, services: Served, asking: Asking) -> Response:
+    return Json(await services.assistants.get(asking.identity, _uuid(assistant_id)))
+
+
+@router.patch("/{assistant_id}")
+async def patch(assistant_id: str, body: AssistantPatch, services: Served, asking: Asking) -> Response:
+    if body.graph_id is not None:
+        _known_graph(services, body.graph_id)
+    return Json(await services.assistants.patch(asking, _uuid(assistant_id), body))
+
+
+@router.delete("/{assistant_id}", status_code=204)
+async def delete(assistant_id: str, services: Served, asking: Asking, delete_threads: bool = False) -> Response:
+    if delete_threads:
+        raise InvalidInputError("delete_threads is not supported.", "Delete the threads by their ids.")
+    await services.assistants.delete(asking, _uuid(assistant_id))
+    return Response(status_code=204)
+
+
+@router.get("/{assistant_id}/graph")
+async def graph(assistant_id: str, services: Served, asking: Asking, xray: str = Query(default="false")) -> Response:
+    found = await services.assistants.resolve(asking.identity, assistant_id, services.graphs.names)
+    depth: bool | int = xray.lower() == "true"
+    if xray.isdigit() and 0 < int(xray) < 100:
+        depth = int(xray)
+    elif xray.lower() not in ("true", "false", "0"):
+        raise InvalidInputError("xray is true, false, or a positive number.")
+    async with _opened(services, asking, found) as opened:
+        drawn = (await opened.aget_graph(xray=depth)).to_json()
+    for node in drawn.get("nodes", []):
+        data = node.get("data")
+        if isinstance(data, dict):
+            node["data"] = {key: value for key, value in data.items() if key != "id"}
+    return Json(drawn)
+
+
+@router.get("/{assistant_id}/schemas")
+async def schemas(assistant_id: str, services: Served, asking: Asking) -> Response:
+    found = await services.assistants.resolve(asking.identity, assistant_id, services.graphs.names)
+    async with _opened(services, asking, found) as opened:
+        return Json({"graph_id": found["graph_id"], **graph_schemas(opened)})
+
+
+@router.get("/{assistant_id}/subgraphs")
+async def subgraphs(assistant_id: str, services: Served, asking: Asking, recurse: bool = False) -> Response:
+    return await _subgraphs(services, asking, assistant_id, None, recurse=recurse)
+
+
+@router.get("/{assistant_id}/subgraphs/{namespace}")
+async def subgraphs_of(
+    assistant_id: str, namespace: str, services: Served, asking: Asking, recurse: bool = False
+) -> Response:
+    return await _subgraphs(services, asking, assistant_id, namespace, recurse=recurse)
+
+
+@router.post("/{assistant_id}/versions")
+async def versions(
+    assistant_id: str, services: Served, asking: Asking, body: AssistantVersions | None = None
+) -> Response:
+    body = body or AssistantVersions()
+    return Json(
+        await services.assistants.versions(
+            asking.identity, _uuid(assistant_id), metadata=body.metadata, limit=body.limit, offset=body.offset
+        )
+    )
+
+
+@router.post("/{assistant_id}/latest")
+async def latest(assistant_id: str, body: AssistantVersion, services: Served, asking: Asking) -> Response:
+    return Json(await services.assistants.set_latest(asking, _uuid(assistant_id), body.version))
+
+
+def graph_schemas(graph: Graph) -> dict[str, Any]:
+    """JSON schemas of what goes in and out; None where there is no schema to be had."""
+    return {
+        "input_schema": _schema(graph.get_input_jsonschema),
+        "output_schema": _schema(graph.get_output_jsonschema),
+        "state_schema": _schema(lambda: _state_schema(graph)),
+        "config_schema": _schema(graph.get_config_jsonschema) or {},
+        "context_schema": _schema(graph.get_context_jsonschema),
+    }
+
+
+def page_headers(limit: int, offset: int, found: int, *, more: bool) -> dict[str, str]:
+    headers = {"X-Pagination-Total": str(offset + found + (1 if more else 0))}
+    if more:
+        headers["X-Pagination-Next"] = str(offset + limit)
+    return headers
+
+
+def _schema(make: Any) -> Any:
+    try:
+        return make()
+    except Exception:  # pydantic raises errors of many kinds for types that have no JSON schema
+        return None
+
+
+def _state_schema(graph: Graph) -> Any:
+    fields: dict[str, Any] = {
+        key: (channel.UpdateType, None)
+        for key, channel in graph.channels.items()
+        if isinstance(channel, BaseChannel) and key in graph.stream_channels_list
+    }
+    return create_model(f"{graph.get_name()}_state", **fields).model_json_schema()
+
+
+async def _subgraphs(
+    services: Services, asking: Principal, assistant_id: str, namespace: str | None, *, recurse: bool
+) -> Response:
+    found = await services.assistants.resolve(asking.identity, assistant_id, services.graphs.names)
+    async with _opened(services, asking, found) as opened:
+        return Json(
+            {
+                name: graph_schemas(inner)
+                async for name, inner in opened.aget_subgraphs(namespace=namespace, recurse=recurse)
+            }
+        )
+
+
+def _opened(services: Services, asking: Principal, assistant: dict[str, Any]) -> Any:
+    return services.graphs.open(
+        assistant["graph_id"], config=assistant["config"], access="assistants.read", user=asking, owner=asking.identity
+    )
+
+
+def _known_graph(services: Services, graph_id: str) -> None:
+    if graph_id not in services.graphs:
+        raise NotFoundError(f"Graph {graph_id!r} not found. Expected one of: {sorted(services.graphs.names)}")
+
+
+def _uuid(assistant_id: str) -> str:
+    return checked_uuid(assistant_id, "assistant")

@@ -1,0 +1,341 @@
+"""/threads/{id}/runs and /runs: making runs, following them, ending them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Annotated, Any, Literal
+
+import orjson
+from fastapi import APIRouter, Header, Query, Response
+from pydantic import Field
+
+from core.errors import InvalidInputError, NotFoundError
+from server.assistants import assistant_reference, both_ways
+from server.bodies import RunCreate, RunsCancel, RunStatus
+from server.events import Event
+from server.follow import follow, result
+from server.graphs import context_fields
+from server.identity import Principal
+from server.ids import checked_uuid, new_id
+from server.resume import check_resume
+from server.responses import Awaited, EventStream, Json, JsonRoute
+from server.runs import Run, run_kwargs
+from server.services import Asking, Served, Services
+from server.worker import INVALID_RESUME
+
+router = APIRouter(route_class=JsonRoute, tags=["Runs"])
+
+Action = Annotated[Literal["interrupt", "rollback"], Query()]
+NONE_FOUND = "No runs found to cancel."
+RESUME_SECONDS = 2.0
+
+
+@router.post("/threads/{thread_id}/runs")
+async def create(thread_id: str, body: RunCreate, services: Served, asking: Asking) -> Response:
+    run = await start_run(services, asking, checked_uuid(thread_id, "thread"), body)
+    return Json(run.as_json() | {"status": "pending"}, headers={"Content-Location": _place(run)})
+
+
+@router.post("/threads/{thread_id}/runs/stream")
+async def create_and_stream(thread_id: str, body: RunCreate, services: Served, asking: Asking) -> Response:
+    run = await start_run(services, asking, checked_uuid(thread_id, "thread"), body)
+    return await _stream_new(services, asking, run, body)
+
+
+@router.post("/threads/{thread_id}/runs/wait")
+async def create_and_wait(thread_id: str, body: RunCreate, services: Served, asking: Asking) -> Response:
+    run = await start_run(services, asking, checked_uuid(thread_id, "thread"), body)
+    return await _wait_new(services, asking, run, body)
+
+
+@router.get("/threads/{thread_id}/runs")
+async def list_runs(
+    thread_id: str, services: Served, asking: Asking, limit: int = Query(default=10, ge=1, le=1000),
+    offset: int = Query(default=0, ge=0, le=2**62), status: RunStatus | None = None,
+    select: Annotated[list[str] | None, Query()] = None,
+) -> Response:  # fmt: skip
+    key = checked_uuid(thread_id, "thread")
+    await services.threads.get(asking.identity, key)
+    runs = await services.runs.list(asking.identity, key, limit=limit, offset=offset, status=status)
+    rows = [run.as_json() for run in runs]
+    return Json(rows if not select else [{name: row.get(name) for name in select} for row in rows])
+
+
+@router.get("/threads/{thread_id}/runs/{run_id}")
+async def get(thread_id: str, run_id: str, services: Served, asking: Asking) -> Response:
+    return Json((await _run(services, asking, thread_id, run_id)).as_json())
+
+
+@router.delete("/threads/{thread_id}/runs/{run_id}", status_code=204)
+async def delete(thread_id: str, run_id: str, services: Served, asking: Asking) -> Response:
+    run = await _run(services, asking, thread_id, run_id)
+    if not await services.runs.delete(asking.identity, run.thread_id, run.run_id):
+        raise NotFoundError("Run not found")
+    services.worker.lose(run.run_id)
+    return Response(status_code=204)
+
+
+@router.get("/threads/{thread_id}/runs/{run_id}/join")
+async def join(
+    thread_id: str, run_id: str, services: Served, asking: Asking, cancel_on_disconnect: bool = False
+) -> Response:
+    run = await _run(services, asking, thread_id, run_id)
+    return _awaited(services, asking, run, cancel=cancel_on_disconnect)
+
+
+@router.get("/threads/{thread_id}/runs/{run_id}/stream")
+async def stream(
+    thread_id: str, run_id: str, services: Served, asking: Asking,
+    stream_mode: Annotated[list[str] | None, Query()] = None, cancel_on_disconnect: bool = False,
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> Response:  # fmt: skip
+    run = await _run(services, asking, thread_id, run_id)
+    modes = {part.strip() for mode in stream_mode or [] for part in mode.split(",") if part.strip()}
+    return _streamed(
+        services, asking, run, modes=modes or None, after=_after(last_event_id), cancel=cancel_on_disconnect
+    )
+
+
+@router.post("/threads/{thread_id}/runs/{run_id}/cancel", status_code=202)
+async def cancel(
+    thread_id: str, run_id: str, services: Served, asking: Asking, wait: bool = False, action: Action = "interrupt"
+) -> Response:
+    run = await _run(services, asking, thread_id, run_id)
+    if run.ended or not await _cancel(services, asking.identity, action, thread_id=run.thread_id, run_ids=[run.run_id]):
+        raise NotFoundError(
+            "No matching runs to cancel. Please verify the thread ID and run IDs are correct,"
+            " and the runs haven't been deleted or completed."
+        )
+    if not wait:
+        return Response(status_code=202)
+    return _awaited(services, asking, run, forgiving=True)
+
+
+@router.post("/runs/cancel", status_code=204)
+async def cancel_many(body: RunsCancel, services: Served, asking: Asking, action: Action = "interrupt") -> Response:
+    if body.status is None and body.run_ids is None:
+        raise InvalidInputError("Say which runs: run_ids, or status.")
+    statuses = ("pending", "running") if body.status in (None, "all") else (str(body.status),)
+    if not await _cancel(
+        services, asking.identity, action, thread_id=body.thread_id, run_ids=body.run_ids, statuses=statuses
+    ):
+        raise NotFoundError(NONE_FOUND)
+    return Response(status_code=204)
+
+
+@router.post("/runs")
+async def create_stateless(body: RunCreate, services: Served, asking: Asking) -> Response:
+    run = await start_run(services, asking, None, body)
+    return Json(run.as_json() | {"status": "pending"}, headers={"Content-Location": _place(run)})
+
+
+@router.post("/runs/stream")
+async def stream_stateless(body: RunCreate, services: Served, asking: Asking) -> Response:
+    return await _stream_new(services, asking, await start_run(services, asking, None, body), body)
+
+
+@router.post("/runs/wait")
+async def wait_stateless(body: RunCreate, services: Served, asking: Asking) -> Response:
+    return await _wait_new(services, asking, await start_run(services, asking, None, body), body)
+
+
+@router.post("/runs/batch")
+async def batch(
+    bodies: Annotated[list[RunCreate], Field(min_length=1, max_length=1000)], services: Served, asking: Asking
+) -> Response:
+    made = [await prepare(services, asking, body) for body in bodies]
+    runs = [
+        await _begin(services, asking, new_id(), assistant, kwargs, body, temporary=body.on_completion == "delete", new=True)
+        for body, (assistant, kwargs) in zip(bodies, made, strict=True)
+    ]  # fmt: skip
+    return Json([run.as_json() | {"status": "pending"} for run in runs])
+
+
+@router.get("/runs/{run_id}/stream")
+async def stream_by_run(
+    run_id: str, services: Served, asking: Asking, last_event_id: Annotated[str | None, Header()] = None
+) -> Response:
+    key = checked_uuid(run_id, "run")
+    run = await _run(services, asking, await services.runs.thread_of(asking.identity, key), key)
+    return _streamed(services, asking, run, modes=None, after=_after(last_event_id))
+
+
+async def start_run(services: Services, asking: Principal, thread_id: str | None, body: RunCreate) -> Run:
+    """Makes the run and, when it may begin here at once, begins it. Without a thread it gets one of its own."""
+    assistant, kwargs = await prepare(services, asking, body)
+    if thread_id is None:
+        return await _begin(
+            services, asking, new_id(), assistant, kwargs, body, temporary=body.on_completion == "delete", new=True
+        )
+    if body.command is not None and body.command.has_resume:
+        row = await services.threads.get(asking.identity, thread_id)
+        open_now = [item for items in row["interrupts"].values() for item in items]
+        if row["status"] != "busy":
+            check_resume(open_now, body.command.resume, strict=body.strict_resume)
+    return await _begin(services, asking, thread_id, assistant, kwargs, body, new=body.if_not_exists == "create")
+
+
+async def prepare(services: Services, asking: Principal, body: RunCreate) -> tuple[str, dict[str, Any]]:
+    """The assistant's id and what the run is executed with; InvalidInputError for what cannot be."""
+    assistant_id = assistant_reference(body.assistant_id, services.graphs.names)
+    if body.webhook is not None:
+        await services.webhooks.check(body.webhook)
+    if body.input is not None and body.command is not None:
+        raise InvalidInputError("A run takes an input or a command, not both.")
+    config = body.config or {}
+    for name, kind in (("configurable", dict), ("metadata", dict), ("tags", list)):
+        if config.get(name) is not None and not isinstance(config[name], kind):
+            raise InvalidInputError(f"config.{name} must be {'an object' if kind is dict else 'a list'}.")
+    limit = config.get("recursion_limit")
+    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= 10_000):
+        raise InvalidInputError("config.recursion_limit must be a number from 1 to 10000.")
+    config, context = both_ways(config, body.context or {})
+    kwargs = run_kwargs(body)
+    kwargs["config"] = config
+    kwargs["context"] = context if body.context else {}
+    if body.context:
+        await _check_context(services, asking, assistant_id, body.context)
+    return assistant_id, kwargs
+
+
+async def _check_context(services: Services, asking: Principal, assistant_id: str, context: dict[str, Any]) -> None:
+    assistant = await services.assistants.get(asking.identity, assistant_id)
+    async with services.graphs.open(
+        assistant["graph_id"], access="assistants.read", user=asking, owner=asking.identity
+    ) as graph:
+        fields = context_fields(graph)
+    if fields is not None and (unknown := set(context) - fields):
+        raise InvalidInputError(
+            f"The graph's context has no {', '.join(sorted(unknown))}.", f"It has: {', '.join(sorted(fields))}."
+        )
+
+
+async def _begin(
+    services: Services,
+    asking: Principal,
+    thread_id: str,
+    assistant_id: str,
+    kwargs: dict[str, Any],
+    body: RunCreate,
+    *,
+    temporary: bool = False,
+    new: bool = False,
+) -> Run:
+    worker = services.worker
+    run, cancelled = await services.runs.create(
+        asking,
+        thread_id,
+        assistant_id,
+        body,
+        kwargs=kwargs,
+        temporary=temporary,
+        new_thread=new,
+        worker=worker.claims_as,
+        lease_seconds=services.settings.run_lease_seconds,
+    )
+    for run_id, action in cancelled:
+        worker.cancel(run_id, action)
+    if run.status == "running":
+        worker.start(run)
+    else:
+        worker.wake()
+    return run
+
+
+async def _stream_new(services: Services, asking: Principal, run: Run, body: RunCreate) -> Response:
+    await _answer_fits(services, run, body)
+    return _streamed(services, asking, run, modes=None, after=0, cancel=body.on_disconnect == "cancel")
+
+
+async def _wait_new(services: Services, asking: Principal, run: Run, body: RunCreate) -> Response:
+    await _answer_fits(services, run, body)
+    return _awaited(services, asking, run, cancel=body.on_disconnect == "cancel")
+
+
+async def _answer_fits(services: Services, run: Run, body: RunCreate) -> None:
+    """An answer is checked by the graph itself, at once when its run begins: it is refused like any bad request."""
+    if body.command is None or not body.command.has_resume:
+        return
+    live = services.worker.lives.get(run.run_id)
+    deadline = asyncio.get_running_loop().time() + RESUME_SECONDS
+    while live is not None and not live.done and asyncio.get_running_loop().time() < deadline:
+        if live.number - live.first >= 1:
+            break
+        await live.changed(RESUME_SECONDS)
+    if live is not None and live.done and live.result is not None and INVALID_RESUME.encode() in live.result:
+        error = (orjson.loads(live.result).get("__error__") or {}) if live.result.startswith(b"{") else {}
+        if error.get("error") == INVALID_RESUME:
+            raise InvalidInputError(
+                f"The answer does not fit what was asked: {error['message']}",
+                "The question is still open; answer it again.",
+            )
+
+
+def _streamed(
+    services: Services, asking: Principal, run: Run, *, modes: set[str] | None, after: int, cancel: bool = False
+) -> Response:
+    place = _place(run)
+    return EventStream(
+        _counted(services, follow(services.worker, services.runs, asking.identity, run.run_id, after)),
+        headers={"Content-Location": place, "Location": f"{place}/stream"},
+        modes=modes,
+        on_disconnect=_canceller(services, asking, run) if cancel else None,
+    )
+
+
+async def _counted(services: Services, batches: AsyncIterator[list[Event]]) -> AsyncIterator[list[Event]]:
+    services.metrics.streams.inc()
+    try:
+        async for batch_ in batches:
+            yield batch_
+    finally:
+        services.metrics.streams.dec()
+
+
+def _awaited(
+    services: Services, asking: Principal, run: Run, *, cancel: bool = False, forgiving: bool = False
+) -> Response:
+    place = _place(run)
+
+    async def parts() -> AsyncIterator[bytes]:
+        try:
+            async for part in result(services.worker, services.runs, asking.identity, run.thread_id, run.run_id):
+                yield part
+        except NotFoundError as error:
+            found = {} if forgiving else {"__error__": {"error": "NotFoundError", "message": str(error)}}
+            yield orjson.dumps(found)
+
+    return Awaited(
+        parts(),
+        headers={"Content-Location": place, "Location": f"{place}/join"},
+        on_disconnect=_canceller(services, asking, run) if cancel else None,
+    )
+
+
+def _canceller(services: Services, asking: Principal, run: Run) -> Callable[[], Awaitable[None]]:
+    async def cancel_run() -> None:
+        await _cancel(services, asking.identity, "interrupt", thread_id=run.thread_id, run_ids=[run.run_id])
+
+    return cancel_run
+
+
+async def _cancel(services: Services, owner: str, action: Any, **which: Any) -> bool:
+    found = await services.runs.cancel(owner, action, **which)
+    for run_id, wanted in found:
+        services.worker.cancel(run_id, wanted)
+    return bool(found)
+
+
+async def _run(services: Services, asking: Principal, thread_id: str, run_id: str) -> Run:
+    return await services.runs.get(asking.identity, checked_uuid(thread_id, "thread"), checked_uuid(run_id, "run"))
+
+
+def _place(run: Run) -> str:
+    return f"/threads/{run.thread_id}/runs/{run.run_id}"
+
+
+def _after(last_event_id: str | None) -> int:
+    """The number of the last event a client has; what is not a number means none."""
+    text = (last_event_id or "").strip()
+    return min(int(text), 2**62) if text.isdigit() else 0

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine import curves
+from engine.values import AnyVector, Dictionary, Scalar, Value, Vector
+
+Run = Callable[[str], Value]
+Show = Callable[[str], str]
+
+
+def numbers(value: Value) -> list[float]:
+    assert isinstance(value, Vector)
+    return [float(raw) for raw in value.data]
+
+
+@pytest.mark.parametrize("fit", ["cubicSpline", "pchipInterpolateFit", "linearInterpolateFit", "kroghInterpolateFit"])
+def test_a_curve_goes_through_its_points(run: Run, fit: str) -> None:
+    found = run(f"x = 0 1 2 4 7.0; m = {fit}(x, sin(x)); m.predict(x)")
+    assert numbers(found) == pytest.approx(np.sin([0, 1, 2, 4, 7]), abs=1e-12)
+
+
+def test_model_predicts_by_method_and_by_function(run: Run) -> None:
+    script = "m = polyFit(1 2 3 4, 1 4 9 16, 2, 1);"
+    assert numbers(run(script + "m.predict(5 6)")) == pytest.approx([25, 36])
+    assert numbers(run(script + "predict(m, 5 6)")) == pytest.approx([25, 36])
+
+
+def test_spline_representation_evaluates_to_the_points(run: Run) -> None:
+    found = run("x = double(0..9); y = 0 3 5 6 5 3 1 2 4 5; splev(x, splrep(x, y))")
+    assert numbers(found) == pytest.approx([0, 3, 5, 6, 5, 3, 1, 2, 4, 5], abs=1e-9)
+
+
+@given(st.lists(st.floats(-100, 100), min_size=4, max_size=12))
+@settings(max_examples=50, deadline=None)
+def test_spline_is_smooth_and_monotone_slopes_keep_the_range(values: list[float]) -> None:
+    x, y = np.arange(len(values), dtype=float), np.array(values)
+    pieces = curves.hermite_pieces(x, y, curves.spline_slopes(x, y, "natural", "natural"))
+    bends = 2 * pieces[:, 1]
+    assert bends[0] == pytest.approx(0, abs=1e-6)
+    assert 6 * pieces[:-1, 0] + bends[:-1] == pytest.approx(bends[1:], abs=1e-5)
+    kept = curves.evaluate_pieces(
+        x, curves.hermite_pieces(x, y, curves.monotone_slopes(x, y)), np.linspace(0, x[-1], 99)
+    )
+    assert kept.min() >= y.min() - 1e-9
+    assert kept.max() <= y.max() + 1e-9
+
+
+def test_ridge_without_penalty_is_least_squares(run: Run) -> None:
+    data = "y = 1.5 2.3 4.7 3.2 5.1; x = (1.1 2.2 3.1 2.8 4.0, 0.5 0.8 1.2 1.0 1.7);"
+    plain = numbers(run(data + "ols(y, x)"))
+    assert numbers(run(data + "ridgeBasic(y, x, 0, 0.0)")) == pytest.approx(plain, rel=1e-6)
+
+
+def test_lasso_shrinks_to_nothing(run: Run) -> None:
+    found = numbers(run("lassoBasic(1 2 3 4 5.5, (1 2 3 4 5, 2 1 2 1 2), 0, 100)"))
+    assert found[1:] == [0, 0]
+    assert found[0] == pytest.approx(3.1)
+
+
+def test_minimum_and_root(run: Run) -> None:
+    found = run("def f(x) { return (x[0] - 1) * (x[0] - 1) + (x[1] + 2) * (x[1] + 2) }; fmin(f, 0 0)")
+    assert isinstance(found, Dictionary)
+    best = found.items["xopt"]
+    assert numbers(best) == pytest.approx([1, -2], abs=1e-3)
+    root = run("def g(x) { return x * x - 2 }; brentq(g, 0, 2)")
+    assert isinstance(root, AnyVector)
+    assert isinstance(root.items[1], Scalar)
+    assert root.items[1].value == pytest.approx(2**0.5)
+
+
+@pytest.mark.parametrize(
+    ("script", "text"),
+    [
+        ("iterate(1 1, 1 1, 5)", "[2,3,5,8,13]"),
+        ("prevState([1, 2, 2, NULL, 3])", "[,1,1,2,2]"),
+        ("nextState([1, 2, 2, NULL, 3])", "[2,3,3,3,]"),
+        ("decodeShortGenomeSeq(encodeShortGenomeSeq(`TCGATCG`ACGT))", '["TCGATCG","ACGT"]'),
+        ('encodeShortGenomeSeq("TCGATCG")', "465691"),
+        ('unpack("3si", pack("3si", `123, 3))', '("123",3)'),
+        ("parseInteger([`12a, `0x1F], INT, 16)", "[298,31]"),
+        ("decimalMultiply(decimal32(`1.235, 3), decimal32(`7.5689, 4), 5)", "9.34759"),
+        ("fromJson(toJson(1 2 NULL))", "[1,2,]"),
+        ("x = 1 2; toJson(x)", '{"name":"x","form":"vector","type":"int","size":"2","value":[1,2]}'),
+        ("log(100, 10)", "2"),
+        ("conditionalFilter(1 2 3, `a`b`b, dict(`a`b, [1 2, 3 4]))", "[1,0,1]"),
+    ],
+)
+def test_shown(show: Show, script: str, text: str) -> None:
+    assert show(script) == text
+
+
+def test_labelled_matrices_and_series_are_aligned(show: Show) -> None:
+    script = """
+        s = indexedSeries(2012.01.01 2012.01.03, 10 20)
+        m = matrix(1 2, 3 4).rename!(2012.01.01 2012.01.02, `x`y).setIndexedMatrix!()
+        s + m"""
+    rows = show(script).split("\n")[2:]
+    assert [row.split("|")[1].split() for row in rows] == [["11", "13"], [], []]

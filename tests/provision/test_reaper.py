@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from eci_emulator import EciEmulator, Fault
+from eci_emulator.settings import eci_settings
+
+from core.errors import ConflictError
+from core.postgres import Pool
+from core.settings import Settings
+from provision.provider import TAG_ENVIRONMENT, TAG_INSTALLATION, GroupRequest
+from provision.reaper import Swept
+from provision.records import EnvironmentRecord
+from provision.service import Environments, open_environments
+from provision.specs import EnvironmentRequest
+
+ALONE = EnvironmentRequest(name="test", cpu=1, memory=2, hours=1, workspace=False)
+
+
+async def made(environments: Environments, owner: str, request: EnvironmentRequest = ALONE) -> EnvironmentRecord:
+    record = await environments.wait(owner, (await environments.start(owner, request, thread_id="t-1")).id)
+    assert record.state == "RUNNING", record.error
+    return record
+
+
+async def expire(pool: Pool, record: EnvironmentRecord, seconds: float = -1) -> None:
+    async with pool.connection() as held:
+        await held.execute(
+            "UPDATE environments SET expires_at = now() + make_interval(secs => %s) WHERE environment_id = %s",
+            (seconds, record.id),
+        )
+
+
+async def sweep(environments: Environments) -> Swept:
+    swept = await environments.reaper().sweep()
+    assert swept is not None
+    return swept
+
+
+async def test_the_expired_are_deleted(cloud: Environments, emulator: EciEmulator, owner: str, pool: Pool) -> None:
+    record, other = await made(cloud, owner), await made(cloud, owner, ALONE.model_copy(update={"name": "other"}))
+    await expire(pool, record)
+    with pytest.raises(ConflictError, match="has expired.*Create another"):
+        await cloud.resolve(owner, record.id)
+    swept = await sweep(cloud)
+    assert (swept.expired, swept.removed) == ([record.id], [record.id])
+    assert (await cloud.get(owner, record.id)).state == "DELETED"
+    assert (await cloud.get(owner, other.id)).state == "RUNNING"
+    assert [group.tags[TAG_ENVIRONMENT] for group in emulator.alive()] == [other.id]
+
+
+async def test_what_vanished_is_noticed(cloud: Environments, emulator: EciEmulator, owner: str) -> None:
+    record = await made(cloud, owner, ALONE.model_copy(update={"workspace": True}))
+    database = next(group for group in emulator.alive() if group.role == "database")
+    emulator.vanish(database.id)
+    swept = await sweep(cloud)
+    assert swept.vanished == [record.id]
+    ended = await cloud.get(owner, record.id)
+    assert (ended.state, ended.error) == ("ERROR", "It vanished in the cloud.")
+    assert emulator.alive() == []
+    assert await cloud.notices(owner, "t-1") == ["Environment 'test' is gone: It vanished in the cloud."]
+
+
+async def test_a_cloud_that_does_not_answer_is_not_one_where_all_vanished(
+    cloud: Environments, emulator: EciEmulator, owner: str
+) -> None:
+    record = await made(cloud, owner)
+    emulator.faults = [Fault("DescribeContainerGroups", "server_error", times=5)]
+    assert (await sweep(cloud)).vanished == []
+    assert (await cloud.get(owner, record.id)).state == "RUNNING"
+
+
+async def test_orphans_are_deleted_after_their_grace(cloud: Environments, emulator: EciEmulator, owner: str) -> None:
+    record = await made(cloud, owner)
+    tags = {TAG_INSTALLATION: cloud.installation, TAG_ENVIRONMENT: "env-unknown"}
+    base = GroupRequest("o1", "database", "orphan-1", 1, 2, "cn-test-a", tags=tags)
+    orphan = await cloud.provider.create(base)
+    foreign = await cloud.provider.create(
+        replace(base, client_token="o2", tags={**tags, TAG_INSTALLATION: "another installation"})
+    )
+    assert (await sweep(cloud)).orphans == []
+    await asyncio.sleep(cloud.settings.orphan_grace_seconds)
+    assert (await sweep(cloud)).orphans == [orphan]
+    alive = {group.id for group in emulator.alive()}
+    assert orphan not in alive
+    assert foreign in alive
+    assert (await cloud.get(owner, record.id)).state == "RUNNING"
+
+
+async def test_abandoned_making_is_taken_back(
+    cloud: Environments, emulator: EciEmulator, owner: str, settings: Settings, pool: Pool
+) -> None:
+    emulator.timing = replace(emulator.timing, running=60)
+    async with open_environments(settings, pool, provision=eci_settings(emulator)) as other:
+        record = await other.start(owner, ALONE)
+        while not emulator.groups:
+            await asyncio.sleep(0.01)
+    assert len(emulator.alive()) == 1
+    assert (await sweep(cloud)).abandoned == []
+    await asyncio.sleep(2.1)
+    assert (await sweep(cloud)).abandoned == [record.id]
+    assert emulator.alive() == []
+    assert (await cloud.get(owner, record.id)).state == "ERROR"
+
+
+async def test_making_goes_on_in_another_process(
+    cloud: Environments, emulator: EciEmulator, owner: str, settings: Settings, pool: Pool
+) -> None:
+    async with open_environments(settings, pool, provision=eci_settings(emulator)) as other:
+        record = await other.start(owner, ALONE)
+        while not emulator.groups:
+            await asyncio.sleep(0.01)
+    await cloud.resume(owner, record.id)
+    assert (await cloud.wait(owner, record.id)).state == "RUNNING"
+    assert len(emulator.groups) == 1
+
+
+async def test_threads_are_warned_once(cloud: Environments, owner: str, pool: Pool) -> None:
+    record = await made(cloud, owner)
+    await expire(pool, record, 600)
+    told: list[str] = []
+
+    async def warn(about: EnvironmentRecord) -> None:
+        told.append(f"{about.thread_id}: {about.name}")
+
+    reaper = cloud.reaper(warn)
+    await reaper.sweep()
+    await reaper.sweep()
+    assert told == ["t-1: test"]
+    [notice] = await cloud.notices(owner, "t-1")
+    assert notice.startswith("Environment 'test' ends in 9 min")
+    await cloud.extend(owner, record.id, 1)
+    assert await cloud.notices(owner, "t-1") == []
+
+
+async def test_one_reaper_at_a_time(cloud: Environments, emulator: EciEmulator, owner: str, pool: Pool) -> None:
+    record = await made(cloud, owner)
+    await expire(pool, record)
+    first, second = await asyncio.gather(cloud.reaper().sweep(), cloud.reaper().sweep())
+    assert (first is None) != (second is None)
+    assert emulator.calls["DeleteContainerGroup"] == 1
