@@ -92,6 +92,13 @@ def _say(runtime: Runtime[ProvisionContext], state: ProvisionState, step: str, m
     )
 
 
+def _raise_if_cancelled() -> None:
+    """A cancellation may come out of a database driver as another error."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 class _Nodes:
     def __init__(self, steps: Steps, removal: Removal) -> None:
         self._steps = steps
@@ -179,8 +186,10 @@ class _Nodes:
             except HeldElsewhereError as error:
                 return Command(goto=END, update={"state": "PROVISIONING", "error": str(error)})
             except UserError as error:
+                _raise_if_cancelled()
                 return Command(goto=COMPENSATE, update={"error": str(error)})
             except Exception as error:
+                _raise_if_cancelled()
                 log.exception("step %s of environment %s failed", name, record.id)
                 return Command(goto=COMPENSATE, update={"error": f"{name} failed inside: {type(error).__name__}."})
             _say(runtime, state, name, message)

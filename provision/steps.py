@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import logging
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -39,6 +40,8 @@ from provision.specs import MAX_HOURS
 from provision.store import EnvironmentStore
 from provision.vault import Vault
 from provision.watch import Watch
+
+log = logging.getLogger(__name__)
 
 UNSEEN_SECONDS = 60.0
 PAUSE = 0.2
@@ -81,18 +84,24 @@ class Steps:
             if current.state != "PROVISIONING" or asyncio.get_running_loop().time() > deadline:
                 raise lost(current)
             await asyncio.sleep(min(PAUSE, lease / 5))
-        renewal = asyncio.create_task(self._renew(record, lease))
+        done = asyncio.Event()
+        renewal = asyncio.create_task(self._renew(record, lease, done))
         try:
             yield await self.store.get(record.owner, record.id)
         finally:
-            renewal.cancel()
-            await asyncio.gather(renewal, return_exceptions=True)
+            done.set()
+            await renewal
 
-    async def _renew(self, record: EnvironmentRecord, lease: float) -> None:
-        while True:
-            await asyncio.sleep(lease / 3)
-            with contextlib.suppress(UserError):
+    async def _renew(self, record: EnvironmentRecord, lease: float, done: asyncio.Event) -> None:
+        # Told to end, not cancelled: a statement that is cancelled may end with another error.
+        while not done.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(done.wait(), lease / 3)
+                return
+            try:
                 await self.store.renew(record, self.worker, lease)
+            except UserError as error:
+                log.warning("the hold on environment %s could not be renewed: %s", record.id, error)
 
     async def create(self, record: EnvironmentRecord, role: Role) -> GroupRecord:
         """The group of the role, created in the first zone that has stock. Raises ProviderError."""

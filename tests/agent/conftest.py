@@ -29,8 +29,8 @@ async def host(
 ) -> AsyncIterator[Host]:
     """The agent over the scripted model, real Postgres and a real engine; `host_settings` marks change settings."""
     marker = request.node.get_closest_marker("host_settings")
-    changes = marker.kwargs if marker else {}
-    model = changes.pop("model", {}) if marker else {}
+    changes = dict(marker.kwargs) if marker else {}
+    model = changes.pop("model", {})
     own = settings.model_copy(
         update={"models": model_file(scripted_openai, **model), "script_timeout": 20.0, **changes}
     )

@@ -8,6 +8,9 @@ import pytest
 
 from benchmarks.fuzz import run
 
+# What numpy warns about in the middle of a computation is no failure of the engine here.
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
+
 
 @pytest.fixture(autouse=True)
 def quiet() -> None:

@@ -57,12 +57,12 @@ class Starter:
         }  # fmt: skip
         self.started: list[Process] = []
 
-    def __call__(self, *arguments: str, **environment: str) -> Process:
-        port = free_port()
+    def __call__(self, *arguments: str, port: str = "", **environment: str) -> Process:
+        port = port or str(free_port())
         log = self._folder / f"{len(self.started)}-{port}.log"
         command = [sys.executable, str(HERE / "__main__.py"), *arguments]
         if arguments[0] == "serve":
-            command.insert(3, str(port))
+            command.insert(3, port)
         with log.open("wb") as file:
             popen = subprocess.Popen(command, env={**self._environment, **environment}, stdout=file, stderr=file)
         process = Process(popen, f"http://127.0.0.1:{port}", log)

@@ -61,7 +61,10 @@ async def _boom(state: Log) -> Log:
 
 
 async def _ask(state: Log) -> Log:
-    return {"log": [f"answer {interrupt({'question': 'well?'})}"]}
+    answer = interrupt({"question": "well?"})
+    if answer == "slowly":
+        await asyncio.sleep(20)
+    return {"log": [f"answer {answer}"]}
 
 
 async def _colour(state: Log) -> Log:

@@ -135,7 +135,8 @@ def test_group_by(interpreter: Interpreter, duck: duckdb.DuckDBPyConnection, dat
         theirs(
             duck,
             "select k, count(*), count(x), sum(i)::bigint, avg(x), min(x), max(i), arg_min_null(i, n),"
-            " arg_max_null(x, n), median(x), count(distinct i), stddev_samp(x), sum(x * i) from t group by k order by k",
+            " arg_max_null(x, n), median(x), count(distinct i), stddev_samp(x), sum(x * i) from t"
+            " group by k order by k",
         ),
     )
 

@@ -1,0 +1,152 @@
+"""Processes that die, and what becomes of their runs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langgraph_sdk import get_client
+from served import Process, Starter
+
+from core.postgres import Pool
+
+STEPS = ["one", "two", "three", "four"]
+
+
+@pytest.fixture
+def marks(tmp_path: Path) -> Path:
+    return tmp_path / "marks"
+
+
+async def until(marks: Path, lines: int) -> None:
+    for _ in range(400):
+        if marks.exists() and len(marks.read_text().splitlines()) >= lines:
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError(marks.read_text() if marks.exists() else "nothing ran")
+
+
+def client_of(process: Process) -> Any:
+    return get_client(url=process.url, api_key=None)
+
+
+async def begin(client: Any, marks: Path) -> tuple[str, str]:
+    thread = (await client.threads.create())["thread_id"]
+    run = await client.runs.create(thread, "steps", input={"file": str(marks)}, durability="sync")
+    return thread, run["run_id"]
+
+
+async def test_a_run_goes_on_in_another_process_after_kill_9(server: Process, start: Starter, marks: Path) -> None:
+    """The run is made and executed by a server that dies; the tests' other server carries it on."""
+    doomed = start.ready(start("serve"))
+    async with client_of(doomed) as first, client_of(server) as second:
+        thread, run = await begin(first, marks)
+        await until(marks, 2)
+        doomed.kill()
+        parts = [part async for part in second.runs.join_stream(thread, run)]
+        assert parts[-1].data["log"] == STEPS
+        assert [part.data["attempt"] for part in parts if part.event == "metadata"] == [1, 2]
+        numbers = [int(part.id) for part in parts]
+        assert numbers == sorted(set(numbers))
+        assert (await second.threads.get(thread))["status"] == "idle"
+    done = marks.read_text().splitlines()
+    assert done[0] == "one"
+    assert done.count("one") == 1
+    assert len(done) <= 5
+
+
+async def test_a_follower_in_another_process_sees_events_as_they_come(
+    server: Process, start: Starter, marks: Path
+) -> None:
+    front = start.ready(start("serve", "--no-worker"))
+    async with client_of(front) as there, client_of(server) as here:
+        thread = (await there.threads.create())["thread_id"]
+        seen: list[tuple[float, str]] = []
+        begun = time.perf_counter()
+        async for part in there.runs.stream(thread, "steps", input={"file": str(marks)}, stream_mode="updates"):
+            seen.append((time.perf_counter() - begun, part.event))
+        updates = [moment for moment, event in seen if event == "updates"]
+        assert len(updates) == 4
+        assert updates[0] < 1.5
+        assert updates[3] - updates[0] > 1.5
+        assert (await here.threads.get_state(thread))["values"]["log"] == STEPS
+        ended = await there.runs.wait(thread, "echo", input={"text": "on"})
+        assert ended["log"][-1] == "on"
+        run = await here.runs.create(thread, "slow", input={"text": "20"})
+        await there.runs.cancel(thread, run["run_id"], wait=True)
+        assert (await here.threads.get(thread))["status"] in ("idle", "interrupted")
+
+
+async def test_a_server_told_to_stop_gives_its_runs_back(server: Process, start: Starter, marks: Path) -> None:
+    stopping = start.ready(start("serve"))
+    async with client_of(stopping) as first, client_of(server) as second:
+        thread, run = await begin(first, marks)
+        await until(marks, 2)
+        assert await asyncio.to_thread(stopping.terminate) in (0, -15, 143)
+        ended = await asyncio.wait_for(second.runs.join(thread, run), 15)
+        assert ended["log"] == STEPS
+    assert marks.read_text().splitlines() == STEPS
+
+
+async def test_the_sdk_itself_reconnects_after_a_restart(
+    start: Starter, marks: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    """The very same client call survives the death of its server, when one comes back at the same address."""
+    doomed = start.ready(start("serve"))
+    port = doomed.url.rpartition(":")[2]
+    async with client_of(doomed) as client:
+        thread = (await client.threads.create())["thread_id"]
+        stream = client.runs.stream(
+            thread, "steps", input={"file": str(marks)}, stream_mode="updates", durability="sync"
+        )
+        updates: list[str] = []
+
+        async def follow() -> None:
+            async for part in stream:
+                if part.event == "updates":
+                    updates.extend(part.data)
+
+        following = asyncio.ensure_future(follow())
+        await until(marks, 2)
+        doomed.kill()
+        start("serve", port=port)
+        await asyncio.wait_for(following, 40)
+    assert list(dict.fromkeys(updates)) == STEPS
+
+
+async def test_a_run_tried_too_often_ends(client: Any, pool: Pool) -> None:
+    thread = (await client.threads.create())["thread_id"]
+    run = await client.runs.create(thread, "slow", input={"text": "20"})
+    async with pool.connection() as held:
+        await held.execute(
+            "UPDATE runs SET worker = 'dead', attempt = 5, lease_until = now() - interval '1 s' WHERE run_id = %s",
+            (run["run_id"],),
+        )
+    for _ in range(200):
+        if (found := await client.runs.get(thread, run["run_id"]))["status"] == "error":
+            break
+        await asyncio.sleep(0.05)
+    assert found["status"] == "error"
+    assert (await client.threads.get(thread))["status"] == "error"
+    assert (await client.runs.wait(thread, "echo", input={"text": "on"}))["log"] == ["on"]
+
+
+async def test_connections_the_database_cut_are_replaced(client: Any, pool: Pool) -> None:
+    """As after a restart of Postgres: every connection of the server is gone at once, in the middle of a run."""
+    thread = (await client.threads.create())["thread_id"]
+    run = await client.runs.create(thread, "slow", input={"text": "0.5"})
+    async with pool.connection() as held:
+        await held.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'ddb-agent%'"
+        )
+    for _ in range(40):
+        try:
+            ended = await client.runs.join(thread, run["run_id"])
+            break
+        except Exception:  # whichever error the moment of the cut brings
+            await asyncio.sleep(0.25)
+    assert ended["log"] == ["0.5"]
+    assert (await client.runs.wait(thread, "echo", input={"text": "on"}))["log"] == ["0.5", "on"]
