@@ -29,7 +29,9 @@ app = typer.Typer(
 )
 threads_app = typer.Typer(help="Conversations.", no_args_is_help=True)
 engine_app = typer.Typer(help="The embedded DolphinDB-compatible engine.", no_args_is_help=True)
+kb_app = typer.Typer(help="The knowledge base: DolphinDB's documentation and your own.", no_args_is_help=True)
 app.add_typer(threads_app, name="threads")
+app.add_typer(kb_app, name="kb")
 app.add_typer(engine_app, name="engine")
 
 
@@ -104,6 +106,50 @@ def threads_delete(thread: str) -> None:
     from terminal.threads import delete_thread
 
     _run(delete_thread(_logged_settings(), thread))
+
+
+@kb_app.command("build")
+def kb_build(
+    sources: Annotated[list[Path] | None, typer.Argument(help="Files and folders beside the documentation.")] = None,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Build the index, or bring it up to date: only what changed is read again."""
+    from terminal.kb import build
+
+    _exit(build(_settings(), sources or [], as_json=as_json))
+
+
+@kb_app.command("status")
+def kb_status(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+    """Tell what is indexed, and how it is searched."""
+    from terminal.kb import status
+
+    _exit(status(_settings(), as_json=as_json))
+
+
+@kb_app.command("search")
+def kb_search(
+    query: Annotated[str | None, typer.Argument(help="A question, in English or Chinese.")] = None,
+    queries: Annotated[Path | None, typer.Option(help="A file of questions, one JSON object a line.")] = None,
+    count: Annotated[int, typer.Option("-k", min=1, max=100, help="How many results.")] = 10,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Search without a model; with --queries, print one result list per line."""
+    from terminal.kb import search, search_file
+
+    if (query is None) == (queries is None):
+        raise typer.BadParameter("give a question or --queries, one of them")
+    if queries is not None:
+        _exit(search_file(_settings(), queries, count=count))
+    _exit(search(_settings(), query or "", count=count, as_json=as_json))
+
+
+@kb_app.command("eval")
+def kb_eval(questions: Path, as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+    """Measure retrieval on questions with known answers: recall and reciprocal rank, by language and kind."""
+    from terminal.kb import evaluate_file
+
+    _exit(evaluate_file(_settings(), questions, as_json=as_json))
 
 
 @engine_app.command("serve")

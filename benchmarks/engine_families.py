@@ -15,7 +15,7 @@ import pickle
 import statistics
 import time
 import tracemalloc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
-from benchmarks.report import milliseconds, ratio, table
+from benchmarks.report import milliseconds, ratio
 from engine.functions import builtin_functions
 from engine.interpreter import Interpreter
 from engine.node import Node
@@ -36,7 +36,7 @@ from engine.types import Type
 from engine.values import SymbolBase, Table, Vector
 
 SIZES = (1_000_000, 10_000_000)
-REPEATS = {1_000_000: 5, 10_000_000: 3}
+REPEATS = {1_000_000: 5, 10_000_000: 2}
 SYMBOLS = 500
 DAYS = 10
 DAY_MS = 86_400_000
@@ -137,10 +137,6 @@ def _vector(value: Any) -> Vector:
     kinds = {"i8": Type.LONG, "i4": Type.INT, "f8": Type.DOUBLE, "M8": Type.TIMESTAMP}
     type_ = kinds[value.dtype.str[1:3]]
     return Vector(type_, value.view(np.int64) if type_ is Type.TIMESTAMP else value)
-
-
-TRADES = pl.col
-MINUTES = 5
 
 
 def _moving(function: str) -> Callable[[Sides], pd.DataFrame]:
@@ -528,10 +524,12 @@ def touched_bytes(query: Query, sides: Sides) -> int:
     return total // DAYS if query.name.startswith("one partition") else total
 
 
-def measure(rows: int, folder: Path) -> str:
+def measure(rows: int, folder: Path) -> Iterator[str]:
+    """A line for the head, then one for each query as soon as it is measured."""
     sides = made(rows, folder)
     repeats = REPEATS.get(rows, 3)
-    lines = []
+    head = ("engine", "pandas", "polars", "DuckDB", "to the faster", "peak / data")
+    yield _line(f"{rows:,} rows (median of {repeats})", head)
     for query in QUERIES:
         if not any(word in query.name for word in os.environ.get("DDB_AGENT_BENCH_QUERIES", "").split(",")):
             continue
@@ -543,17 +541,13 @@ def measure(rows: int, folder: Path) -> str:
         create = f"create or replace temp table result as {duck}"
         ducks = seconds(lambda create=create: sides.duck.execute(create), repeats) if duck else None  # type: ignore[misc]
         memory = peak(lambda script=script: sides.engine.run(script)) / touched_bytes(query, sides)  # type: ignore[misc]
-        lines.append(
-            (
-                query.name,
-                *(milliseconds(each) if each is not None else "" for each in (ours, pandas, polars, ducks)),
-                ratio(ours, min(pandas, polars)),
-                f"{memory:.1f}",
-            )
-        )
+        spent = [milliseconds(each) if each is not None else "" for each in (ours, pandas, polars, ducks)]
+        yield _line(query.name, (*spent, ratio(ours, min(pandas, polars)), f"{memory:.1f}"))
     sides.duck.close()
-    head = ["query", "engine", "pandas", "polars", "DuckDB", "to the faster", "peak / data"]
-    return table(f"{rows:,} rows (median of {repeats})", head, lines)
+
+
+def _line(name: str, cells: Sequence[str]) -> str:
+    return f"{name:32}" + "".join(f"{cell:>14}" for cell in cells)
 
 
 def sizes() -> tuple[int, ...]:
@@ -564,4 +558,5 @@ def sizes() -> tuple[int, ...]:
 def main() -> None:
     for rows in sizes():
         with TemporaryDirectory(prefix="ddb-agent-bench-") as folder:
-            print(measure(rows, Path(folder)), flush=True)
+            for line in measure(rows, Path(folder)):
+                print(line, flush=True)

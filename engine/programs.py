@@ -9,7 +9,9 @@ import numpy as np
 from engine.values import Array
 
 _ROUNDS = 200
-_TOLERANCE = 1e-10
+_ENOUGH = 1e-14
+_ACCEPTED = 1e-8
+"""How close to optimal to go where rounding allows it, and what still counts as solved (relative)."""
 
 
 @dataclass(frozen=True)
@@ -34,20 +36,24 @@ def solve(program: Program) -> Array | None:
     x, y = np.zeros(width), np.zeros(equalities)
     slack, dual = np.ones(bounds), np.ones(bounds)
     scale = 1 + max((float(np.abs(part).max()) for part in (p.linear, p.upper, p.equal) if part.size), default=0.0)
+    best, found = np.inf, x
     for _ in range(_ROUNDS):
         stationary = p.quadratic @ x + p.linear + p.upper_rows.T @ dual + p.equal_rows.T @ y
         inside, on = p.upper_rows @ x + slack - p.upper, p.equal_rows @ x - p.equal
         gap = float(slack @ dual) / bounds if bounds else 0.0
         worst = max((float(np.abs(part).max()) for part in (stationary, inside, on) if part.size), default=0.0)
-        if worst < _TOLERANCE * scale and gap < _TOLERANCE * scale:
-            return x
-        if not np.isfinite(worst) or worst > 1e15:
-            return None
+        miss = max(worst, gap) / scale
+        if not np.isfinite(miss) or miss > 1e15:
+            break
+        if miss < best:
+            best, found = miss, x
+        if miss < _ENOUGH or (best < _ACCEPTED and miss > 1000 * best):
+            break
 
         newton = _Newton(p, slack, dual, stationary, inside, on)
         first = newton.step(-slack * dual)
         if first is None:
-            return None
+            break
         if bounds:
             _, _, ds, dz = first
             reach = min(_reach(slack, ds), _reach(dual, dz))
@@ -59,7 +65,7 @@ def solve(program: Program) -> Array | None:
         reach = 0.99 * min(_reach(slack, ds), _reach(dual, dz)) if bounds else 1.0
         reach = min(reach, 1.0)
         x, y, slack, dual = x + reach * dx, y + reach * dy, slack + reach * ds, dual + reach * dz
-    return None
+    return found if best < _ACCEPTED else None
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command, interrupt
 from typing_extensions import TypedDict
 
-from core.errors import UserError
+from core.errors import DatabaseUnavailableError, UserError
 from provision.confirmation import Response, confirmation
 from provision.provider import Role
 from provision.records import EnvironmentRecord
@@ -177,7 +177,8 @@ class _Nodes:
             try:
                 async with steps.working(record) as held:
                     goto, message = await self._work[name](held)
-            except GraphBubbleUp:
+            except (GraphBubbleUp, DatabaseUnavailableError):
+                # Without Postgres nothing can be entered, nor undone: the run stays where it is, to be gone on with.
                 raise
             except asyncio.CancelledError:
                 if not steps.draining:

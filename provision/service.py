@@ -16,7 +16,7 @@ from langchain_core.runnables import RunnableConfig
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from core.checkpointer import checkpointer
-from core.errors import ConflictError, DolphinDBError, InvalidInputError
+from core.errors import ConflictError, DatabaseUnavailableError, DolphinDBError, InvalidInputError
 from core.postgres import Pool
 from core.settings import Settings
 from dolphin.catalog import Catalog
@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 
 RECURSION_LIMIT = 60
 FOLLOW_SECONDS = 0.25
+DATABASE_PAUSES = (1.0, 5.0, 20.0)
 UNDER_WAY = ("PENDING", "PROVISIONING")
 RECENT = timedelta(hours=1)
 
@@ -117,6 +118,9 @@ class Environments:
 
     async def wait(self, owner: str, environment_id: str) -> EnvironmentRecord:
         """The record once it is RUNNING or has come to its end."""
+        task = self._tasks.get(environment_id)
+        if task is not None:
+            await asyncio.wait([task])
         async for _ in self.follow(owner, environment_id):
             pass
         return await self.store.get(owner, environment_id)
@@ -247,11 +251,19 @@ class Environments:
         if (await graph.aget_state(config)).tasks:
             start = None
         context = ProvisionContext(record.owner, record.thread_id)
-        try:
-            await graph.ainvoke(start, config, context=context, durability="sync")
-        except Exception:
-            log.exception("making environment %s failed", record.id)
-            return
+        for pause in (*DATABASE_PAUSES, None):
+            try:
+                await graph.ainvoke(start, config, context=context, durability="sync")
+                break
+            except DatabaseUnavailableError as error:
+                log.warning("making environment %s is interrupted: %s", record.id, error)
+                if pause is None:
+                    return
+                await asyncio.sleep(pause)
+                start = None if (await graph.aget_state(config)).tasks else start
+            except Exception:
+                log.exception("making environment %s failed", record.id)
+                return
         await saver.adelete_thread(thread)
 
 

@@ -41,6 +41,7 @@ _BACK_REFERENCE = re.compile(
 _SHORT = 40
 _CITATION = re.compile(r"\s?\[(\d+(?:\s*,\s*\d+)*)\]")
 _DETAILS = re.compile(r"^(?:Details|详情):\n", re.MULTILINE)
+_HEADING = re.compile(r"^[^\n:]{1,60}:$", re.MULTILINE)
 _SENTENCE = re.compile(r"(?<=[.!?。！？])\s*")
 
 
@@ -301,6 +302,7 @@ def extract(passages: list[Passage], language: str) -> str:
     for item in passages[:3]:
         details = _DETAILS.search(item["text"])
         body = item["text"][details.end() :] if details else item["text"].split("\n", 1)[-1]
+        body = _HEADING.split(body, maxsplit=1)[0]
         prose = re.sub(r"```.*?(```|$)", "", body, flags=re.DOTALL).strip()
         first = " ".join(_SENTENCE.split(prose.replace("\n", " "))[:2]).strip()[:400]
         name = f"`{item['signatures'][0]}`" if item["signatures"] else item["heading"]

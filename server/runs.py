@@ -30,6 +30,7 @@ _COLUMNS: LiteralString = (
 BUSY = "Thread is already running a task. Wait for it to finish or choose a different multitask strategy."
 ABSENT = "Thread or assistant not found."
 TRIES = 10
+TITLE_LENGTH = 60
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,7 @@ class Runs:
             "lease": lease_seconds,
             "delay": body.after_seconds or 0.0,
             "config": Jsonb(body.config or {}),
+            "title": title_of(body.input),
         }
         for attempt in range(TRIES):
             try:
@@ -215,7 +217,7 @@ class Runs:
             raise NotFoundError("Run not found")
         return str(row["thread_id"])
 
-    async def list(
+    async def of_thread(
         self, owner: str, thread_id: str, *, limit: int, offset: int, status: str | None = None
     ) -> list[Run]:
         async with self.pool.connection() as held, held.cursor(row_factory=class_row(Run)) as cursor:
@@ -424,6 +426,17 @@ class Runs:
             return await settle_threads(held, [run.thread_id])
 
 
+def title_of(start: Any) -> str:
+    """What a conversation is called: its first message, shortened."""
+    messages = start.get("messages") if isinstance(start, dict) else None
+    first = messages[0] if isinstance(messages, list) and messages else messages
+    content = first.get("content") if isinstance(first, dict) else first
+    if isinstance(content, list):
+        content = " ".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
+    text = " ".join(content.split()) if isinstance(content, str) else ""
+    return text if len(text) <= TITLE_LENGTH else f"{text[: TITLE_LENGTH - 1]}…"
+
+
 @dataclass(frozen=True)
 class End:
     """How a run ended. `values` is the thread's state, `output` what a waiting client gets; both JSON."""
@@ -458,7 +471,7 @@ async def _insert(held: Connection, values: dict[str, Any], *, when_free: bool) 
             "WITH a AS (SELECT * FROM assistants WHERE assistant_id = %(assistant)s AND owner IN ('', %(owner)s)),"
             " t AS (UPDATE threads SET status = CASE WHEN %(delay)s::float8 > 0 THEN threads.status ELSE 'busy' END,"
             " updated_at = clock_timestamp(),"
-            " config = %(config)s,"
+            " config = %(config)s, title = CASE WHEN title = '' THEN %(title)s ELSE title END,"
             " metadata = threads.metadata || jsonb_build_object('graph_id', a.graph_id, 'assistant_id', a.assistant_id)"
             " FROM a WHERE threads.thread_id = %(thread)s AND threads.owner = %(owner)s"
             + free

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +17,8 @@ from core.migrations import migrate
 from core.postgres import Pool, database_url, open_pool
 from core.settings import Settings
 from core.threads import Threads
+from graph.deps import Deps
+from graph.host import open_deps
 from server.assistants import Assistants
 from server.auth import Authenticator, Tokens, Users, check_hook
 from server.config import ServerConfig, load_object
@@ -53,6 +55,7 @@ class Services:
     users: Users
     webhooks: Webhooks
     worker: Worker
+    deps: Callable[[], Awaitable[Deps]]
 
 
 @asynccontextmanager
@@ -110,6 +113,7 @@ async def open_services(
             users=users,
             webhooks=webhooks,
             worker=carrier,
+            deps=_opened_once(stack, settings, pool),
         )
         loops = [
             asyncio.create_task(log.run(), name="event log"),
@@ -128,6 +132,20 @@ async def open_services(
             for loop in loops:
                 loop.cancel()
             await asyncio.gather(*loops, return_exceptions=True)
+
+
+def _opened_once(stack: AsyncExitStack, settings: Settings, pool: Pool) -> Callable[[], Awaitable[Deps]]:
+    """What the agent stands on, opened at first use: a server of other graphs needs no DolphinDB."""
+    lock = asyncio.Lock()
+    opened: list[Deps] = []
+
+    async def deps() -> Deps:
+        async with lock:
+            if not opened:
+                opened.append(await stack.enter_async_context(open_deps(settings, pool)))
+            return opened[0]
+
+    return deps
 
 
 def services_of(request: Request) -> Services:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dolphin.script import syntax
+from engine.calls import refused
 from engine.errors import CallError, ScriptError
+from engine.functions.registry import Builtin
 from engine.interpreter.scope import Scope
 from engine.sql import joining
 from engine.sql.construct import (
@@ -33,7 +35,14 @@ NAMED_CALLS = frozenset(("table", *KEYED_KINDS, *joining.JOIN_FUNCTIONS))
 def call_named(node: syntax.Call, context: Executor, scope: Scope) -> Value:
     """`table(id, x as price)` and its kin, and joins, called with the nodes of their arguments."""
     assert isinstance(node.function, syntax.Name)
-    name = node.function.id
+    try:
+        return _called(node.function.id, node, context, scope)
+    except CallError as error:
+        function = context.function(node.function.id)
+        raise (refused(function, error) if isinstance(function, Builtin) else error) from error
+
+
+def _called(name: str, node: syntax.Call, context: Executor, scope: Scope) -> Value:
     if name in joining.JOIN_FUNCTIONS:
         return joining.function_join(node, context, scope, Need()).table()
     values, names = [], []

@@ -57,7 +57,7 @@ async def list_runs(
 ) -> Response:  # fmt: skip
     key = checked_uuid(thread_id, "thread")
     await services.threads.get(asking.identity, key)
-    runs = await services.runs.list(asking.identity, key, limit=limit, offset=offset, status=status)
+    runs = await services.runs.of_thread(asking.identity, key, limit=limit, offset=offset, status=status)
     rows = [run.as_json() for run in runs]
     return Json(rows if not select else [{name: row.get(name) for name in select} for row in rows])
 

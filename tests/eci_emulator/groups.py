@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -10,12 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from engine.functions import builtin_functions
-from engine.server import Server
-from engine.server.connection import Limits
-from engine.server_node import assemble
-
-DATABASE_PORT = 8848
+ROOT = Path(__file__).resolve().parents[2]
 WORKSPACE_PORT = 8080
 
 
@@ -29,6 +28,34 @@ class Timing:
     gone: float = 0.05
 
 
+class Engines:
+    """The process that the engines of all groups live in, started with the first."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        self._lock = threading.Lock()
+
+    def ask(self, op: str, folder: Path, address: str) -> None:
+        with self._lock:
+            if self._process is None:
+                self._process = subprocess.Popen(
+                    [sys.executable, str(Path(__file__).with_name("engines.py"))],
+                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT,
+                    env={**os.environ, "PYTHONPATH": str(ROOT)},
+                )  # fmt: skip
+            assert self._process.stdin is not None
+            assert self._process.stdout is not None
+            self._process.stdin.write(json.dumps({"op": op, "folder": str(folder), "address": address}) + "\n")
+            self._process.stdin.flush()
+            if not self._process.stdout.readline():
+                raise RuntimeError("the process of the engines ended")
+
+    def close(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.communicate()
+
+
 @dataclass
 class ContainerGroup:
     """One group. `fate`, when set, is the status it takes instead of Running."""
@@ -38,12 +65,12 @@ class ContainerGroup:
     folder: Path
     address: str
     timing: Timing
+    engines: Engines
     fate: str | None = None
     created: float = field(default_factory=time.monotonic)
     started: float | None = None
     deleted: float | None = None
     failed: str | None = None
-    engine: Server | None = None
     code_server: ThreadingHTTPServer | None = None
     born: datetime = field(default_factory=lambda: datetime.now(UTC))
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -84,9 +111,7 @@ class ContainerGroup:
             if self.started is not None or self.deleted is not None:
                 return
             if self.role == "database":
-                node = assemble(self.folder / "engine", admin_password="123456", memory_limit=2**30)
-                self.engine = Server(node, builtin_functions(), Limits(memory=2**30))
-                self.engine.start(self.address, DATABASE_PORT)
+                self.engines.ask("start", self.folder / "engine", self.address)
             else:
                 (self.folder / "project").mkdir(exist_ok=True)
                 self.code_server = _code_server(self.address)
@@ -94,12 +119,13 @@ class ContainerGroup:
 
     def end(self) -> None:
         with self.lock:
-            if self.deleted is None:
-                self.deleted = time.monotonic()
-            engine, self.engine = self.engine, None
+            if self.deleted is not None:
+                return
+            self.deleted = time.monotonic()
+            started = self.started is not None and self.role == "database"
             code_server, self.code_server = self.code_server, None
-        if engine is not None:
-            engine.stop()
+        if started:
+            self.engines.ask("stop", self.folder / "engine", self.address)
         if code_server is not None:
             code_server.shutdown()
             code_server.server_close()

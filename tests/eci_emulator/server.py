@@ -19,7 +19,7 @@ from aiohttp import WSMsgType, web
 
 from eci_emulator import parameters
 from eci_emulator.faults import ERRORS, ApiError, Fault
-from eci_emulator.groups import ContainerGroup, Timing
+from eci_emulator.groups import ContainerGroup, Engines, Timing
 from eci_emulator.signature import check
 
 KEY_ID = "LTAI5tEmulatorKeyId"
@@ -46,6 +46,7 @@ class EciEmulator:
         self.random = random.Random(7)
         self._nonces: set[str] = set()
         self._execs: dict[str, tuple[ContainerGroup, list[str]]] = {}
+        self._engines = Engines()
         self._network = f"127.{random_secrets.randbelow(200) + 20}.{random_secrets.randbelow(250)}"
         self._next = 1
         self._loop = asyncio.new_event_loop()
@@ -63,6 +64,7 @@ class EciEmulator:
         self._thread.join(10)
         for group in self.groups.values():
             group.end()
+        self._engines.close()
 
     def alive(self) -> list[ContainerGroup]:
         """The groups that cost money."""
@@ -167,7 +169,7 @@ class EciEmulator:
         fate = self.fates.pop(0) if self.fates else None
         if token:
             self.tokens[token] = (fingerprint, group_id)
-        self.groups[group_id] = ContainerGroup(group_id, wanted, folder, address, replace(self.timing), fate)
+        self.groups[group_id] = ContainerGroup(group_id, wanted, folder, address, replace(self.timing), self._engines, fate)
         return {"ContainerGroupId": group_id}
 
     def _describe(self, wanted: dict[str, Any]) -> dict[str, Any]:

@@ -337,3 +337,15 @@ def copy(value: Value) -> Value:
     if isinstance(value, Table):
         return Table(list(value.names), [copy_value(column) for column in value.columns], value.keys, value.kind)  # type: ignore[misc]
     return copy_value(value)
+
+
+@functions.builtin("deepCopy", "obj")
+def deep_copy(value: Value) -> Value:
+    """A copy that shares nothing with the original, down to the elements of tuples and dictionaries."""
+    if isinstance(value, AnyVector):
+        return AnyVector([deep_copy(item) for item in value.items], value.columnar)
+    if isinstance(value, Dictionary):
+        items = {key: deep_copy(item) for key, item in value.items.items()}
+        return Dictionary(value.key_type, value.value_type, items, value.ordered)
+    result: Value = copy(value)
+    return result

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from dolphin.script import ScriptSyntaxError, parse, parse_expression, syntax
+from engine.arguments import choice_argument, text_argument
 from engine.context import Context
 from engine.embedded import Embedded
-from engine.errors import ScriptError
+from engine.errors import CallError, ScriptError, UnsupportedError
 from engine.forms import as_vector
 from engine.functions.language.assembling import function_argument
 from engine.functions.language.constructors import whole
@@ -441,3 +442,28 @@ def sql_delete(table: Value, where: Value = NOTHING, source: Value = NOTHING) ->
     origin = None if isinstance(source, Nothing) else syntax.Source(span=_SPAN, value=_table_node(source))
     nodes = tuple(_nodes(where, "sqlDelete"))
     return Code(syntax.Delete(span=_SPAN, target=_table_node(table), where=nodes, source=origin))
+
+
+@functions.builtin("runScript", "script", context=True)
+def run_script(context: Context, script: Value) -> Value:
+    """Run a text as a script of this session."""
+    return context.run(text_argument(script, "script"))
+
+
+@functions.builtin("runSQL", "X, [sqlStd='ddb'], [variables]", context=True)
+def run_sql(context: Context, text: Value, dialect: Value = NOTHING, variables: Value = NOTHING) -> Value:
+    """Run a query given as text; the variables are there while it runs."""
+    if choice_argument(dialect, "sqlStd", ("ddb", "oracle", "mysql"), "ddb") != "ddb":
+        raise UnsupportedError("The SQL dialects of Oracle and MySQL")
+    if not isinstance(variables, Dictionary | Nothing):
+        raise CallError("variables must be a dictionary.")
+    given = {} if isinstance(variables, Nothing) else {str(name): value for name, value in variables.items.items()}
+    held = context.session.variables
+    before = {name: held[name] for name in given if name in held}
+    held.update(given)
+    try:
+        return context.run(text_argument(text, "X"))
+    finally:
+        for name in given:
+            held.pop(name, None)
+        held.update(before)

@@ -321,3 +321,34 @@ def test_subqueries_inside_expressions(trades: Run) -> None:
     assert trades("exec sym from t where qty = (select qty from t where sym=`C limit 1)") == ["C"]
     trades("u = table(1 2 as k)\nupdate u set k = (select max(qty) from t) where k = 2")
     assert trades("exec k from u") == [1, 8800]
+
+
+def test_arguments_of_a_source_may_be_named(run: Run) -> None:
+    run("def made(a, b) { return table(a as x, b as y) }")
+    assert run("select x from made(a=1..3, b=4..6) where y > 4") == {"x": [2, 3]}
+
+
+def test_max_of_two_works_row_by_row(trades: Run) -> None:
+    assert trades("select sum(max(qty, 3000)) as s from t where sym = `MS group by sym") == {"sym": ["MS"], "s": [9200]}
+    assert trades("exec max(qty, 2000) from t where sym = `C context by sym") == [2200, 2000, 2500, 8800]
+
+
+def test_a_column_named_like_a_function_before_a_window_frame(run: Run) -> None:
+    run("w = table(3 1 2 as timestamp, 1 2 3 as x)")
+    frame = "(order by timestamp rows between 1 preceding and current row)"
+    assert run(f"select sum(x) over {frame} as s from w") == {"s": [4, 2, 5]}
+
+
+def test_set_operations_in_parentheses(trades: Run) -> None:
+    assert trades("(select sym from t) intersect (select `MS as sym)") == {"sym": ["MS"]}
+    assert trades("select sym from t minus select `MS as sym") == {"sym": ["C", "IBM"]}
+
+
+def test_a_grouped_function_that_refuses_shows_its_usage(trades: Run) -> None:
+    with pytest.raises(ScriptError, match=r"Usage: mavg\(X, window.* window must be a positive integer"):
+        trades("select mavg(price, 0) from t context by sym")
+
+
+def test_scales_of_column_types_survive_a_variable(run: Run) -> None:
+    definitions = run("types = [DECIMAL64(2), INT, DECIMAL32(3)]; schema(table(1:0, `a`b`c, types)).colDefs")
+    assert definitions["typeString"] == ["DECIMAL64(2)", "INT", "DECIMAL32(3)"]
