@@ -219,7 +219,7 @@ def _columns(value: Value) -> tuple[list[str], list[Column]]:
 
 def _texts(column: Column) -> list[str]:
     if isinstance(column, Vector):
-        return _repeated_texts(column) if column.type in TEMPORAL else element_texts(column)
+        return _repeated_texts(column) if column.data.dtype.kind in "if" else element_texts(column)
     if isinstance(column, ArrayVector):
         return [",".join(element_texts(column.row(index))) for index in range(len(column))]
     from engine.console import console_text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from engine import lifting
 from engine.aggregation import running
 from engine.aggregation.catalogue import AGGREGATES
 from engine.aggregation.rows import Kernel, ranks, whole
-from engine.aggregation.windows import Windows, count_windows, cumulative_windows, range_windows, windowed
+from engine.aggregation.windows import CHUNK, Windows, count_windows, cumulative_windows, range_windows, windowed
 from engine.arguments import boolean_argument, choice_argument, integer_argument, is_omitted, positive_argument
 from engine.declarations import OPTIONS, columns_of, every_form, options_of
 from engine.errors import CallError
@@ -23,6 +24,8 @@ from engine.values import Array, ArrayVector, Value, Vector, vector
 
 functions = Registry()
 
+SHORT = 512
+"""Windows of so many rows are laid side by side."""
 TIES = ("oldest", "latest", "all")
 NAMES = {
     "sum": "X", "avg": "X", "std": "X", "stdp": "X", "var": "X", "varp": "X", "skew": "X", "kurtosis": "X",
@@ -49,6 +52,40 @@ def top_rows(groups: Groups, keys: Vector, top: int, ascending: bool, ties: str)
         limit[codes[last]] = order[last]
         kept |= order == limit[codes]
     return np.asarray(rows[kept])
+
+
+def _unique_order(keys: Vector, ascending: bool, ties: str) -> tuple[Array, Array]:
+    """The rows in the order in which they are chosen, and for each row its place there (NULLs: beyond all)."""
+    order = ranks(keys)[0].astype(np.int64)
+    rows = np.arange(len(keys))
+    sorter = np.lexsort((-rows if ties == "latest" else rows, order if ascending else -order, keys.nulls()))
+    place = np.empty(len(keys), dtype=np.int64)
+    place[sorter] = rows
+    place[keys.nulls()] = len(keys)
+    return sorter, place
+
+
+def _in_short_windows(
+    kernel: Kernel, windows: Windows, length: int, top: int, order: tuple[Array, Array], columns: list[Vector]
+) -> Vector:
+    """`kernel` on the chosen rows of every window of at most `length` rows, found side by side in a matrix."""
+    sorter, place = order
+    beyond = len(place)
+    padded = np.concatenate((np.full(length - 1, beyond), place))
+    view = np.lib.stride_tricks.sliding_window_view(padded, length)
+    parts: list[Vector] = []
+    step = max(CHUNK // length, 1)
+    for first in range(0, max(beyond, 1), step):
+        part = view[first : first + step]
+        inside = np.arange(length)[None, :] >= length - windows.sizes[first : first + step, None]
+        chosen = np.where(inside, part, beyond)
+        if top < length:
+            chosen = np.partition(chosen, top - 1, axis=1)[:, :top]
+        owners, columns_chosen = np.nonzero(chosen < beyond)
+        rows = sorter[chosen[owners, columns_chosen]]
+        rows = rows[np.lexsort((rows, owners))] if top < length else rows
+        parts.append(kernel(Groups(owners, len(part)), *(column.take(rows) for column in columns)))
+    return parts[0].with_data(np.concatenate([part.data for part in parts])) if len(parts) > 1 else parts[0]
 
 
 def _top_kernel(kernel: Kernel, top: int, ascending: bool, ties: str, options: dict[str, Any]) -> Kernel:
@@ -93,8 +130,14 @@ def _declare(prefix: str, name: str, data: str) -> None:
         named = [parameter for parameter in parameters if parameter.name in given]
         options = options_of(named, [given[parameter.name] for parameter in named], OPTIONS)
         windows = windows_of(groups, columns.pop(0) if timed else None, window)
-        kernel = _top_kernel(aggregate.kernel, top, ascending, method, options)
         ordered = [running.in_order(groups, column) for column in columns]
+        if not timed and not windowless and method != "all":
+            length = positive_argument(window, "window")
+            if length <= SHORT:
+                order = _unique_order(ordered.pop(), ascending, method)
+                chosen = partial(aggregate.kernel, **options)
+                return running.back(groups, _in_short_windows(chosen, windows, length, top, order, ordered))
+        kernel = _top_kernel(aggregate.kernel, top, ascending, method, options)
         return running.back(groups, windowed(kernel, windows, *ordered))
 
     @every_form

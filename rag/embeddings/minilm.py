@@ -19,6 +19,9 @@ MAX_TOKENS = 128
 HEADS = 12
 LAYERS = 6
 _EPSILON = 1e-12
+_BLOCK = 49_152
+_FEW_ROWS = 20
+_SLICES = 4
 
 
 def model_directory() -> Path | None:
@@ -79,20 +82,20 @@ class MiniLM:
 class _Layer:
     def __init__(self, tensors: dict[str, Floats], name: str) -> None:
         attention = [f"{name}.attention.self.{part}" for part in ("query", "key", "value")]
-        self._qkv = np.ascontiguousarray(np.concatenate([tensors[f"{part}.weight"] for part in attention]).T)
+        self._qkv = _blocks(np.concatenate([tensors[f"{part}.weight"] for part in attention]))
         self._qkv_bias = np.concatenate([tensors[f"{part}.bias"] for part in attention])
-        self._out = np.ascontiguousarray(tensors[f"{name}.attention.output.dense.weight"].T)
+        self._out = _blocks(tensors[f"{name}.attention.output.dense.weight"])
         self._out_bias = np.array(tensors[f"{name}.attention.output.dense.bias"])
         self._attention_norm = _norm(tensors, f"{name}.attention.output.LayerNorm")
-        self._up = np.ascontiguousarray(tensors[f"{name}.intermediate.dense.weight"].T)
+        self._up = _blocks(tensors[f"{name}.intermediate.dense.weight"])
         self._up_bias = np.array(tensors[f"{name}.intermediate.dense.bias"])
-        self._down = np.ascontiguousarray(tensors[f"{name}.output.dense.weight"].T)
+        self._down = _blocks(tensors[f"{name}.output.dense.weight"])
         self._down_bias = np.array(tensors[f"{name}.output.dense.bias"])
         self._norm = _norm(tensors, f"{name}.output.LayerNorm")
 
     def __call__(self, hidden: Floats, rows: int, width: int, bias: Floats | None) -> Floats:
         size = DIMENSIONS // HEADS
-        qkv = (hidden @ self._qkv + self._qkv_bias).reshape(rows, width, 3, HEADS, size).transpose(2, 0, 3, 1, 4)
+        qkv = (_times(hidden, self._qkv) + self._qkv_bias).reshape(rows, width, 3, HEADS, size).transpose(2, 0, 3, 1, 4)
         scores = qkv[0] @ qkv[1].transpose(0, 1, 3, 2) / np.float32(np.sqrt(size))
         if bias is not None:
             scores += bias
@@ -100,9 +103,30 @@ class _Layer:
         np.exp(scores, out=scores)
         scores /= scores.sum(axis=-1, keepdims=True)
         context = (scores @ qkv[2]).transpose(0, 2, 1, 3).reshape(rows * width, DIMENSIONS)
-        hidden = _normalise(context @ self._out + self._out_bias + hidden, *self._attention_norm)
-        inner = _gelu(hidden @ self._up + self._up_bias)
-        return _normalise(inner @ self._down + self._down_bias + hidden, *self._norm)
+        hidden = _normalise(_times(context, self._out) + self._out_bias + hidden, *self._attention_norm)
+        inner = _gelu(_times(hidden, self._up) + self._up_bias)
+        return _normalise(_times(inner, self._down) + self._down_bias + hidden, *self._norm)
+
+
+def _blocks(weight: Floats) -> Floats:
+    """A weight of shape (outputs, inputs) as blocks of columns: (blocks, inputs, columns)."""
+    outputs, inputs = weight.shape
+    columns = _BLOCK // inputs
+    return np.ascontiguousarray(weight.reshape(outputs // columns, columns, inputs).transpose(0, 2, 1))
+
+
+def _times(rows: Floats, blocks: Floats) -> Floats:
+    """Matrix product. For the few rows of a question OpenBLAS would spend most of its time on copying the weight into
+    an order of its own; it multiplies blocks as small as these without."""
+    if len(rows) > _FEW_ROWS * _SLICES:
+        whole = blocks.transpose(1, 0, 2).reshape(blocks.shape[1], -1)
+        product: Floats = rows @ whole
+        return product
+    parts = [
+        np.matmul(rows[start : start + _FEW_ROWS], blocks).transpose(1, 0, 2).reshape(-1, len(blocks) * blocks.shape[2])
+        for start in range(0, len(rows), _FEW_ROWS)
+    ]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _norm(tensors: dict[str, Floats], name: str) -> tuple[Floats, Floats]:

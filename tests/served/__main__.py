@@ -12,7 +12,7 @@ if __name__ == "__main__":
     from core.settings import load_settings
     from terminal.serve import serve, work
 
-    config = HERE / "langgraph.json"
+    config = HERE.parents[1] / "langgraph.json" if "--agent" in sys.argv else HERE / "langgraph.json"
     if sys.argv[1] == "serve":
         without_worker = "--no-worker" in sys.argv
         sys.exit(

@@ -7,9 +7,12 @@ from typing import Any
 import httpx
 import pytest
 from langgraph_sdk import get_client
+from openai_server.fixtures import scripted_openai
 from served import Process, Starter, starter
 
 from core.settings import Settings
+
+__all__ = ["scripted_openai"]
 
 
 @pytest.fixture
