@@ -467,7 +467,7 @@ def _comparable(column: Any) -> np.ndarray[Any, Any]:
             return np.asarray(column.symbols.array()[column.data], dtype="U12")
         column = np.where(column.nulls(), np.nan, column.data.astype(np.float64))
     if isinstance(column, pd.Series) and isinstance(column.dtype, pd.CategoricalDtype):
-        return np.asarray(column.cat.categories, dtype="U12")[column.cat.codes]
+        return np.asarray(np.asarray(column.cat.categories, dtype="U12")[column.cat.codes])
     values = np.asarray(column)
     if values.dtype.kind == "M":
         return values.astype("datetime64[ms]").astype(np.int64).astype(np.float64)

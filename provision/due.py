@@ -56,9 +56,7 @@ async def wanted_groups(held: Connection, environment_ids: Sequence[str]) -> set
     return {row["environment_id"] for row in await cursor.fetchall()}
 
 
-async def orphans_past_grace(
-    held: Connection, provider: str, group_ids: Sequence[str], seconds: float
-) -> list[str]:
+async def orphans_past_grace(held: Connection, provider: str, group_ids: Sequence[str], seconds: float) -> list[str]:
     """Remembers groups seen without a live row, forgets those gone, and gives the ones seen for over `seconds`."""
     await held.execute(
         "DELETE FROM orphans WHERE provider = %s AND NOT group_id = ANY(%s)", (provider, list(group_ids))
@@ -78,7 +76,8 @@ async def _select(held: Connection, where: str, values: Sequence[Any] = ()) -> l
     async with held.cursor(row_factory=class_row(EnvironmentRecord)) as cursor:
         await cursor.execute(
             SQL("SELECT {} FROM environments WHERE {} ORDER BY expires_at, environment_id").format(
-                COLUMNS, SQL(where)  # type: ignore[arg-type]
+                COLUMNS,
+                SQL(where),
             ),
             list(values),
         )

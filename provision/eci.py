@@ -39,9 +39,9 @@ class EciProvider:
 
     @cached_property
     def _client(self) -> Any:
-        from alibabacloud_credentials.client import Client as Credentials
-        from alibabacloud_eci20180808.client import Client
-        from alibabacloud_tea_openapi.models import Config
+        from alibabacloud_credentials.client import Client as Credentials  # type: ignore[import-untyped]
+        from alibabacloud_eci20180808.client import Client  # type: ignore[import-untyped]
+        from alibabacloud_tea_openapi.models import Config  # type: ignore[import-untyped]
 
         settings = self._settings
         try:
@@ -63,8 +63,7 @@ class EciProvider:
         )
 
     async def create(self, request: GroupRequest) -> str:
-        from alibabacloud_eci20180808 import models
-
+        models = _models()
         settings = self._settings
         image, port = self._image(request)
         group = models.CreateContainerGroupRequest(
@@ -119,14 +118,12 @@ class EciProvider:
         return found
 
     async def find(self, tags: dict[str, str]) -> list[Group]:
-        from alibabacloud_eci20180808 import models
-
+        models = _models()
         wanted = [models.DescribeContainerGroupsRequestTag(key=key, value=value) for key, value in tags.items()]
         return [group async for group in self._pages(tag=wanted)]
 
     async def delete(self, group_id: str) -> None:
-        from alibabacloud_eci20180808 import models
-
+        models = _models()
         client = self._client
         request = models.DeleteContainerGroupRequest(region_id=self.region, container_group_id=group_id)
         try:
@@ -136,8 +133,7 @@ class EciProvider:
                 raise
 
     async def exec(self, group_id: str, command: Sequence[str], *, stdin: bytes = b"", timeout: float) -> ExecResult:  # noqa: ASYNC109
-        from alibabacloud_eci20180808 import models
-
+        models = _models()
         client = self._client
 
         async def address(bootstrap: list[str]) -> str:
@@ -150,7 +146,9 @@ class EciProvider:
                 tty=False,
                 sync=False,
             )
-            answer = await self._call(f"to run a command in {group_id}", lambda: client.exec_container_command_async(request))
+            answer = await self._call(
+                f"to run a command in {group_id}", lambda: client.exec_container_command_async(request)
+            )
             return str(answer.body.web_socket_uri)
 
         folder = self._settings.eci_workspace_folder
@@ -163,8 +161,7 @@ class EciProvider:
         """The client keeps no connection between calls."""
 
     async def _pages(self, **wanted: Any) -> AsyncIterator[Group]:
-        from alibabacloud_eci20180808 import models
-
+        models = _models()
         client, token = self._client, None
         while True:
             request = models.DescribeContainerGroupsRequest(
@@ -206,6 +203,12 @@ class EciProvider:
     def _vswitch(self, zone: str) -> str | None:
         switches = self._settings.eci_vswitches
         return switches[list(self.zones).index(zone)] if switches else None
+
+
+def _models() -> Any:
+    from alibabacloud_eci20180808 import models  # type: ignore[import-untyped]
+
+    return models
 
 
 def _variables(request: GroupRequest) -> dict[str, str]:

@@ -50,10 +50,11 @@ class Calls:
         raise AssertionError
 
     def _wait(self, error: BaseException, attempt: int) -> float:
-        longest = self._pause * 2**attempt
+        longest: float = self._pause * 2.0**attempt
         advised = getattr(error, "retry_after", None)
-        least = advised / 1000 if isinstance(advised, int | float) else 0.0
-        return max(least, longest * random.uniform(0.5, 1.5))  # noqa: S311
+        least = float(advised) / 1000 if isinstance(advised, int | float) else 0.0
+        spread = 0.5 + random.random()  # noqa: S311
+        return max(least, longest * spread)
 
 
 def is_missing(error: ProviderError) -> bool:

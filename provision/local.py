@@ -185,6 +185,4 @@ class LocalProvider:
             (folder / "group.json").unlink(missing_ok=True)
             shutil.rmtree(folder)
         except OSError as error:
-            raise ProviderError(
-                f"{folder} cannot be removed: {error.strerror}.", "It will be tried again."
-            ) from error
+            raise ProviderError(f"{folder} cannot be removed: {error.strerror}.", "It will be tried again.") from error

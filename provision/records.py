@@ -17,7 +17,7 @@ STATIC = "static"
 
 @dataclass(frozen=True)
 class EnvironmentRecord:
-    """A rented or registered server. `secret` and `workspace_secret` are encrypted; `ending` is where DELETING leads."""
+    """A rented or registered server. The secrets are encrypted; `ending` is where DELETING leads."""
 
     id: str
     owner: str

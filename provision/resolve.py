@@ -78,4 +78,6 @@ def usable(record: EnvironmentRecord) -> EnvironmentRecord:
         "ERROR": f"failed: {record.error}",
     }
     remedy = "Wait for it." if record.state in ("PENDING", "PROVISIONING") else ANOTHER
-    raise ConflictError(f"Environment {record.name!r} ({record.id}) {reasons[record.state]}.".replace("..", "."), remedy)
+    raise ConflictError(
+        f"Environment {record.name!r} ({record.id}) {reasons[record.state]}.".replace("..", "."), remedy
+    )

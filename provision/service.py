@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
+from langgraph.graph import StateGraph
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from core.checkpointer import checkpointer
@@ -24,7 +25,7 @@ from dolphin.environment import Environment
 from provision.account import version
 from provision.addresses import permitted
 from provision.confirmation import description
-from provision.graph import ProvisionContext, ProvisionInput, build_provision_graph
+from provision.graph import ProvisionContext, ProvisionInput, ProvisionState, build_provision_graph
 from provision.local import LocalProvider
 from provision.provider import Provider
 from provision.reaper import Reaper, Warn
@@ -74,13 +75,16 @@ class Environments:
         self.steps = Steps(self.store, self.provider, self.vault, self.settings, self.installation)
         common = (self.pool, self.store, self.provider, self.settings, self.installation)
         self._removal = Removal(*common)
-        self._graph = build_provision_graph(self.steps, Removal(*common, worker=self.steps.worker)).compile()
+        self._own_removal = Removal(*common, worker=self.steps.worker)
+        self._graph = self.build_graph().compile()
         self.resolve = Resolver(self.store, self.provider, self.vault, self.settings)
 
+    def build_graph(self) -> StateGraph[ProvisionState, ProvisionContext, ProvisionInput, ProvisionState]:
+        """The graph that makes an environment, not compiled."""
+        return build_provision_graph(self.steps, self._own_removal)
+
     def reaper(self, warn: Warn | None = None) -> Reaper:
-        return Reaper(
-            self.pool, self.store, self.provider, self._removal, self.settings, self.installation, warn
-        )
+        return Reaper(self.pool, self.store, self.provider, self._removal, self.settings, self.installation, warn)
 
     def price(self, request: EnvironmentRequest) -> Price:
         """An estimate for the whole time. Raises InvalidInputError for what is not sold."""
@@ -231,7 +235,9 @@ class Environments:
         await self.steps.aclose()
         await self.provider.aclose()
 
-    async def list(self, owner: str, *, ended: bool = False, limit: int = 100, offset: int = 0) -> list[EnvironmentRecord]:
+    async def list(
+        self, owner: str, *, ended: bool = False, limit: int = 100, offset: int = 0
+    ) -> list[EnvironmentRecord]:
         return await self.store.list(owner, ended=ended, limit=limit, offset=offset)
 
     def _go_on(self, record: EnvironmentRecord) -> None:

@@ -51,9 +51,7 @@ def validated(request: EnvironmentRequest) -> EnvironmentRequest:
             "Use up to 63 letters, digits, and _ . - with a letter or digit first.",
         )
     if request.cpu not in MEMORY:
-        raise InvalidInputError(
-            f"{request.cpu:g} vCPUs are not sold.", f"Choose one of {_listed(tuple(MEMORY))}."
-        )
+        raise InvalidInputError(f"{request.cpu:g} vCPUs are not sold.", f"Choose one of {_listed(tuple(MEMORY))}.")
     if request.memory not in MEMORY[request.cpu]:
         raise InvalidInputError(
             f"{request.memory:g} GiB are not sold with {request.cpu:g} vCPUs.",

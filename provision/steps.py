@@ -45,6 +45,8 @@ log = logging.getLogger(__name__)
 
 UNSEEN_SECONDS = 60.0
 PAUSE = 0.2
+# The client holds the interpreter while it connects, and with it everything else in the process.
+CONNECTING = 2
 PLAIN = re.compile(r"[A-Za-z0-9_.@-]{1,100}\Z")
 
 
@@ -73,10 +75,14 @@ class Steps:
 
     def __post_init__(self) -> None:
         self.watch = Watch(self.provider, self.settings.provision_poll_seconds)
+        self._connecting = asyncio.Semaphore(CONNECTING)
 
     @asynccontextmanager
     async def working(self, record: EnvironmentRecord) -> AsyncIterator[EnvironmentRecord]:
-        """Holds the environment, waiting for a dead holder's lease to end; raises ConflictError when it is not PROVISIONING."""
+        """Holds the environment, after the lease of a holder that died.
+
+        Raises ConflictError when the environment is not PROVISIONING, HeldElsewhereError when another holds on to it.
+        """
         lease = self.settings.provision_lease_seconds
         deadline = asyncio.get_running_loop().time() + 2 * lease + 1
         while not await self.store.claim(record, self.worker, lease):
@@ -158,7 +164,9 @@ class Steps:
             "spot": record.spot,
             "tags": tags,
             # A longest life that the cloud enforces itself, whatever becomes of us; extensions included.
-            "lifetime": (record.hours or MAX_HOURS) * 3600.0 + self.settings.environment_extension_hours * 3600.0 + 3600.0,
+            "lifetime": (record.hours or MAX_HOURS) * 3600.0
+            + self.settings.environment_extension_hours * 3600.0
+            + 3600.0,
         }
         if group.role == "database":
             assert record.cpu is not None
@@ -247,7 +255,8 @@ class Steps:
         async with self._limit("the database"):
             while True:
                 try:
-                    await close_default_account(server, group.password)
+                    async with self._connecting:
+                        await close_default_account(server, group.password)
                     break
                 except DolphinDBUnavailableError:
                     await asyncio.sleep(PAUSE)
@@ -259,11 +268,14 @@ class Steps:
         async with self._limit("the environment"):
             while True:
                 try:
-                    found = await version(self.server(record))
+                    async with self._connecting:
+                        found = await version(self.server(record))
                     break
                 except DolphinDBUnavailableError:
                     await asyncio.sleep(PAUSE)
-            while record.workspace and not await self._workspace_answers(record):
+            while record.workspace:
+                if await self._workspace_answers(record):
+                    break
                 await asyncio.sleep(PAUSE)
         return found
 

@@ -185,8 +185,7 @@ class EnvironmentStore:
         **changes: Any,
     ) -> EnvironmentRecord | None:
         """Changes the row if it is in one of `sources` (and `worker` holds it), with a line of history; else None."""
-        changed = await self._change(record, sources, changes, SQL(""), event=event, detail=detail, worker=worker)
-        return changed
+        return await self._change(record, sources, changes, SQL(""), event=event, detail=detail, worker=worker)
 
     async def begin(
         self, record: EnvironmentRecord, worker: str, lease: float, secret: bytes, workspace_secret: bytes
@@ -321,7 +320,7 @@ class EnvironmentStore:
                 SQL(
                     "UPDATE environment_groups SET {} WHERE owner = %s AND environment_id = %s AND role = %s"
                     " AND attempt = %s"
-                ).format(SQL(changes)),  # type: ignore[arg-type]
+                ).format(SQL(changes)),
                 (*values, record.owner, record.id, group.role, group.attempt),
             )
 
@@ -409,7 +408,7 @@ async def _one(held: Connection, where: SQL, owner: str, *values: Any) -> Enviro
 async def _insert(
     held: Connection, values: dict[str, Any], event: str, detail: str, *, times: Sequence[str] = ()
 ) -> EnvironmentRecord:
-    names = [SQL(name) for name in (*values, *times)]  # type: ignore[arg-type]
+    names = [SQL(name) for name in (*values, *times)]
     places = [SQL("%s")] * len(values) + [SQL("now()")] * len(times)
     async with held.cursor(row_factory=class_row(EnvironmentRecord)) as cursor:
         await cursor.execute(
@@ -437,7 +436,7 @@ async def _change(
     detail: str,
     worker: str | None,
 ) -> EnvironmentRecord | None:
-    sets = [SQL("{} = %s").format(SQL(name)) for name in changes]  # type: ignore[arg-type]
+    sets = [SQL("{} = %s").format(SQL(name)) for name in changes]
     statement = SQL(
         "WITH changed AS (UPDATE environments SET {sets}{extra} WHERE owner = %s AND environment_id = %s"
         " AND state = ANY(%s) AND (%s::text IS NULL OR worker = %s) RETURNING *),"

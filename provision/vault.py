@@ -47,6 +47,17 @@ class Vault:
         except InvalidToken:
             raise ConfigurationError("A stored password cannot be decrypted with the keys given.", REMEDY) from None
 
+    def seal(self, text: str) -> str:
+        """A token that only this program can read or make."""
+        return self._fernet.encrypt(text.encode()).decode()
+
+    def unseal(self, token: str, seconds: int) -> str | None:
+        """The text of a token made within the last `seconds`, else None."""
+        try:
+            return self._fernet.decrypt(token.encode(), ttl=seconds).decode()
+        except (InvalidToken, UnicodeError):
+            return None
+
 
 def open_vault(keys: Sequence[SecretStr], data_dir: Path) -> Vault:
     """A vault over the configured keys, or else over one made in `data_dir/secret.key` (readable by its owner only)."""

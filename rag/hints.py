@@ -10,9 +10,13 @@ from rag.functions import signature_line, suggest
 from rag.searcher import Searcher
 
 MAX_SIGNATURES = 5
+MAX_CHARACTERS = 20_000
 PER_UNKNOWN = 3
 
-_NOT_CODE = re.compile(r"//[^\n]*|/\*.*?\*/|\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'", re.DOTALL)
+# What is not closed reaches to the end.
+_NOT_CODE = re.compile(
+    r"//[^\n]*|/\*.*?(?:\*/|\Z)|\"(?:[^\"\\]|\\.)*(?:\"|\\?\Z)|'(?:[^'\\]|\\.)*(?:'|\\?\Z)", re.DOTALL
+)
 _CALLED = re.compile(r"(?<![\w`])([A-Za-z_]\w*!?)\s*\(")
 _DEFINED = re.compile(r"\b(?:def|defg|mapr)\s+([A-Za-z_]\w*)|([A-Za-z_]\w*)\s*=(?!=)")
 _MEMBER = re.compile(r"\.\s*([A-Za-z_]\w*!?)")
@@ -54,7 +58,7 @@ class Hint:
 
 def documentation_hint(searcher: Searcher, error: str, script: str) -> Hint:
     """The signatures that the error and the script call for, likeliest first, and where to read more."""
-    code = _NOT_CODE.sub(" ", script)
+    error, code = error[:MAX_CHARACTERS], _NOT_CODE.sub(" ", script[:MAX_CHARACTERS])
     own = {name for match in _DEFINED.finditer(code) for name in match.groups() if name}
     called = [name for name in dict.fromkeys(_CALLED.findall(code)) if name not in own and name not in _KEYWORDS]
     members = list(dict.fromkeys(_MEMBER.findall(code)))

@@ -22,10 +22,11 @@ from rag.lexicon import Lexicon, Translation
 from rag.spelling import Speller
 
 CORRECTED = 0.7
+MAX_CHARACTERS = 4_000
 MAX_TRANSLATIONS = 4
 TOOL_NAME = 0.2
 _CHINESE = re.compile(r"[\u3400-\u9fff]")
-_CALL = re.compile(r"`?([A-Za-z_][\w:]*!?)`?\s*\(|`([A-Za-z_][\w:]*!?)`")
+_CALL = re.compile(r"`?(?<![\w:])([A-Za-z_][\w:]*!?)`?\s*\(|`([A-Za-z_][\w:]*!?)`")
 _CAMEL = re.compile(r"[a-z][A-Z]|[A-Z]{2}[a-z]|\d|!$|::")
 
 
@@ -62,6 +63,8 @@ class Understanding:
     frequency: Mapping[str, int]
 
     def understand(self, text: str) -> Question:
+        """A question longer than MAX_CHARACTERS is cut there."""
+        text = text[:MAX_CHARACTERS]
         chinese = bool(_CHINESE.search(text))
         terms: dict[str, float] = {}
         other: dict[str, float] = {}

@@ -15,7 +15,7 @@ from server.config import ServerConfig, load_object
 from server.errors import add_error_handlers
 from server.metrics import Metrics
 from server.middleware import RequestGate
-from server.routes import agent, assistants, auth, crons, runs, store, system, threads
+from server.routes import agent, assistants, auth, crons, protocol, runs, store, system, threads
 from server.services import open_services
 
 EXPOSED = ["Content-Location", "Location", "X-Pagination-Total", "X-Pagination-Next", "X-Request-Id"]
@@ -57,7 +57,7 @@ def create_app(
         redoc_url=None,
     )
     add_error_handlers(app)
-    for part in (system, auth, assistants, crons, runs, threads, store, agent):
+    for part in (system, auth, assistants, crons, runs, protocol, threads, store, agent):
         app.include_router(part.router)
     if settings.cors_origins:
         app.add_middleware(
@@ -68,5 +68,5 @@ def create_app(
             allow_credentials=True,
             expose_headers=EXPOSED,
         )
-    app.add_middleware(RequestGate, settings=settings, metrics=metrics, local=local)  # type: ignore[arg-type]
+    app.add_middleware(RequestGate, settings=settings, metrics=metrics, local=local)
     return app

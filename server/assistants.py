@@ -18,9 +18,7 @@ from server.identity import Principal
 from server.ids import graph_assistant_id, new_id, uuid_or_none
 
 SYSTEM = ""
-_COLUMNS = SQL(
-    "assistant_id, graph_id, config, context, metadata, name, created_at, updated_at, version, description"
-)
+_COLUMNS = SQL("assistant_id, graph_id, config, context, metadata, name, created_at, updated_at, version, description")
 _VISIBLE = SQL("owner IN ('', %(owner)s)")
 
 
@@ -210,9 +208,7 @@ def both_ways(config: Mapping[str, Any], context: Mapping[str, Any]) -> tuple[di
     if not isinstance(configurable, dict):
         raise InvalidInputError("config.configurable must be an object.")
     if configurable and context:
-        raise _OneOnlyError(
-            "Cannot specify both configurable and context. Prefer setting context alone."
-        )
+        raise _OneOnlyError("Cannot specify both configurable and context. Prefer setting context alone.")
     if context and not configurable:
         return {**config, "configurable": dict(context)}, dict(context)
     return dict(config), dict(configurable)

@@ -95,7 +95,9 @@ class Users:
 
     async def _row(self, name: str) -> dict[str, Any] | None:
         async with self._pool.connection() as held:
-            cursor = await held.execute("SELECT name, password_hash, role, disabled FROM users WHERE name = %s", (name,))
+            cursor = await held.execute(
+                "SELECT name, password_hash, role, disabled FROM users WHERE name = %s", (name,)
+            )
             return await cursor.fetchone()
 
     async def _hash(self, password: str) -> str:
@@ -301,14 +303,18 @@ async def _hooked(hook: Any, request: Request) -> Principal:
     try:
         found = await handler(**{name: known[name] for name in wanted if name in known})
     except HTTPException as error:
-        raise UnauthorizedError(error.detail) if error.status_code == 401 else InvalidInputError(error.detail) from error
+        raise (
+            UnauthorizedError(error.detail) if error.status_code == 401 else InvalidInputError(error.detail)
+        ) from error
     if isinstance(found, str):
         return Principal(found)
     read = found.get if isinstance(found, Mapping) else lambda name, default=None: getattr(found, name, default)
     identity = read("identity", None)
     if not identity:
         raise ConfigurationError("The auth handler gave no identity.")
-    return Principal(str(identity), "admin" if read("role", "") == "admin" else "user", list(read("permissions", []) or []))
+    return Principal(
+        str(identity), "admin" if read("role", "") == "admin" else "user", list(read("permissions", []) or [])
+    )
 
 
 def check_hook(hook: Any) -> Any:

@@ -184,7 +184,7 @@ class RunCreate(Body):
     webhook: str | None = Field(default=None, max_length=65_536)
     interrupt_before: Names | None = None
     interrupt_after: Names | None = None
-    stream_mode: list[StreamMode] | StreamMode = Field(default_factory=lambda: ["values"])
+    stream_mode: list[StreamMode] | StreamMode = "values"
     stream_subgraphs: bool = False
     stream_resumable: bool = False
     feedback_keys: list[str] | None = None

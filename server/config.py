@@ -38,7 +38,9 @@ def load_config(path: Path) -> ServerConfig:
     try:
         text = json.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read: {error.strerror}.", "Name another one with --config.") from None
+        raise ConfigurationError(
+            f"{path} cannot be read: {error.strerror}.", "Name another one with --config."
+        ) from None
     except ValueError as error:
         raise ConfigurationError(f"{path} is not JSON: {error}.") from None
     if not isinstance(text, dict) or not isinstance(text.get("graphs"), dict) or not text["graphs"]:

@@ -180,7 +180,7 @@ def _where(owner: str, search: CronSearch) -> tuple[Any, dict[str, Any]]:
     values: dict[str, Any] = {"owner": owner}
     for name in ("assistant_id", "thread_id", "enabled"):
         if (wanted := getattr(search, name)) is not None:
-            where += SQL(" AND {} = {}").format(Identifier(name), SQL(f"%({name})s"))  # type: ignore[arg-type]
+            where += SQL(" AND {} = {}").format(Identifier(name), SQL(f"%({name})s"))
             values[name] = wanted
     if search.metadata:
         where += SQL(" AND metadata @> %(metadata)s")

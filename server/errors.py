@@ -61,9 +61,7 @@ async def _http(_request: Request, error: Exception) -> Response:
 
 
 async def _unavailable(_request: Request, _error: Exception) -> Response:
-    return Json(
-        {"detail": "The database cannot be reached. Try again."}, status_code=503, headers={"retry-after": "2"}
-    )
+    return Json({"detail": "The database cannot be reached. Try again."}, status_code=503, headers={"retry-after": "2"})
 
 
 async def _bad_data(_request: Request, error: Exception) -> Response:

@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 from langchain_core.messages import BaseMessage, BaseMessageChunk, message_chunk_to_message
-from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.runtime import RunControl
 from langgraph.types import Command, Send
 
@@ -39,7 +38,7 @@ class Outcome:
     output_tokens: int = 0
 
 
-def run_config(run: Run, request_id: str | None = None) -> dict[str, Any]:
+def run_config(run: Run) -> dict[str, Any]:
     """The config of a run. What the client sent cannot say who it is."""
     sent = _merged(run.assistant_config, run.kwargs.get("config") or {})
     principal = Principal.from_dict(run.principal)
@@ -119,9 +118,7 @@ def graph_input(kwargs: Mapping[str, Any]) -> Any:
     return kwargs.get("input")
 
 
-async def execute(
-    run: Run, graphs: Graphs, pool: Pool, emit: Emit, control: RunControl, outcome: Outcome
-) -> None:
+async def execute(run: Run, graphs: Graphs, pool: Pool, emit: Emit, control: RunControl, outcome: Outcome) -> None:
     """Runs the graph to its end or to where it waits. `outcome` is filled as it goes, so that it tells also about
     an attempt that failed or was cancelled."""
     config = run_config(run)
@@ -169,11 +166,14 @@ async def _stream(
         "durability": kwargs.get("durability") or "async",
         "control": control,
     }
+    # Which overload it is depends on the modes, which are not known here.
+    stream: Any = graph.astream
+    stream_events: Any = graph.astream_events
     if "events" not in kwargs["stream_mode"]:
-        async for part in graph.astream(start, config, subgraphs=True, **arguments):  # type: ignore[arg-type]
+        async for part in stream(start, config, subgraphs=True, **arguments):
             yield part
         return
-    async for event in graph.astream_events(start, config, version="v2", subgraphs=True, **arguments):  # type: ignore[arg-type]
+    async for event in stream_events(start, config, version="v2", subgraphs=True, **arguments):
         if event["event"] == "on_chain_stream" and event["run_id"] == run.run_id:
             yield event["data"]["chunk"]
         else:
@@ -279,7 +279,9 @@ def _public(mode: str, chunk: Any) -> Any:
 
 
 def _event_json(event: Any) -> Any:
-    metadata = {key: value for key, value in (event.get("metadata") or {}).items() if not key.startswith("langgraph_auth")}
+    metadata = {
+        key: value for key, value in (event.get("metadata") or {}).items() if not key.startswith("langgraph_auth")
+    }
     return {**event, "metadata": metadata}
 
 

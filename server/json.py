@@ -65,7 +65,10 @@ def _cleaned(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**64:
         return float(value)
     if isinstance(value, Mapping):
-        return {_cleaned(key) if isinstance(key, str | int | float) else str(key): _cleaned(item) for key, item in value.items()}
+        return {
+            _cleaned(key) if isinstance(key, str | int | float) else str(key): _cleaned(item)
+            for key, item in value.items()
+        }
     if isinstance(value, list | tuple | set | frozenset):
         return [_cleaned(item) for item in value]
     if isinstance(value, BaseMessage):

@@ -1,6 +1,6 @@
 """The same users under LangGraph's own server: name this file as `auth.path` in langgraph.json.
 
-    "auth": {"path": "./server/langgraph_auth.py:auth"}
+"auth": {"path": "./server/langgraph_auth.py:auth"}
 """
 
 from __future__ import annotations

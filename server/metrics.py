@@ -22,15 +22,22 @@ class Metrics:
             registry=self.registry, buckets=FAST,
         )  # fmt: skip
         self._active = Gauge("ddb_agent_runs_active", "Runs that execute in this process.", registry=self.registry)
-        self._ended = Counter("ddb_agent_runs_ended", "Runs by how they ended.", ["graph", "status"], registry=self.registry)
+        self._ended = Counter(
+            "ddb_agent_runs_ended", "Runs by how they ended.", ["graph", "status"], registry=self.registry
+        )
         self._seconds = Histogram(
             "ddb_agent_run_seconds", "Time an attempt took.", ["graph"], registry=self.registry, buckets=SLOW
         )
         self._errors = Counter("ddb_agent_errors", "Errors of runs by kind.", ["kind"], registry=self.registry)
-        self.queue_age = Gauge("ddb_agent_queue_age_seconds", "Age of the oldest run that waits.", registry=self.registry)
+        self.queue_age = Gauge(
+            "ddb_agent_queue_age_seconds", "Age of the oldest run that waits.", registry=self.registry
+        )
         self.queue_length = Gauge("ddb_agent_queue_length", "Runs that wait.", registry=self.registry)
         self.database_seconds = Histogram(
-            "ddb_agent_database_seconds", "Time of a query that looks at the queue.", registry=self.registry, buckets=FAST
+            "ddb_agent_database_seconds",
+            "Time of a query that looks at the queue.",
+            registry=self.registry,
+            buckets=FAST,
         )
         self.streams = Gauge("ddb_agent_streams", "Event streams that are open.", registry=self.registry)
 

@@ -103,8 +103,10 @@ class EventStream(Response):
         if self._modes is None or event.name in ("metadata", "error"):
             return True
         mode = event.mode
-        return mode in self._modes or (mode == "messages" and "messages-tuple" in self._modes) or (
-            mode.startswith("messages/") and "messages" in self._modes
+        return (
+            mode in self._modes
+            or (mode == "messages" and "messages-tuple" in self._modes)
+            or (mode.startswith("messages/") and "messages" in self._modes)
         )
 
 

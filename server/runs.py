@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, LiteralString, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from psycopg.errors import ForeignKeyViolation, UniqueViolation
 from psycopg.rows import class_row
+from psycopg.sql import SQL
 from psycopg.types.json import Json, Jsonb
 
 from core.errors import ConflictError, NotFoundError
@@ -22,7 +23,7 @@ from server.json import dumps, storable
 
 CancelAction: TypeAlias = Literal["interrupt", "rollback"]
 CHANNEL = "ddb_agent_runs"
-_COLUMNS: LiteralString = (
+_COLUMNS = SQL(
     "run_id, thread_id, owner, assistant_id, graph_id, status, metadata, kwargs, assistant_config, assistant_context,"
     " principal, multitask_strategy, temporary, webhook, error, cancel, attempt, watched, available_at, created_at,"
     " updated_at"
@@ -201,7 +202,9 @@ class Runs:
     async def get(self, owner: str, thread_id: str, run_id: str) -> Run:
         async with self.pool.connection() as held, held.cursor(row_factory=class_row(Run)) as cursor:
             await cursor.execute(
-                f"SELECT {_COLUMNS} FROM runs WHERE owner = %s AND thread_id = %s AND run_id = %s",
+                SQL("SELECT {columns} FROM runs WHERE owner = %s AND thread_id = %s AND run_id = %s").format(
+                    columns=_COLUMNS
+                ),
                 (owner, thread_id, run_id),
             )
             run = await cursor.fetchone()
@@ -222,12 +225,26 @@ class Runs:
     ) -> list[Run]:
         async with self.pool.connection() as held, held.cursor(row_factory=class_row(Run)) as cursor:
             await cursor.execute(
-                f"SELECT {_COLUMNS} FROM runs WHERE owner = %(owner)s AND thread_id = %(thread)s"
-                " AND (%(status)s::text IS NULL OR status = %(status)s)"
-                " ORDER BY created_at DESC, run_id DESC LIMIT %(limit)s OFFSET %(offset)s",
+                SQL(
+                    "SELECT {columns} FROM runs WHERE owner = %(owner)s AND thread_id = %(thread)s"
+                    " AND (%(status)s::text IS NULL OR status = %(status)s)"
+                    " ORDER BY created_at DESC, run_id DESC LIMIT %(limit)s OFFSET %(offset)s"
+                ).format(columns=_COLUMNS),
                 {"owner": owner, "thread": thread_id, "status": status, "limit": limit, "offset": offset},
             )
             return await cursor.fetchall()
+
+    async def nth(self, owner: str, thread_id: str, place: int) -> Run | None:
+        """The run at a place in the order in which a thread's runs were made."""
+        async with self.pool.connection() as held, held.cursor(row_factory=class_row(Run)) as cursor:
+            await cursor.execute(
+                SQL(
+                    "SELECT {columns} FROM runs WHERE owner = %s AND thread_id = %s"
+                    " ORDER BY created_at, run_id OFFSET %s LIMIT 1"
+                ).format(columns=_COLUMNS),
+                (owner, thread_id, place),
+            )
+            return await cursor.fetchone()
 
     async def status(self, owner: str, run_id: str) -> tuple[str, Any, Any] | None:
         """Status, error and output of a run; None when it is gone."""
@@ -289,24 +306,24 @@ class Runs:
         try:
             async with self.pool.connection() as held, held.cursor(row_factory=class_row(Run)) as cursor:
                 await cursor.execute(
-                    "WITH free AS (SELECT r.run_id FROM runs r JOIN threads t USING (thread_id)"
-                    " WHERE r.status = 'pending' AND r.available_at <= now()"
-                    " AND NOT EXISTS (SELECT 1 FROM runs o WHERE o.thread_id = r.thread_id AND (o.status = 'running'"
-                    " OR (o.status = 'pending' AND o.available_at <= now()"
-                    " AND (o.created_at, o.run_id) < (r.created_at, r.run_id))))"
-                    " ORDER BY r.created_at LIMIT %(limit)s FOR UPDATE OF r, t SKIP LOCKED),"
-                    " taken AS (UPDATE runs SET status = 'running', worker = %(worker)s, attempt = attempt + 1,"
-                    " lease_until = now() + make_interval(secs => %(lease)s), updated_at = clock_timestamp()"
-                    f" FROM free WHERE runs.run_id = free.run_id RETURNING runs.*) SELECT {_COLUMNS} FROM taken",
+                    SQL(
+                        "WITH free AS (SELECT r.run_id FROM runs r JOIN threads t USING (thread_id)"
+                        " WHERE r.status = 'pending' AND r.available_at <= now()"
+                        " AND NOT EXISTS (SELECT 1 FROM runs o WHERE o.thread_id = r.thread_id AND (o.status = 'running'"
+                        " OR (o.status = 'pending' AND o.available_at <= now()"
+                        " AND (o.created_at, o.run_id) < (r.created_at, r.run_id))))"
+                        " ORDER BY r.created_at LIMIT %(limit)s FOR UPDATE OF r, t SKIP LOCKED),"
+                        " taken AS (UPDATE runs SET status = 'running', worker = %(worker)s, attempt = attempt + 1,"
+                        " lease_until = now() + make_interval(secs => %(lease)s), updated_at = clock_timestamp()"
+                        " FROM free WHERE runs.run_id = free.run_id RETURNING runs.*) SELECT {columns} FROM taken"
+                    ).format(columns=_COLUMNS, free=free),
                     {"worker": worker, "limit": limit, "lease": lease_seconds},
                 )
                 return await cursor.fetchall()
         except UniqueViolation:
             return []
 
-    async def beat(
-        self, worker: str, run_ids: Sequence[str], lease_seconds: float
-    ) -> dict[str, CancelAction | None]:
+    async def beat(self, worker: str, run_ids: Sequence[str], lease_seconds: float) -> dict[str, CancelAction | None]:
         """Renews leases; returns the runs still held with what was asked of them."""
         async with self.pool.connection() as held:
             cursor = await held.execute(
@@ -320,8 +337,10 @@ class Runs:
         """The next attempt of a run this worker still holds."""
         async with self.pool.connection() as held, held.cursor(row_factory=class_row(Run)) as cursor:
             await cursor.execute(
-                "UPDATE runs SET attempt = attempt + 1, lease_until = now() + make_interval(secs => %s)"
-                f" WHERE run_id = %s AND worker = %s AND status = 'running' RETURNING {_COLUMNS}",
+                SQL(
+                    "UPDATE runs SET attempt = attempt + 1, lease_until = now() + make_interval(secs => %s)"
+                    " WHERE run_id = %s AND worker = %s AND status = 'running' RETURNING {columns}"
+                ).format(columns=_COLUMNS),
                 (lease_seconds, run_id, worker),
             )
             return await cursor.fetchone()
@@ -461,33 +480,34 @@ async def _make_thread(held: Connection, values: dict[str, Any]) -> None:
 
 async def _insert(held: Connection, values: dict[str, Any], *, when_free: bool) -> Run | None:
     """The row of a run and the marks it leaves on its thread, in one statement."""
-    free: LiteralString = (
+    free = SQL(
         " AND NOT EXISTS (SELECT 1 FROM runs WHERE thread_id = %(thread)s AND status IN ('pending', 'running'))"
         if when_free
         else ""
     )
     async with held.cursor(row_factory=class_row(Run)) as cursor:
         await cursor.execute(
-            "WITH a AS (SELECT * FROM assistants WHERE assistant_id = %(assistant)s AND owner IN ('', %(owner)s)),"
-            " t AS (UPDATE threads SET status = CASE WHEN %(delay)s::float8 > 0 THEN threads.status ELSE 'busy' END,"
-            " updated_at = clock_timestamp(),"
-            " config = %(config)s, title = CASE WHEN title = '' THEN %(title)s ELSE title END,"
-            " metadata = threads.metadata || jsonb_build_object('graph_id', a.graph_id, 'assistant_id', a.assistant_id)"
-            " FROM a WHERE threads.thread_id = %(thread)s AND threads.owner = %(owner)s"
-            + free
-            + " RETURNING threads.thread_id, threads.metadata),"
-            " r AS (INSERT INTO runs (run_id, thread_id, owner, assistant_id, graph_id, status, metadata, kwargs,"
-            " assistant_config, assistant_context, principal, multitask_strategy, temporary, webhook, worker, attempt,"
-            " lease_until, watched, available_at)"
-            " SELECT %(run)s, t.thread_id, %(owner)s, a.assistant_id, a.graph_id,"
-            " CASE WHEN %(worker)s::text IS NULL THEN 'pending' ELSE 'running' END,"
-            " a.metadata || (t.metadata - 'title') || %(metadata)s"
-            " || jsonb_build_object('graph_id', a.graph_id, 'assistant_id', a.assistant_id),"
-            " %(kwargs)s::json, a.config, a.context, %(principal)s, %(strategy)s, %(temporary)s, %(webhook)s,"
-            " %(worker)s::text, CASE WHEN %(worker)s::text IS NULL THEN 0 ELSE 1 END,"
-            " CASE WHEN %(worker)s::text IS NOT NULL THEN now() + make_interval(secs => %(lease)s) END,"
-            " %(worker)s::text IS NULL, now() + make_interval(secs => %(delay)s)"
-            f" FROM t, a RETURNING *) SELECT {_COLUMNS} FROM r",
+            SQL(
+                "WITH a AS (SELECT * FROM assistants WHERE assistant_id = %(assistant)s AND owner IN ('', %(owner)s)),"
+                " t AS (UPDATE threads SET status = CASE WHEN %(delay)s::float8 > 0 THEN threads.status ELSE 'busy' END,"
+                " updated_at = clock_timestamp(),"
+                " config = %(config)s, title = CASE WHEN title = '' THEN %(title)s ELSE title END,"
+                " metadata = threads.metadata || jsonb_build_object('graph_id', a.graph_id, 'assistant_id', a.assistant_id)"
+                " FROM a WHERE threads.thread_id = %(thread)s AND threads.owner = %(owner)s"
+                "{free} RETURNING threads.thread_id, threads.metadata),"
+                " r AS (INSERT INTO runs (run_id, thread_id, owner, assistant_id, graph_id, status, metadata, kwargs,"
+                " assistant_config, assistant_context, principal, multitask_strategy, temporary, webhook, worker, attempt,"
+                " lease_until, watched, available_at)"
+                " SELECT %(run)s, t.thread_id, %(owner)s, a.assistant_id, a.graph_id,"
+                " CASE WHEN %(worker)s::text IS NULL THEN 'pending' ELSE 'running' END,"
+                " a.metadata || (t.metadata - 'title') || %(metadata)s"
+                " || jsonb_build_object('graph_id', a.graph_id, 'assistant_id', a.assistant_id),"
+                " %(kwargs)s::json, a.config, a.context, %(principal)s, %(strategy)s, %(temporary)s, %(webhook)s,"
+                " %(worker)s::text, CASE WHEN %(worker)s::text IS NULL THEN 0 ELSE 1 END,"
+                " CASE WHEN %(worker)s::text IS NOT NULL THEN now() + make_interval(secs => %(lease)s) END,"
+                " %(worker)s::text IS NULL, now() + make_interval(secs => %(delay)s)"
+                " FROM t, a RETURNING *) SELECT {columns} FROM r"
+            ).format(columns=_COLUMNS, free=free),
             values,
         )
         return await cursor.fetchone()

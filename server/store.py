@@ -51,9 +51,8 @@ class OwnedStore(BaseStore):
         raise TypeError(f"The store knows no {type(op).__name__}.")
 
     def _out(self, result: Result) -> Result:
-        if isinstance(result, list):
-            return [self._one(item) for item in result]  # type: ignore[return-value]
-        return self._one(result)
+        found: Result = [self._one(item) for item in result] if isinstance(result, list) else self._one(result)
+        return found
 
     def _one(self, found: Any) -> Any:
         if isinstance(found, SearchItem):

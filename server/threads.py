@@ -114,9 +114,9 @@ class ThreadStore:
             values["ids"] = search.ids
         order = search.sort_order or "desc"
         column = Identifier(search.sort_by or "updated_at")
-        query = SQL("SELECT {} FROM threads WHERE {} ORDER BY {} {}, thread_id LIMIT %(limit)s OFFSET %(offset)s").format(
-            _COLUMNS, where, column, SQL("ASC" if order == "asc" else "DESC")
-        )
+        query = SQL(
+            "SELECT {} FROM threads WHERE {} ORDER BY {} {}, thread_id LIMIT %(limit)s OFFSET %(offset)s"
+        ).format(_COLUMNS, where, column, SQL("ASC" if order == "asc" else "DESC"))
         async with self._pool.connection() as held:
             cursor = await held.execute(query, {**values, "limit": search.limit + 1, "offset": search.offset})
             rows = await cursor.fetchall()
@@ -234,7 +234,9 @@ class ThreadStore:
             "channel_values": {
                 "count": sum(row["versions"] for row in channels),
                 "bytes": size,
-                "by_channel": {row["channel"]: {"versions": row["versions"], "bytes": row["bytes"]} for row in channels},
+                "by_channel": {
+                    row["channel"]: {"versions": row["versions"], "bytes": row["bytes"]} for row in channels
+                },
             },
             "pending_writes": writes,
         }

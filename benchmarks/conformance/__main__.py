@@ -75,7 +75,8 @@ def summary(outcomes: list[tuple[Example, str, str]]) -> str:
     for example, outcome, _ in outcomes:
         counts[family.get(example.function, MISSING)][outcome] += 1
     counts["all"] = sum(counts.values(), Counter())
-    rows = [[key, *(str(counts[key][outcome]) for outcome in OUTCOMES), _share(counts[key])] for key in sorted(counts)]
+    keys = [*sorted(counts.keys() - {"all"}), "all"]
+    rows = [[key, *(str(counts[key][outcome]) for outcome in OUTCOMES), _share(counts[key])] for key in keys]
     reasons = Counter(text for _, outcome, text in outcomes if outcome == "skipped")
     return "\n".join(
         [

@@ -48,6 +48,10 @@ class SampleData:
     rows: int
 
 
+MAX_QUESTION = 5_000
+_LONG_WORD = re.compile(r"\w{300,}", re.ASCII)
+
+
 def literal_script(text: str) -> str | None:
     """Script the message carries: in a fence, or after "run:"."""
     fence = _FENCE.search(text)
@@ -57,6 +61,11 @@ def literal_script(text: str) -> str | None:
         return text.strip()
     run = _RUN.match(text)
     return text[run.end() :].strip() or None if run else None
+
+
+def beyond_rules(text: str) -> bool:
+    """Whether the patterns, whose work grows faster than the text, would take long and find nothing."""
+    return len(text) > MAX_QUESTION or _LONG_WORD.search(text) is not None
 
 
 def recognise(text: str) -> Intent:
@@ -82,6 +91,8 @@ def recognise(text: str) -> Intent:
         stripped,
     ):
         return "capabilities"
+    if beyond_rules(text):
+        return "query"
     if documented_function(text) is not None:
         return "documentation"
     if _matches(

@@ -11,7 +11,16 @@ from typing import Any
 from core.offline import answers
 from core.offline.conversation import Conversation
 from core.offline.execution import RefusedError, execute, propose
-from core.offline.intents import Intent, documented_function, literal_script, parts, recognise, sample_data
+from core.offline.intents import (
+    MAX_QUESTION,
+    Intent,
+    beyond_rules,
+    documented_function,
+    literal_script,
+    parts,
+    recognise,
+    sample_data,
+)
 from core.offline.language import normalise, say
 from core.offline.lookup import choose_table, describe, failed, failure_text, list_tables
 from core.offline.querying import answer_query
@@ -48,6 +57,15 @@ def _follow(replay: Replay, parameters: Mapping[str, str]) -> None:
         raise ReplyError(say(language, "The task is complete.", "任务已完成。"))
     if len(task.steps) >= MAX_STEPS:
         replay.finish(say(language, "I give up: too many steps without an answer.", "步骤过多仍未得到答案，已放弃。"))
+    if literal_script(task.question) is None and beyond_rules(task.question):
+        replay.finish(
+            say(
+                language,
+                f"This is too long for my rules: they read questions of up to {MAX_QUESTION} characters.\n\n",
+                f"问题过长：规则最多只能理解 {MAX_QUESTION} 个字符的问题。\n\n",
+            )
+            + answers.capabilities(language)
+        )
     replay.following = parts(normalise(task.question))
     while replay.following:
         try:

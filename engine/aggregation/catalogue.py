@@ -60,10 +60,14 @@ AGGREGATES: dict[str, Aggregate] = {
     "lastNot": Aggregate(basic.last_not, options="[k]", fast=rolling.last_not),
     "ifirstNot": Aggregate(basic.first_not_position, fast=rolling.not_position(latest=False)),
     "ilastNot": Aggregate(basic.last_not_position, fast=rolling.not_position(latest=True)),
-    "imax": Aggregate(basic.extreme_position(largest=True)),
-    "imin": Aggregate(basic.extreme_position(largest=False)),
-    "imaxLast": Aggregate(basic.extreme_position(largest=True, last=True)),
-    "iminLast": Aggregate(basic.extreme_position(largest=False, last=True)),
+    "imax": Aggregate(basic.extreme_position(largest=True), fast=rolling.extreme_position(largest=True)),
+    "imin": Aggregate(basic.extreme_position(largest=False), fast=rolling.extreme_position(largest=False)),
+    "imaxLast": Aggregate(
+        basic.extreme_position(largest=True, last=True), fast=rolling.extreme_position(largest=True, last=True)
+    ),
+    "iminLast": Aggregate(
+        basic.extreme_position(largest=False, last=True), fast=rolling.extreme_position(largest=False, last=True)
+    ),
     "atImax": Aggregate(basic.at_extreme(largest=True), "location, value"),
     "atImin": Aggregate(basic.at_extreme(largest=False), "location, value"),
     "var": Aggregate(VAR, fast=rolling.variance(sample=True)),

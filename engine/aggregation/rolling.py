@@ -119,6 +119,26 @@ def extreme(*, largest: bool) -> Kernel:
     return kernel
 
 
+def extreme_position(*, largest: bool, last: bool = False) -> Kernel:
+    exact = basic.extreme_position(largest=largest, last=last)
+
+    def kernel(windows: Windows, x: Vector) -> Vector:
+        if int(windows.sizes.sum()) <= SMALL:
+            return windowed(exact, windows, x)
+        rows = np.arange(len(x))
+        # Of equal elements the one wanted comes last where the largest is looked for, first where the smallest is.
+        sorter = np.lexsort((rows if largest == last else -rows, ranks(x)[0]))
+        place = np.empty(len(x))
+        place[sorter] = rows
+        place[x.nulls()] = np.nan
+        window = rolling(windows, place)
+        best = (window.max() if largest else window.min()).to_numpy()
+        found = sorter[np.nan_to_num(best).astype(np.int64)]
+        return ints(np.where(np.isnan(best), -1, found - windows.start))
+
+    return kernel
+
+
 def _exact(x: Vector) -> Array | None:
     """The elements as doubles (NaN for NULL) if these are exact and finite."""
     kind, width = x.data.dtype.kind, x.data.dtype.itemsize

@@ -19,7 +19,7 @@ from engine.functions.tabular import listing
 from engine.storage.access import Scheme, database_of, table_handle
 from engine.storage.text_files import ColumnPlan, Layout, plan_columns, read_table
 from engine.texts import element_texts
-from engine.types import LITERAL, TEMPORAL, Type
+from engine.types import LITERAL, Type
 from engine.values import (
     NOTHING,
     AnyVector,

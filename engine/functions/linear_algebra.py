@@ -110,14 +110,8 @@ def cholesky(x: Value, lower: Value | None = None) -> Matrix:
 
 @functions.builtin("eig", "A")
 def eigen(a: Value) -> Dictionary:
-    """Eigenvalues and eigenvectors of a symmetric matrix, or of one that has only real eigenvalues."""
-    data = square(a, "A")
-    if np.allclose(data, data.T):
-        values, vectors = np.linalg.eigh(data)
-    else:
-        values, vectors = np.linalg.eig(data)
-        if np.iscomplexobj(values):
-            raise CallError("complex eigenvalues are not supported.")
+    """Eigenvalues and eigenvectors of the symmetric matrix whose lower half is given."""
+    values, vectors = np.linalg.eigh(square(a, "A"))
     return Dictionary(Type.STRING, Type.ANY, {"values": column(values), "vectors": matrix(vectors)}, ordered=True)
 
 

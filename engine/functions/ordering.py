@@ -22,7 +22,7 @@ from engine.arguments import (
     positive_argument,
 )
 from engine.cast import cast_vector, common_type
-from engine.declarations import columns_of, declare_sequence
+from engine.declarations import columns_of, declare_sequence, every_form
 from engine.errors import CallError
 from engine.forms import as_vector, concat
 from engine.functions.registry import Registry
@@ -523,6 +523,16 @@ def _declare_ranges(name: str, *, larger: bool) -> None:
 
     declare_sequence(functions, f"{name[0].lower()}{name[1:]}", "X", so_far)
     declare_sequence(functions, f"m{name}", "X, window, [minPeriods]", counted, raw=True)
+    by_rows = functions.functions[f"m{name}"].implementation
+
+    @every_form
+    def by_rows_or_labels(x: Value, window: Value, *rest: Value) -> Value:
+        labels = x.index if isinstance(x, IndexedSeries) else x.row_labels if isinstance(x, Matrix) else None
+        if labels is None or not isinstance(window, Scalar) or window.type is not Type.DURATION:
+            return by_rows(x, window, *rest)  # type: ignore[no-any-return]
+        return lifting.sequence(lambda column: timed(whole(len(column)), labels, column, window), [x])
+
+    functions.functions[f"m{name}"].implementation = by_rows_or_labels
     declare_sequence(functions, f"tm{name}", "T, X, window", timed, vectors=2, raw=True)
 
 

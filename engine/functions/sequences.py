@@ -38,6 +38,7 @@ from engine.values import (
     Table,
     Value,
     Vector,
+    repeat,
 )
 
 functions = Registry()
@@ -226,6 +227,8 @@ def null_fill(x: Value, y: Value) -> Value:
 def _null_fill_value(x: Value, y: Value) -> Value:
     if isinstance(x, Table) and isinstance(y, Scalar):
         return Table(list(x.names), [_null_fill_value(column, y) for column in x.columns])  # type: ignore[misc]
+    if isinstance(x, Vector) and isinstance(y, Scalar) and x.type is not Type.VOID:
+        return _null_filled(x, repeat(y, 1))
     return lifting.elementwise(lifting.spread(_null_filled), [x, y])
 
 

@@ -213,7 +213,7 @@ def split(x: Value, delimiter: Value | None = None) -> Value:
 
     column = as_vector(x)
     pieces: list[Value] = [parts(text) for text in texts_of(column, "str")]
-    return pieces[0] if isinstance(x, Scalar) else AnyVector(pieces)
+    return pieces[0] if isinstance(x, Scalar) else AnyVector(pieces, columnar=True)
 
 
 def _characters(text: str) -> Vector:

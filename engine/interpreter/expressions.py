@@ -11,6 +11,7 @@ from engine.errors import ScriptError
 from engine.forms import concat, tuple_to_vector
 from engine.functions.registry import Builtin
 from engine.indexing import get_index, member
+from engine.interpreter.classes import call_method, instance_of
 from engine.interpreter.closures import bind_closure, is_constant, make_closure
 from engine.interpreter.constants import ARRAY_VECTOR_OFFSET, CONSTANTS, unknown_name
 from engine.interpreter.quotes import expand_macros
@@ -198,6 +199,11 @@ def _member(interpreter: Interpreter, node: syntax.Member, scope: Scope) -> Valu
         if qualified is not None:
             return qualified
     target = interpreter.evaluate(node.target, scope)
+    instance = instance_of(target)
+    if instance is not None:
+        if node.name not in instance.values:
+            raise ScriptError(f"The class [{instance.type.name}] has no attribute [{node.name}].")
+        return instance.values[node.name]
     found = member(target, node.name)
     if found is not None:
         return found
@@ -423,6 +429,8 @@ def _method(interpreter: Interpreter, node: syntax.Call, scope: Scope) -> Value:
             return apply(interpreter, function or NOTHING, positional, named, node, scope)
     positional, named = arguments_of(interpreter, node.arguments, scope)
     owner = positional[0]
+    if isinstance(owner, Handle) and instance_of(owner) is not None and name in owner.target.type.methods:
+        return call_method(interpreter, owner, name, positional[1:], named)
     if isinstance(owner, Dictionary):
         own = owner.items.get(name)
         if isinstance(own, FUNCTIONS):

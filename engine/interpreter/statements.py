@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dolphin.script import syntax
-from engine.errors import CancelledError, ScriptError, UnsupportedError
+from engine.errors import CancelledError, ScriptError
 from engine.forms import dictionary_keys, element, row_of
 from engine.indexing import get_index, set_index
+from engine.interpreter.classes import define_class, instance_of
 from engine.interpreter.closures import FunctionScope, is_constant, make_closure
 from engine.interpreter.copying import assigned
 from engine.interpreter.expressions import truth
@@ -116,6 +117,12 @@ def assign_to(interpreter: Interpreter, target: Any, operator: str, value: Value
         return
     if isinstance(target, syntax.Member):
         container = container_of(interpreter, target.target, scope)
+        instance = instance_of(container)
+        if instance is not None:
+            if operator != "=":
+                value = binary(operator[:-1], instance.values.get(target.name, NOTHING), value)
+            instance.set(target.name, value)
+            return
         key = string(target.name)
         if operator != "=":
             value = binary(operator[:-1], get_index(container, [key]), value)
@@ -169,8 +176,8 @@ def _define(interpreter: Interpreter, node: syntax.FunctionDefinition, scope: Sc
         interpreter.session.variables.pop(node.name, None)
 
 
-def _class(_interpreter: Interpreter, node: syntax.ClassDefinition, _scope: Scope) -> None:
-    raise UnsupportedError(f"The definition of the class {node.name}")
+def _class(interpreter: Interpreter, node: syntax.ClassDefinition, scope: Scope) -> None:
+    define_class(interpreter, node, scope)
 
 
 def _if(interpreter: Interpreter, node: syntax.If, scope: Scope) -> Signal | None:

@@ -234,6 +234,7 @@ def serve(
     node.result_limit = limits.result_bytes
     server = Server(node, builtin_functions(), limits)
     server.caps_memory = True
+    _end_when_frozen(frozen_seconds)
     try:
         server.start(host, port)
     except OSError as error:

@@ -82,6 +82,10 @@ class Frame:
             taken = self._taken[index] = take(self.fields[index].column, self.selection)
         return taken
 
+    def set_column(self, index: int, column: Column) -> None:
+        """Give a column of the chosen rows that is known without taking them."""
+        self._taken[index] = column
+
     def find(self, name: str) -> int:
         """The position of a column by name or `qualifier.name`, ignoring case; -1 if there is none."""
         lowered = name.lower()

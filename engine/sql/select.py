@@ -8,6 +8,7 @@ import numpy as np
 
 from dolphin.script import syntax
 from engine.errors import ScriptError, UnsupportedError
+from engine.grouping import Groups
 from engine.interpreter.scope import Scope
 from engine.sql import interval, pivoting, resolve
 from engine.sql.comma_join import with_join_keys
@@ -357,7 +358,20 @@ def contiguous(
         order = groups.order
     if len(order) and bool((order[1:] > order[:-1]).all()):
         return frame, ContiguousGroups(groups.codes, groups.count), order
-    return frame.take(order), ContiguousGroups(np.repeat(np.arange(groups.count), groups.sizes), groups.count), order
+    together = ContiguousGroups(np.repeat(np.arange(groups.count), groups.sizes), groups.count)
+    return _taken_by_group(frame, order, keys, groups), together, order
+
+
+def _taken_by_group(frame: Frame, order: Array, keys: Sequence[syntax.SelectItem], groups: Groups) -> Frame:
+    """The rows in an order group after group. A key is the same throughout its group: it is repeated, not taken."""
+    ordered = frame.take(order)
+    for item in keys:
+        index = frame.find(item.value.id) if isinstance(item.value, syntax.Name) else -1
+        column = frame.column(index) if index >= 0 else None
+        if isinstance(column, Vector) and column.data.dtype.kind == "i":
+            firsts = column.data[order[groups.offsets[:-1]]]
+            ordered.set_column(index, column.with_data(np.repeat(firsts, groups.sizes)))
+    return ordered
 
 
 def codes_column(codes: Array) -> Vector:

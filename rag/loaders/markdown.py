@@ -6,7 +6,7 @@ import re
 
 from rag.documents import Kind, Page, Section, language_of
 
-_HEADING = re.compile(r"(#{1,6})\s+(.+?)\s*#*\s*$")
+_HEADING = re.compile(r"(#{1,6})[ \t]+(\S.*)")
 _FENCE = re.compile(r"\s*(```|~~~)")
 
 
@@ -26,11 +26,11 @@ def read_markdown(text: str, name: str, kind: Kind = "document", *, url: str = "
     for number, line in enumerate(lines):
         if mark := _FENCE.match(line):
             fence = "" if fence == mark[1] else fence or mark[1]
-        match = None if fence else _HEADING.match(line)
+        match = None if fence else _HEADING.match(line.rstrip())
         if match is None:
             continue
         close(number)
-        level, heading = len(match[1]), match[2]
+        level, heading = len(match[1]), match[2].rstrip("#").rstrip() or match[2]
         title = title or (heading if level == 1 else "")
         path = [*(item for item in path if item[0] < level), (level, heading)]
         start = number + 1

@@ -17,8 +17,17 @@ _UNREAD = ("script", "style", "noscript", "template", "nav", "svg")
 def read_html(data: bytes, name: str) -> Page:
     """Text by block; navigation, scripts and styles are left out. Lines are those of the source."""
     from bs4 import BeautifulSoup
+    from bs4.dammit import EncodingDetector
 
-    soup = BeautifulSoup(data, "html.parser")
+    encoding = EncodingDetector.find_declared_encoding(data, is_html=True)
+    if encoding is None:
+        # Guessing goes wrong on short pages.
+        try:
+            data.decode("utf-8")
+            encoding = "utf-8"
+        except UnicodeDecodeError:
+            encoding = "gb18030"
+    soup = BeautifulSoup(data, "lxml", from_encoding=encoding)
     for element in soup(_UNREAD):
         element.decompose()
     title = soup.title.get_text(" ", strip=True) if soup.title else ""

@@ -111,7 +111,7 @@ async def list_artifacts(
 @router.get("/artifacts/{artifact_id}")
 async def get_artifact(
     artifact_id: str, services: Served, asking: Asking,
-    format: Literal["raw", "json", "csv", "parquet", "info"] = "raw",  # noqa: A002
+    format: Literal["raw", "json", "csv", "parquet", "info"] = "raw",
     limit: int = Query(default=100, ge=1, le=10_000), offset: int = Query(default=0, ge=0, le=2**62),
     range_: Annotated[str | None, Header(alias="range")] = None,
 ) -> Response:  # fmt: skip

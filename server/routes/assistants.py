@@ -9,10 +9,10 @@ from langgraph.channels.base import BaseChannel
 from pydantic import create_model
 
 from core.errors import InvalidInputError, NotFoundError
-from server.ids import checked_uuid
 from server.bodies import AssistantCreate, AssistantPatch, AssistantSearch, AssistantVersion, AssistantVersions
 from server.graphs import Graph
 from server.identity import Principal
+from server.ids import checked_uuid
 from server.responses import Json, JsonRoute
 from server.services import Asking, Served, Services
 

@@ -18,8 +18,8 @@ from server.follow import follow, result
 from server.graphs import context_fields
 from server.identity import Principal
 from server.ids import checked_uuid, new_id
-from server.resume import check_resume
 from server.responses import Awaited, EventStream, Json, JsonRoute
+from server.resume import check_resume
 from server.runs import Run, run_kwargs
 from server.services import Asking, Served, Services
 from server.worker import INVALID_RESUME
@@ -28,7 +28,7 @@ router = APIRouter(route_class=JsonRoute, tags=["Runs"])
 
 Action = Annotated[Literal["interrupt", "rollback"], Query()]
 NONE_FOUND = "No runs found to cancel."
-RESUME_SECONDS = 2.0
+RESUME_SECONDS = 1.0
 
 
 @router.post("/threads/{thread_id}/runs")
@@ -254,13 +254,16 @@ async def _wait_new(services: Services, asking: Principal, run: Run, body: RunCr
 
 
 async def _answer_fits(services: Services, run: Run, body: RunCreate) -> None:
-    """An answer is checked by the graph itself, at once when its run begins: it is refused like any bad request."""
+    """The graph itself checks an answer when its run begins. Waits a moment for that, so that an answer that does not
+    fit is refused like any bad request."""
     if body.command is None or not body.command.has_resume:
         return
     live = services.worker.lives.get(run.run_id)
     deadline = asyncio.get_running_loop().time() + RESUME_SECONDS
     while live is not None and not live.done and asyncio.get_running_loop().time() < deadline:
-        if live.number - live.first >= 1:
+        # The first values are those the thread had before.
+        names = [event.name for event in live.after(live.first - 1) or ()]
+        if any(name not in ("metadata", "values", "error") for name in names) or names.count("values") > 1:
             break
         await live.changed(RESUME_SECONDS)
     if live is not None and live.done and live.result is not None and INVALID_RESUME.encode() in live.result:

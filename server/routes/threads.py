@@ -211,9 +211,7 @@ def _config(row: dict[str, Any], checkpoint: Checkpoint | None) -> dict[str, Any
 
 
 @asynccontextmanager
-async def _graph_of(
-    services: Services, asking: Principal, row: dict[str, Any], access: Access
-) -> AsyncIterator[Graph]:
+async def _graph_of(services: Services, asking: Principal, row: dict[str, Any], access: Access) -> AsyncIterator[Graph]:
     graph_id = row["metadata"].get("graph_id")
     if not graph_id:
         raise NoGraphError(

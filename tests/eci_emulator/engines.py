@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 DATABASE_PORT = 8848
-DEFAULT_PASSWORD = "123456"  # noqa: S105
+DEFAULT_PASSWORD = "123456"
 
 
 def main() -> None:

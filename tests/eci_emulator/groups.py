@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -10,12 +11,12 @@ import threading
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from eci_emulator.code_server import CodeServer
+
 ROOT = Path(__file__).resolve().parents[2]
-WORKSPACE_PORT = 8080
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,13 @@ class ContainerGroup:
     address: str
     timing: Timing
     engines: Engines
+    loop: asyncio.AbstractEventLoop
     fate: str | None = None
     created: float = field(default_factory=time.monotonic)
     started: float | None = None
     deleted: float | None = None
     failed: str | None = None
-    code_server: ThreadingHTTPServer | None = None
+    code_server: CodeServer | None = None
     born: datetime = field(default_factory=lambda: datetime.now(UTC))
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -114,7 +116,10 @@ class ContainerGroup:
                 self.engines.ask("start", self.folder / "engine", self.address)
             else:
                 (self.folder / "project").mkdir(exist_ok=True)
-                self.code_server = _code_server(self.address)
+                variables = self.wanted["Container"][0].get("EnvironmentVar") or []
+                password = next((each["Value"] for each in variables if each["Key"] == "PASSWORD"), "")
+                self.code_server = CodeServer(self.address, password, self.loop)
+                self.code_server.start()
             self.started = time.monotonic()
 
     def end(self) -> None:
@@ -127,8 +132,7 @@ class ContainerGroup:
         if started:
             self.engines.ask("stop", self.folder / "engine", self.address)
         if code_server is not None:
-            code_server.shutdown()
-            code_server.server_close()
+            code_server.stop()
 
     def described(self) -> dict[str, Any]:
         status = self.status()
@@ -153,21 +157,3 @@ class ContainerGroup:
             "Containers": [{"Name": each["Name"], "Image": each["Image"]} for each in self.wanted["Container"]],
             "Events": events,
         }
-
-
-def _code_server(address: str) -> ThreadingHTTPServer:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = b'{"status":"alive"}' if self.path == "/healthz" else b"code-server"
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer((address, WORKSPACE_PORT), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    return server

@@ -30,7 +30,14 @@ STDIN, STDOUT, STDERR = 0, 1, 2
 class EciEmulator:
     """Use as a context manager; `endpoint` is `127.0.0.1:port`. Times are real, and short by default."""
 
-    def __init__(self, folder: Path, *, region: str = "cn-test", zones: tuple[str, ...] = ("cn-test-a", "cn-test-b")):
+    def __init__(
+        self,
+        folder: Path,
+        engines: Engines,
+        *,
+        region: str = "cn-test",
+        zones: tuple[str, ...] = ("cn-test-a", "cn-test-b"),
+    ) -> None:
         self.folder = folder
         self.region = region
         self.zones = list(zones)
@@ -46,10 +53,10 @@ class EciEmulator:
         self.random = random.Random(7)
         self._nonces: set[str] = set()
         self._execs: dict[str, tuple[ContainerGroup, list[str]]] = {}
-        self._engines = Engines()
+        self._engines = engines
         self._network = f"127.{random_secrets.randbelow(200) + 20}.{random_secrets.randbelow(250)}"
         self._next = 1
-        self._loop = asyncio.new_event_loop()
+        self.loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="eci-emulator", daemon=True)
         self.endpoint = ""
@@ -60,11 +67,10 @@ class EciEmulator:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
         for group in self.groups.values():
             group.end()
-        self._engines.close()
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(10)
 
     def alive(self) -> list[ContainerGroup]:
         """The groups that cost money."""
@@ -75,20 +81,20 @@ class EciEmulator:
         self.groups.pop(group_id).end()
 
     def _serve(self) -> None:
-        asyncio.set_event_loop(self._loop)
+        asyncio.set_event_loop(self.loop)
         app = web.Application(client_max_size=2**24)
         app.router.add_get("/exec/", self._exec_socket)
         app.router.add_route("*", "/{path:.*}", self._handle)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        self._loop.run_until_complete(runner.setup())
+        self.loop.run_until_complete(runner.setup())
         site = web.TCPSite(runner, "127.0.0.1", 0)
-        self._loop.run_until_complete(site.start())
+        self.loop.run_until_complete(site.start())
         self.endpoint = "{}:{}".format(*runner.addresses[0][:2])
         self._ready.set()
-        self._loop.run_forever()
-        self._loop.run_until_complete(runner.cleanup())
-        self._loop.run_until_complete(_rest())
-        self._loop.close()
+        self.loop.run_forever()
+        self.loop.run_until_complete(runner.cleanup())
+        self.loop.run_until_complete(_rest())
+        self.loop.close()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         request_id = random_secrets.token_hex(8).upper()
@@ -169,7 +175,9 @@ class EciEmulator:
         fate = self.fates.pop(0) if self.fates else None
         if token:
             self.tokens[token] = (fingerprint, group_id)
-        self.groups[group_id] = ContainerGroup(group_id, wanted, folder, address, replace(self.timing), self._engines, fate)
+        self.groups[group_id] = ContainerGroup(
+            group_id, wanted, folder, address, replace(self.timing), self._engines, self.loop, fate
+        )
         return {"ContainerGroupId": group_id}
 
     def _describe(self, wanted: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ QUICK = {
     "orphan_grace_seconds": 0.2,
     "deletion_retry_seconds": 0.05,
     "reaper_seconds": 0.1,
-    "provision_timeout": 20.0,
+    "provision_timeout": 60.0,
     "environments_per_user": 5,
     "eci_retry_seconds": 0.02,
     "eci_read_timeout": 5.0,

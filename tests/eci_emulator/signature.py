@@ -16,7 +16,13 @@ CLOCK_SKEW = timedelta(minutes=15)
 
 
 def check(
-    method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, secrets: Mapping[str, str], nonces: set[str]
+    method: str,
+    path: str,
+    query: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    secrets: Mapping[str, str],
+    nonces: set[str],
 ) -> None:
     """Raises ApiError like the gateway does."""
     lower = {name.lower(): value for name, value in headers.items()}

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 from alibabacloud_credentials.utils import auth_util
-from eci_emulator import KEY_ID, KEY_SECRET, EciEmulator
+from eci_emulator import KEY_ID, KEY_SECRET, EciEmulator, Engines
 from eci_emulator.settings import QUICK, eci_settings
 
 from core.postgres import Pool
@@ -17,8 +17,16 @@ from provision.local import LocalProvider
 from provision.service import Environments, open_environments
 from provision.settings import ProvisionSettings
 
+
+@pytest.fixture(scope="session")
+def engines() -> Iterator[Engines]:
+    engines = Engines()
+    yield engines
+    engines.close()
+
+
 @pytest.fixture
-def emulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EciEmulator]:
+def emulator(engines: Engines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EciEmulator]:
     for name in list(os.environ):
         if name.startswith("ALIBABA_CLOUD_"):
             monkeypatch.delenv(name)
@@ -27,7 +35,7 @@ def emulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EciEmu
     # The client's credential chain reads the environment when it is imported.
     monkeypatch.setattr(auth_util, "environment_access_key_id", KEY_ID)
     monkeypatch.setattr(auth_util, "environment_access_key_secret", KEY_SECRET)
-    with EciEmulator(tmp_path / "eci") as emulator:
+    with EciEmulator(tmp_path / "eci", engines) as emulator:
         yield emulator
 
 
@@ -59,9 +67,7 @@ async def cloud(
 
 
 @pytest.fixture
-async def local(
-    settings: Settings, pool: Pool, tmp_path: Path, no_environments: None
-) -> AsyncIterator[Environments]:
+async def local(settings: Settings, pool: Pool, tmp_path: Path, no_environments: None) -> AsyncIterator[Environments]:
     provision = ProvisionSettings(_env_file=None, environment_provider="local", **QUICK)
     provider = LocalProvider(tmp_path / "environments")
     async with open_environments(settings, pool, provision=provision, provider=provider) as environments:

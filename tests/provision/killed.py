@@ -55,7 +55,9 @@ async def work(asked: dict[str, Any]) -> None:
         open_environments(settings, pool, provision=provision) as environments,
     ):
         owner = asked["owner"]
-        request = EnvironmentRequest(name=asked["environment_id"], cpu=1, memory=2, hours=1, workspace=asked["workspace"])
+        request = EnvironmentRequest(
+            name=asked["environment_id"], cpu=1, memory=2, hours=1, workspace=asked["workspace"]
+        )
         record = await environments.wait(owner, (await environments.start(owner, request)).id)
         assert record.state == "RUNNING", record.error
         await environments.delete(owner, record.id)
@@ -71,14 +73,15 @@ def run(asked: dict[str, Any]) -> NoReturn:
 def main() -> None:
     for owner, names in (
         (EciProvider, ("create", "delete", "find")),
-        (EnvironmentStore, ("add", "begin", "intend", "group_created", "group_deleted", "move", "secured", "run", "delete", "end")),
+        (EnvironmentStore, ("add", "begin", "intend", "group_created", "group_deleted", "move", "secured", "run")),
+        (EnvironmentStore, ("delete", "end")),
         (AsyncPostgresSaver, ("aput",)),
         (steps, ("close_default_account", "version")),
-    ):  # fmt: skip
+    ):
         for name in names:
             around(owner, name)
-    import alibabacloud_credentials.client
-    import alibabacloud_eci20180808.client
+    import alibabacloud_credentials.client  # noqa: F401
+    import alibabacloud_eci20180808.client  # noqa: F401
     import dolphindb  # noqa: F401
 
     for line in sys.stdin:

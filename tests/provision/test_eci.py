@@ -90,7 +90,7 @@ async def test_parameters_are_those_the_api_takes(eci: EciProvider) -> None:
 
 async def test_a_wrong_secret_is_refused(emulator: EciEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auth_util, "environment_access_key_secret", "wrong")
-    with pytest.raises(ProviderError, match="SignatureDoesNotMatch.*clock"):
+    with pytest.raises(ProviderError, match=r"SignatureDoesNotMatch.*clock"):
         await EciProvider(eci_settings(emulator)).create(wanted())
     assert emulator.groups == {}
 
@@ -111,7 +111,9 @@ async def test_commands(eci: EciProvider) -> None:
     data = bytes(range(256)) * 12_000
     result = await eci.exec(group_id, ["cat"], stdin=data, timeout=20)
     assert (result.stdout, result.stderr, result.status) == (data, b"", 0)
-    result = await eci.exec(group_id, ["sh", "-c", 'printf "%s" "$1"; echo bad >&2; exit 7', "x", "a'b $HOME\n"], timeout=20)
+    result = await eci.exec(
+        group_id, ["sh", "-c", 'printf "%s" "$1"; echo bad >&2; exit 7', "x", "a'b $HOME\n"], timeout=20
+    )
     assert (result.stdout, result.stderr, result.status) == (b"a'b $HOME\n", b"bad\n", 7)
     with pytest.raises(TimeoutError):
         await eci.exec(group_id, ["sleep", "5"], timeout=0.3)

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 from eci_emulator import EciEmulator
+from eci_emulator.waiting import until
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
 
@@ -71,9 +72,14 @@ async def test_a_person_is_asked_and_told(run: Any, cloud: Environments, emulato
     assert done["version"].startswith("3.")
 
 
-async def test_what_the_person_changed_is_made(run: Any, emulator: EciEmulator, cloud: Environments, owner: str) -> None:
+async def test_what_the_person_changed_is_made(
+    run: Any, emulator: EciEmulator, cloud: Environments, owner: str
+) -> None:
     await run({"request": REQUEST})
-    edited = {"type": "edit", "edited_action": {"name": "create_environment", "args": {**REQUEST, "cpu": 2, "memory": 8, "workspace": False}}}
+    edited = {
+        "type": "edit",
+        "edited_action": {"name": "create_environment", "args": {**REQUEST, "cpu": 2, "memory": 8, "workspace": False}},
+    }
     done, _ = await run(Command(resume={"decisions": [edited]}))
     assert done["state"] == "RUNNING"
     assert [(group.wanted["Cpu"], group.wanted["Memory"]) for group in emulator.alive()] == [("2.0", "8.0")]
@@ -81,8 +87,13 @@ async def test_what_the_person_changed_is_made(run: Any, emulator: EciEmulator, 
     assert (record.cpu, record.memory, record.workspace) == (2, 8, False)
 
 
-@pytest.mark.parametrize("answer", [{"type": "reject", "message": "too dear"}, {"type": "edit", "edited_action": {"args": {**REQUEST, "cpu": 3}}}])
-async def test_nothing_is_made_unless_agreed(run: Any, emulator: EciEmulator, cloud: Environments, owner: str, answer: Any) -> None:
+@pytest.mark.parametrize(
+    "answer",
+    [{"type": "reject", "message": "too dear"}, {"type": "edit", "edited_action": {"args": {**REQUEST, "cpu": 3}}}],
+)
+async def test_nothing_is_made_unless_agreed(
+    run: Any, emulator: EciEmulator, cloud: Environments, owner: str, answer: Any
+) -> None:
     await run({"request": REQUEST})
     done, _ = await run(Command(resume={"decisions": [answer]}))
     assert done["state"] in ("DELETED", "ERROR")
@@ -101,14 +112,11 @@ async def test_cancelling_gives_everything_back(
     run: Any, emulator: EciEmulator, cloud: Environments, owner: str
 ) -> None:
     making = asyncio.create_task(run({"request": REQUEST, "approved": True}))
-    while not emulator.groups:
-        await asyncio.sleep(0.01)
+    await until(lambda: emulator.groups)
     making.cancel()
     with pytest.raises(asyncio.CancelledError):
         await making
-    async with asyncio.timeout(10):
-        while emulator.alive():
-            await asyncio.sleep(0.05)
+    await until(lambda: not emulator.alive())
     [record] = await cloud.list(owner, ended=True)
     assert (record.state, record.error) == ("ERROR", "It was cancelled.")
 

@@ -3,10 +3,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from eci_emulator import EciEmulator, Fault
+from eci_emulator.waiting import until
 from pydantic import SecretStr
 
 from core.errors import ConflictError, DolphinDBUnavailableError, InvalidInputError, NotFoundError
@@ -49,7 +51,7 @@ async def test_local_from_creation_to_deletion(local: Environments, sessions: Se
     deleted = await local.delete(owner, record.id)
     assert (deleted.state, deleted.secret) == ("DELETED", None)
     assert await local.provider.find({}) == []
-    with pytest.raises(ConflictError, match="was deleted.*Create another"):
+    with pytest.raises(ConflictError, match=r"was deleted.*Create another"):
         await local.resolve(owner, record.id)
     events = [entry.event for entry in await local.history(owner, record.id)]
     assert events[0] == "requested"
@@ -76,7 +78,7 @@ async def test_an_engine_that_was_killed_comes_back_secured(
     assert again is not None
     assert current.password.get_secret_value() != again.password
     default = Environment("default", current.host, current.port, again.user, SecretStr(again.password))
-    with pytest.raises(DolphinDBUnavailableError, match="did not accept|refused"):
+    with pytest.raises(DolphinDBUnavailableError, match=r"did not accept|refused"):
         await sessions.run(default, "u", "1")
 
 
@@ -95,7 +97,7 @@ async def test_cloud_from_creation_to_deletion(
     environment = await cloud.resolve(owner, record.id)
     assert await sessions.evaluate(environment, "t", "share table(1..3 as n) as s; exec sum(n) from s") == 6
     default = Environment("default", environment.host, environment.port, "admin", SecretStr("123456"))
-    with pytest.raises(DolphinDBUnavailableError, match="did not accept|refused"):
+    with pytest.raises(DolphinDBUnavailableError, match=r"did not accept|refused"):
         await sessions.run(default, "u", "1")
     await cloud.delete(owner, "test")
     assert emulator.alive() == []
@@ -123,7 +125,9 @@ async def test_another_owner_sees_nothing(local: Environments, owner: str) -> No
         ({"name": "a/../b"}, "cannot name an environment"),
     ],
 )
-async def test_what_is_not_sold_is_refused(local: Environments, owner: str, changes: dict[str, object], text: str) -> None:
+async def test_what_is_not_sold_is_refused(
+    local: Environments, owner: str, changes: dict[str, object], text: str
+) -> None:
     with pytest.raises(InvalidInputError, match=text):
         await local.start(owner, REQUEST.model_copy(update=changes))
     assert await local.list(owner, ended=True) == []
@@ -140,9 +144,7 @@ async def test_quota_and_names(local: Environments, owner: str) -> None:
     with pytest.raises(ConflictError, match="named 'e1' already"):
         await local.start(owner, REQUEST.model_copy(update={"name": "e1"}))
     await local.delete(owner, "e1")
-    record = await local.store.add(
-        owner, f"{owner}-x", ALONE, provider="local", region="", thread_id=None, quota=5
-    )
+    record = await local.store.add(owner, f"{owner}-x", ALONE, provider="local", region="", thread_id=None, quota=5)
     assert record.state == "PENDING"
 
 
@@ -199,12 +201,10 @@ async def test_a_deletion_that_fails_is_tried_again(cloud: Environments, emulato
 
 async def test_deleted_while_it_is_being_made(cloud: Environments, emulator: EciEmulator, owner: str) -> None:
     record = await cloud.start(owner, REQUEST)
-    while not emulator.groups:
-        await asyncio.sleep(0.01)
+    await until(lambda: emulator.groups)
     await cloud.delete(owner, record.id)
-    async with asyncio.timeout(10):
-        while (await cloud.get(owner, record.id)).state != "DELETED":
-            await asyncio.sleep(0.05)
+    async with asyncio.timeout(15):
+        assert (await cloud.wait(owner, record.id)).state == "DELETED"
     assert emulator.alive() == []
 
 
@@ -240,3 +240,26 @@ async def test_passwords_are_nowhere(
                 assert not any(
                     password.encode() in value for row in rows for value in row.values() if isinstance(value, bytes)
                 )
+
+
+async def test_an_address_that_comes_late_is_waited_for(cloud: Environments, emulator: EciEmulator, owner: str) -> None:
+    emulator.timing = replace(emulator.timing, address=0.6)
+    record = await made(cloud, owner, ALONE)
+    assert (record.state, record.host) == ("RUNNING", emulator.alive()[0].address)
+
+
+async def test_in_a_storm_nothing_is_lost_or_made_twice(cloud: Environments, emulator: EciEmulator, owner: str) -> None:
+    emulator.chance = {"throttle": 0.15, "server_error": 0.1, "lost_answer": 0.1, "refused_connection": 0.05}
+    requests = [REQUEST.model_copy(update={"name": f"e{number}"}) for number in range(5)]
+    records = [await cloud.start(owner, request) for request in requests]
+    made = [await cloud.wait(owner, record.id) for record in records]
+    running = {record.id for record in made if record.state == "RUNNING"}
+    assert len(emulator.groups) <= 2 * len(records)
+    for record in made:
+        await cloud.delete(owner, record.id)
+    async with asyncio.timeout(20):
+        while emulator.alive():
+            await cloud.reaper().sweep()
+            await asyncio.sleep(0.1)
+    states = {record.id: record.state for record in await cloud.list(owner, ended=True)}
+    assert {states[name] for name in running} <= {"DELETED", "DELETING"}

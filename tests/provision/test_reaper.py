@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from eci_emulator import EciEmulator, Fault
 from eci_emulator.settings import eci_settings
+from eci_emulator.waiting import until
 
 from core.errors import ConflictError
 from core.postgres import Pool
@@ -42,7 +43,7 @@ async def sweep(environments: Environments) -> Swept:
 async def test_the_expired_are_deleted(cloud: Environments, emulator: EciEmulator, owner: str, pool: Pool) -> None:
     record, other = await made(cloud, owner), await made(cloud, owner, ALONE.model_copy(update={"name": "other"}))
     await expire(pool, record)
-    with pytest.raises(ConflictError, match="has expired.*Create another"):
+    with pytest.raises(ConflictError, match=r"has expired.*Create another"):
         await cloud.resolve(owner, record.id)
     swept = await sweep(cloud)
     assert (swept.expired, swept.removed) == ([record.id], [record.id])
@@ -95,8 +96,7 @@ async def test_abandoned_making_is_taken_back(
     emulator.timing = replace(emulator.timing, running=60)
     async with open_environments(settings, pool, provision=eci_settings(emulator)) as other:
         record = await other.start(owner, ALONE)
-        while not emulator.groups:
-            await asyncio.sleep(0.01)
+        await until(lambda: emulator.groups)
     assert len(emulator.alive()) == 1
     assert (await sweep(cloud)).abandoned == []
     await asyncio.sleep(2.1)
@@ -110,8 +110,7 @@ async def test_making_goes_on_in_another_process(
 ) -> None:
     async with open_environments(settings, pool, provision=eci_settings(emulator)) as other:
         record = await other.start(owner, ALONE)
-        while not emulator.groups:
-            await asyncio.sleep(0.01)
+        await until(lambda: emulator.groups)
     await cloud.resume(owner, record.id)
     assert (await cloud.wait(owner, record.id)).state == "RUNNING"
     assert len(emulator.groups) == 1

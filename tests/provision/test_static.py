@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from pydantic import SecretStr, ValidationError
@@ -64,7 +63,7 @@ async def test_it_must_answer(allowing: Environments, environment: Environment, 
 )  # fmt: skip
 async def test_private_addresses_are_refused(local: Environments, owner: str, host: str) -> None:
     wanted = StaticRequest(name="x", host=host, password=SecretStr("secret"))
-    with pytest.raises(InvalidInputError, match="not a public address|is not known"):
+    with pytest.raises(InvalidInputError, match=r"not a public address|is not known"):
         await local.register(owner, wanted)
 
 

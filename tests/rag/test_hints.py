@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from rag.hints import documentation_hint
@@ -54,3 +56,10 @@ def test_hints_are_short(built: KnowledgeBase):
     hint = documentation_hint(built.searcher(), "Invalid argument.", script)
     assert len(hint.functions) <= 5
     assert len(hint.text) < 1500
+
+
+@pytest.mark.parametrize("script", ['x = "' + 'a\\"' * 200_000, "/*" * 200_000, "f(" * 200_000, "a." * 200_000])
+def test_enormous_scripts_take_no_longer_than_others(built: KnowledgeBase, script: str):
+    started = time.monotonic()
+    documentation_hint(built.searcher(), "Syntax error" * 10_000, script)
+    assert time.monotonic() - started < 5

@@ -51,6 +51,12 @@ y = 2</pre></body></html>"""
     assert page.sections[-1].headings == ("Rates", "Daily")
 
 
+def test_html_in_gb18030_with_and_without_saying_so():
+    for head in ("", '<meta charset="gb18030">'):
+        page = one(f"{head}<p>滑动窗口</p>".encode("gb18030"), "a.html")
+        assert page.sections[0].text == "滑动窗口"
+
+
 def test_docx_headings_paragraphs_and_tables():
     document = Document()
     document.add_heading("Policy", 1)

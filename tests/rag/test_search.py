@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from rag.analysis import split_identifier, stem, terms
@@ -171,3 +173,12 @@ def test_names_of_other_tools_count_more_beside_the_tool():
     assert names.find("drop_duplicates")["isDuplicated"] > 0.4
     assert names.find("the shift of the curve")["prev"] < 0.3
     assert names.find("no such thing") == {}
+
+
+@pytest.mark.parametrize(
+    "question", ["a" * 200_000, "移动" * 100_000, "f(" * 100_000, "`" * 100_000, "x" + "::y" * 60_000]
+)
+async def test_enormous_questions_take_no_longer_than_others(built: KnowledgeBase, question: str):
+    started = time.monotonic()
+    built.searcher().find(question)
+    assert time.monotonic() - started < 5

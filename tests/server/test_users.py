@@ -166,7 +166,9 @@ async def _nothing_of_the_other_is_seen(
         answer = await http.request(method, path, json=body, headers=bearer(theirs))
         assert answer.status_code == 200, (path, answer.text)
         assert secret not in answer.text, path
-    assert (await http.post("/runs/cancel", json={"run_ids": [run["run_id"]]}, headers=bearer(theirs))).status_code == 404
+    assert (
+        await http.post("/runs/cancel", json={"run_ids": [run["run_id"]]}, headers=bearer(theirs))
+    ).status_code == 404
     changed = await http.patch(
         f"/assistants/{(await http.post('/assistants/search', json={'graph_id': 'echo'}, headers=bearer(theirs))).json()[0]['assistant_id']}",
         json={"name": "x"}, headers=bearer(theirs),

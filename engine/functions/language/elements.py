@@ -143,6 +143,8 @@ def row(value: Value, index: Value) -> Value:
         if not 0 <= place < len(value):
             raise ScriptError("The row index is out of range.")
         return value.row(place)
+    if isinstance(value, AnyVector):
+        return get_index(AnyVector(value.items), [index])
     return get_index(value, [index])
 
 

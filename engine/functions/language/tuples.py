@@ -12,6 +12,7 @@ from engine.functions.language.assembling import function_argument
 from engine.functions.language.growing import append_to_table
 from engine.functions.registry import Registry
 from engine.indexing import get_index, is_uniform, positions_of, set_column, set_index
+from engine.interpreter.classes import instance_of
 from engine.sql.source import stored_table
 from engine.types import LITERAL, Type
 from engine.values import (
@@ -163,8 +164,11 @@ def modify_member(
     context: Context, target: Value, function: Value, indices: Value, parameters: Value = NOTHING
 ) -> Value:
     """Apply a function that changes its first argument to members of a tuple or dictionary."""
+    instance = instance_of(target)
+    if instance is not None:
+        target = Dictionary(Type.STRING, Type.ANY, instance.values)
     if not isinstance(target, AnyVector | Dictionary):
-        raise CallError("obj must be a tuple or dictionary.")
+        raise CallError("obj must be a tuple, a dictionary or an instance of a class.")
     callee = function_argument(function, "memberModify!")
     if isinstance(parameters, AnyVector):
         given = list(parameters.items)

@@ -42,3 +42,44 @@ def test_plain_names_outside(shown: Callable[[str], str], interpreter: Interpret
     assert shown("var(1 2 3)") == "1"
     with pytest.raises(ScriptError, match="can't be redefined"):
         interpreter.run("def var(x) { return x }")
+
+
+CLASSES = """
+class Account {
+    owner :: STRING
+    balance :: DOUBLE
+    history :: INT VECTOR
+    def Account(owner_, balance_ = 0) { owner = owner_; balance = balance_; history = [] }
+    def pay(amount) { balance += amount; history.append!(amount); return balance }
+    def twice(amount) { pay(amount); return self.pay(amount) }
+}
+class Savings : Account {
+    rate :: DOUBLE
+    def Savings(name) { owner = name; balance = 100; rate = 0.5; history = [] }
+    def interest() { return pay(int(balance * rate)) }
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "text"),
+    [
+        ('a = Account("Ann"); a.twice(5); a.balance', "10"),
+        ('a = Account("Ann", 3); b = a; b.pay(1); a.balance', "4"),
+        ('a = Account("Ann"); a.twice(5); a.history', "[5,5]"),
+        ('a = Account("Ann"); a.owner = "Bob"; attributeValues(a)["owner"]', "Bob"),
+        ('s = Savings("Sue"); s.interest(); s.balance', "150"),
+        ("attributeNames(Savings(`x))", '["owner","balance","history","rate"]'),
+        ('a = Account("Ann"); memberModify!(a, append!, "history", 7); a.history', "[7]"),
+    ],
+)
+def test_classes(shown: Callable[[str], str], script: str, text: str) -> None:
+    assert shown(CLASSES + script) == text
+
+
+def test_what_a_class_does_not_have(interpreter: Interpreter) -> None:
+    interpreter.run(CLASSES)
+    with pytest.raises(ScriptError, match=r"no attribute \[missing\]"):
+        interpreter.run('Account("Ann").missing')
+    with pytest.raises(ScriptError, match=r"attribute \[missing\]"):
+        interpreter.run('a = Account("Ann"); a.missing = 1')

@@ -64,7 +64,6 @@ def test_results(shown: Shown, script: str, text: str) -> None:
         ("def f(a) { return a }; f(1, 2)", "expects 1 argument"),
         ("x = (1 +", "Syntax Error"),
         ("1 2 3[5] = 1", "."),
-        ("class A { x :: INT }", "not supported|Syntax Error"),
     ],
 )
 def test_errors(interpreter: Interpreter, script: str, message: str) -> None:

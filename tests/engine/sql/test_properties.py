@@ -198,7 +198,7 @@ def test_asof_join(interpreter: Interpreter, left: list[Row], right: list[Row]) 
 
 @bounded
 @given(left=times, right=times, before=st.integers(-4, 0), after=st.integers(1, 4))
-def test_window_join(interpreter: Interpreter, left: list[Row], right: list[Row], before: int, after: int) -> None:
+def test_window_join(interpreter: Interpreter, left: list[Any], right: list[Any], before: int, after: int) -> None:
     # A window of 0:0 is not tried: it stands for the time since the row before.
     set_table(interpreter, "l", left, "k t x")
     set_table(interpreter, "r", right, "k t y")

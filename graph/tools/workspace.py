@@ -1,0 +1,91 @@
+"""Tools that work in the workspace beside the thread's environment."""
+
+from __future__ import annotations
+
+import json
+
+from pydantic import BaseModel, Field
+
+from dolphin.script.effects import Effect
+from graph.tools.base import Tool, ToolResult, ToolScope
+from graph.tools.environments import ReviewedTool
+from provision.workspace import Workspaces
+
+READ_BYTES = 100_000
+OUTPUT_CHARS = 20_000
+
+
+class WriteFile(BaseModel):
+    """Write a text file in the workspace, in place of what was there."""
+
+    path: str = Field(description="relative to the workspace, for example scripts/load.dos")
+    content: str
+
+
+class ReadFile(BaseModel):
+    """Read a text file of the workspace."""
+
+    path: str
+
+
+class ListFiles(BaseModel):
+    """List the files of the workspace, or of a folder in it, three levels deep."""
+
+    path: str = "."
+
+
+class RunCommand(BaseModel):
+    """Run a program in the workspace's folder. No shell reads the words: for pipes and the like run
+    ["sh", "-c", "..."]."""
+
+    command: list[str] = Field(min_length=1, description='the program and its arguments: ["python3", "load.py"]')
+
+
+def workspace_tools(workspaces: Workspaces) -> list[Tool]:
+    async def write(arguments: WriteFile, scope: ToolScope) -> ToolResult:
+        data = arguments.content.encode()
+        await workspaces.write(scope.owner, scope.environment.id, arguments.path, data)
+        return ToolResult(f"Wrote {arguments.path}, {len(data)} bytes.")
+
+    async def read(arguments: ReadFile, scope: ToolScope) -> ToolResult:
+        data, size = await workspaces.read(scope.owner, scope.environment.id, arguments.path, limit=READ_BYTES)
+        text = data.decode("utf-8", "replace")
+        return ToolResult(text if size <= len(data) else f"{text}\n… ({size - len(data)} more bytes not shown)")
+
+    async def list_all(arguments: ListFiles, scope: ToolScope) -> ToolResult:
+        entries = await workspaces.list(scope.owner, scope.environment.id, arguments.path)
+        listed = [{"path": entry.path, "kind": entry.kind, "size": entry.size} for entry in entries]
+        return ToolResult(json.dumps(listed, ensure_ascii=False))
+
+    async def run(arguments: RunCommand, scope: ToolScope) -> ToolResult:
+        result = await workspaces.run(scope.owner, scope.environment.id, arguments.command, seconds=scope.timeout)
+        parts = [f"exit status {result.status}", _cut(result.stdout)]
+        if result.stderr.strip():
+            parts.append(f"standard error:\n{_cut(result.stderr)}")
+        return ToolResult("\n".join(parts))
+
+    return [
+        ReviewedTool(
+            "write_file",
+            WriteFile,
+            write,
+            effect=Effect.write,
+            review=lambda arguments: f"Write {arguments.path} in the workspace.",
+        ),
+        Tool("read_file", ReadFile, read),
+        Tool("list_files", ListFiles, list_all),
+        ReviewedTool(
+            "run_command",
+            RunCommand,
+            run,
+            review=lambda arguments: f"Run in the workspace: {json.dumps(arguments.command, ensure_ascii=False)}",
+        ),
+    ]
+
+
+def _cut(output: bytes) -> str:
+    text = output.decode("utf-8", "replace")
+    if len(text) <= OUTPUT_CHARS:
+        return text
+    half = OUTPUT_CHARS // 2
+    return f"{text[:half]}\n… ({len(text) - 2 * half} characters not shown) …\n{text[-half:]}"

@@ -1,0 +1,173 @@
+"""/threads/{id}/commands and /threads/{id}/stream/events, over HTTP and as a WebSocket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Response, WebSocket, WebSocketDisconnect
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from core.errors import NotFoundError, UserError
+from server.bodies import RunCommand, RunCreate
+from server.identity import Principal
+from server.ids import checked_uuid
+from server.json import dumps
+from server.protocol import CHANNELS, STREAM_MODES, Subscription, thread_events
+from server.responses import HEARTBEAT, Json, JsonRoute
+from server.routes.runs import start_run
+from server.services import Asking, Served, Services
+
+router = APIRouter(route_class=JsonRoute, tags=["Protocol"])
+
+Namespace = list[str]
+
+
+class Command(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    id: Annotated[int, Field(ge=0)]
+    method: str
+    params: dict[str, Any] = Field(default_factory=dict)
+
+
+class EventStreamRequest(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    channels: list[str]
+    namespaces: list[Namespace] | None = None
+    depth: Annotated[int, Field(ge=0)] | None = None
+    since: Annotated[int, Field(ge=0)] | None = None
+
+    def subscription(self) -> Subscription:
+        return Subscription(set(self.channels), self.namespaces, self.depth, self.since or 0)
+
+
+@router.post("/threads/{thread_id}/commands")
+async def command(thread_id: str, body: Command, services: Served, asking: Asking) -> Response:
+    return Json(await _answer(services, asking, checked_uuid(thread_id, "thread"), body))
+
+
+@router.post("/threads/{thread_id}/stream/events")
+async def events(thread_id: str, body: EventStreamRequest, services: Served, asking: Asking) -> Response:
+    key = checked_uuid(thread_id, "thread")
+    await services.threads.get(asking.identity, key)
+
+    async def frames() -> AsyncIterator[bytes]:
+        async for event in thread_events(services.worker, services.runs, asking.identity, key, body.subscription()):
+            if event is None:
+                yield HEARTBEAT
+                continue
+            yield b"event: %s\r\ndata: %s\r\nid: %d\r\n\r\n" % (event["method"].encode(), dumps(event), event["seq"])
+
+    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+    return StreamingResponse(frames(), media_type="text/event-stream", headers=headers)
+
+
+@router.websocket("/threads/{thread_id}/stream/events")
+async def events_by_websocket(websocket: WebSocket, thread_id: str) -> None:
+    services: Services = websocket.app.state.services
+    try:
+        asking = await services.authenticate(websocket)
+        key = checked_uuid(thread_id, "thread")
+        await services.threads.get(asking.identity, key)
+    except UserError as error:
+        await websocket.close(4000 + error.status, str(error)[:100])
+        return
+    await websocket.accept()
+    subscriptions: dict[str, asyncio.Task[None]] = {}
+    sending = asyncio.Lock()
+
+    async def send(message: Any) -> None:
+        async with sending:
+            await websocket.send_text(dumps(message).decode())
+
+    async def pump(subscription: Subscription) -> None:
+        with suppress(WebSocketDisconnect, RuntimeError):
+            async for event in thread_events(services.worker, services.runs, asking.identity, key, subscription):
+                if event is not None:
+                    await send(event)
+
+    try:
+        while True:
+            text = await websocket.receive_text()
+            try:
+                asked = Command.model_validate(orjson.loads(text))
+                if asked.method == "subscription.subscribe":
+                    wanted = EventStreamRequest.model_validate(asked.params).subscription()
+                    name = str(len(subscriptions) + 1)
+                    await send(_success(asked.id, {"subscription_id": name}))
+                    subscriptions[name] = asyncio.create_task(pump(wanted))
+                elif asked.method == "subscription.unsubscribe":
+                    task = subscriptions.pop(str(asked.params.get("subscription_id")), None)
+                    if task is None:
+                        await send(_error(asked.id, "no_such_subscription", "There is no such subscription."))
+                        continue
+                    task.cancel()
+                    await send(_success(asked.id, {}))
+                else:
+                    await send(await _answer(services, asking, key, asked))
+            except ValueError as error:
+                await send(_error(None, "invalid_argument", str(error).splitlines()[0]))
+    except WebSocketDisconnect:
+        return
+    finally:
+        for task in subscriptions.values():
+            task.cancel()
+
+
+async def _answer(services: Services, asking: Principal, thread_id: str, body: Command) -> dict[str, Any]:
+    try:
+        if body.method == "run.start":
+            return await _start(services, asking, thread_id, body)
+        if body.method == "input.respond":
+            return await _respond(services, asking, thread_id, body)
+    except NotFoundError as error:
+        return _error(body.id, "no_such_run", str(error))
+    except ValidationError as error:
+        return _error(body.id, "invalid_argument", error.errors()[0]["msg"])
+    except UserError as error:
+        return _error(body.id, "invalid_argument", str(error))
+    return _error(body.id, "unknown_command", f"Unknown protocol command: {body.method}")
+
+
+async def _start(services: Services, asking: Principal, thread_id: str, body: Command) -> dict[str, Any]:
+    params = {key: value for key, value in body.params.items() if key in RunCreate.model_fields}
+    created = RunCreate.model_validate(
+        {**params, "stream_mode": STREAM_MODES, "stream_subgraphs": True, "if_not_exists": "create"}
+    )
+    run = await start_run(services, asking, thread_id, created)
+    services.worker.announce(thread_id)
+    return _success(body.id, {"run_id": run.run_id})
+
+
+async def _respond(services: Services, asking: Principal, thread_id: str, body: Command) -> dict[str, Any]:
+    row = await services.threads.get(asking.identity, thread_id)
+    known = [item["id"] for items in row["interrupts"].values() for item in items]
+    wanted = body.params.get("interrupt_id")
+    if wanted not in known:
+        return _error(body.id, "no_such_interrupt", f"Unknown or already-consumed interrupt: {wanted}")
+    created = RunCreate(
+        assistant_id=row["metadata"].get("assistant_id") or row["metadata"]["graph_id"],
+        command=RunCommand(resume={wanted: body.params.get("response")}),
+        stream_mode=list(STREAM_MODES),  # type: ignore[arg-type]
+        stream_subgraphs=True,
+    )
+    run = await start_run(services, asking, thread_id, created)
+    services.worker.announce(thread_id)
+    return _success(body.id, {"run_id": run.run_id})
+
+
+def _success(number: int, result: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "success", "id": number, "result": result, "meta": {"applied_through_seq": 0}}
+
+
+def _error(number: int | None, kind: str, message: str) -> dict[str, Any]:
+    return {"type": "error", "id": number, "error": kind, "message": message}
+
+
+__all__ = ["CHANNELS", "router"]

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, TypedDict
+
+import pytest
+from eci_emulator import EciEmulator
+from langgraph.graph import END, START, StateGraph
+
+from core.errors import InvalidInputError, NotFoundError, UserError
+from core.postgres import Pool
+from graph.tools.base import Tool, ToolScope
+from graph.tools.environments import ReviewedTool, environment_tools
+from graph.tools.workspace import workspace_tools
+from provision.local import LocalProvider
+from provision.service import Environments
+from provision.specs import EnvironmentRequest
+from provision.tickets import Tickets
+from provision.workspace import Workspaces
+
+REQUEST = EnvironmentRequest(name="test", cpu=1, memory=2, hours=1)
+
+
+@pytest.fixture(params=["local", "cloud"])
+async def environments(
+    request: pytest.FixtureRequest, local: Environments, cloud: Environments, owner: str
+) -> Environments:
+    found = local if request.param == "local" else cloud
+    record = await found.wait(owner, (await found.start(owner, REQUEST)).id)
+    assert record.state == "RUNNING", record.error
+    return found
+
+
+@pytest.fixture
+def files(environments: Environments) -> Workspaces:
+    return Workspaces(environments)
+
+
+async def folder(environments: Environments, emulator: EciEmulator) -> Path:
+    if isinstance(environments.provider, LocalProvider):
+        [group] = [each for each in await environments.provider.find({}) if each.host is None]
+        return environments.provider.workspace(group.id)
+    return next(group.folder for group in emulator.alive() if group.role == "workspace") / "project"
+
+
+async def test_files(files: Workspaces, environments: Environments, emulator: EciEmulator, owner: str) -> None:
+    data = bytes(range(256)) * 10_000
+    await files.write(owner, "test", "a b/'q'/$HOME.bin", data)
+    assert await files.read(owner, "test", "a b/'q'/$HOME.bin") == (data, len(data))
+    await files.write(owner, "test", "a b/'q'/$HOME.bin", b"short")
+    assert await files.read(owner, "test", "a b/'q'/$HOME.bin", limit=2) == (b"sh", 5)
+    listed = await files.list(owner, "test")
+    assert [(each.path, each.kind) for each in listed] == [
+        ("a b", "folder"), ("a b/'q'", "folder"), ("a b/'q'/$HOME.bin", "file"),
+    ]  # fmt: skip
+    with pytest.raises(NotFoundError):
+        await files.read(owner, "test", "missing")
+    with pytest.raises(NotFoundError):
+        await files.read("somebody else", "test", "a")
+
+    root = await folder(environments, emulator)
+    (root.parent / "secret").write_text("hush")
+    (root / "link").symlink_to(root.parent)
+    for path in ("../secret", "/etc/passwd", "link/secret", "a b/../../secret"):
+        with pytest.raises(InvalidInputError, match="leads out"):
+            await files.read(owner, "test", path)
+        with pytest.raises(InvalidInputError, match="leads out"):
+            await files.write(owner, "test", path, b"x")
+    with pytest.raises(InvalidInputError, match="leads out"):
+        await files.list(owner, "test", "link")
+    assert (root.parent / "secret").read_text() == "hush"
+
+
+async def test_commands(files: Workspaces, owner: str) -> None:
+    await files.write(owner, "test", "numbers.txt", b"3\n1\n2\n")
+    result = await files.run(owner, "test", ["sort", "numbers.txt"])
+    assert (result.stdout, result.status) == (b"1\n2\n3\n", 0)
+    result = await files.run(owner, "test", ["printf", "%s", "$(id); `id`"])
+    assert result.stdout == b"$(id); `id`"
+    assert (await files.run(owner, "test", ["no-such-program"])).status == 127
+    with pytest.raises(UserError, match="took longer"):
+        await files.run(owner, "test", ["sleep", "9"], seconds=0.3)
+
+
+async def test_tickets(local: Environments, owner: str, pool: Pool) -> None:
+    record = await local.start(owner, REQUEST)
+    tickets = Tickets(pool)
+    ticket = await tickets.issue(record)
+    with pytest.raises(NotFoundError):
+        await tickets.redeem(ticket, "env-other")
+    assert await tickets.redeem(ticket, record.id) == owner
+    with pytest.raises(NotFoundError):
+        await tickets.redeem(ticket, record.id)
+    late = await tickets.issue(record)
+    async with pool.connection() as held:
+        await held.execute("UPDATE workspace_tickets SET expires_at = now() - interval '1 second'")
+    with pytest.raises(NotFoundError):
+        await tickets.redeem(late, record.id)
+    await local.wait(owner, record.id)
+
+
+class Called(TypedDict):
+    content: str
+
+
+class Caller:
+    """Calls tools inside a graph, as the agent does."""
+
+    def __init__(self, environments: Environments, owner: str) -> None:
+        tools = [*environment_tools(environments), *workspace_tools(Workspaces(environments))]
+        self.tools: dict[str, Tool] = {tool.name: tool for tool in tools}
+        self.environments = environments
+        self.owner = owner
+        self.said: list[Any] = []
+        self.used: str | None = None
+
+    async def __call__(self, name: str, /, **arguments: Any) -> str:
+        tool = self.tools[name]
+        assert tool.run is not None
+        environment: Any = None
+        if self.used is not None:
+            environment = await self.environments.resolve(self.owner, self.used)
+        scope = ToolScope(self.owner, "thread-1", environment, timeout=60)
+
+        async def node(_state: Called) -> Called:
+            assert tool.run is not None
+            return {"content": (await tool.run(tool.parse(arguments), scope)).content}
+
+        graph = StateGraph(Called)
+        graph.add_node("tools", node)
+        graph.add_edge(START, "tools")
+        graph.add_edge("tools", END)
+        content = ""
+        async for kind, part in graph.compile().astream({"content": ""}, stream_mode=["custom", "values"]):
+            if kind == "custom":
+                self.said.append(part)
+            else:
+                content = part["content"]
+        return content
+
+
+@pytest.fixture
+def call(cloud: Environments, owner: str) -> Caller:
+    return Caller(cloud, owner)
+
+
+async def test_tools(call: Caller, emulator: EciEmulator) -> None:
+    size = {"name": "mine", "cpu": 1, "memory": 2, "hours": 1}
+    create = call.tools["create_environment"]
+    assert isinstance(create, ReviewedTool)
+    assert create.review is not None
+    assert "about 0.49 CNY (an estimate)" in create.review(create.parse(size))
+    made = json.loads(await call("create_environment", **size))["environment"]
+    assert made["state"] == "RUNNING"
+    assert "host" not in made
+    assert [each["step"] for each in call.said if each["step"] in ("approved", "secured", "running")] == [
+        "approved", "secured", "running",
+    ]  # fmt: skip
+    again = json.loads(await call("create_environment", **size))["environment"]
+    assert again["environment_id"] == made["environment_id"]
+    assert len(emulator.alive()) == 2
+    call.used = made["environment_id"]
+    assert await call("write_file", path="a.dos", content="1 + 1\n") == "Wrote a.dos, 6 bytes."
+    assert await call("read_file", path="a.dos") == "1 + 1\n"
+    assert json.loads(await call("list_files")) == [{"path": "a.dos", "kind": "file", "size": 6}]
+    assert await call("run_command", command=["wc", "-l", "a.dos"]) == "exit status 0\n1 a.dos\n"
+    listed = json.loads(await call("list_environments"))
+    assert [each["name"] for each in listed["environments"]] == ["mine"]
+    extended = json.loads(await call("extend_environment", environment="mine", hours=2))["environment"]
+    assert extended["expires_at"] > made["expires_at"]
+    assert json.loads(await call("delete_environment", environment="mine"))["environment"]["state"] == "DELETED"
+    assert emulator.alive() == []

@@ -1,0 +1,102 @@
+"""The thread-centred streaming protocol, as the SDK's `threads.stream` speaks it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+pytestmark = pytest.mark.timeout(40)
+
+HELLO = {"messages": [{"role": "user", "content": "hello"}]}
+TOKENS = " ".join(f"t{number}" for number in range(50))
+
+
+@pytest.mark.parametrize("transport", ["sse", "websocket"])
+async def test_run_and_its_messages(client: Any, transport: str) -> None:
+    thread_id = (await client.threads.create())["thread_id"]
+    async with client.threads.stream(thread_id, assistant_id="tokens", transport=transport) as thread:
+        await thread.run.start(input=HELLO)
+        texts: list[asyncio.Task[str]] = []
+
+        async def read() -> None:
+            async for message in thread.messages:
+                texts.append(asyncio.create_task(whole(message)))
+
+        reading = asyncio.create_task(read())
+        ended = await asyncio.wait_for(thread.output, 20)
+        for _ in range(100):
+            if texts and texts[0].done():
+                break
+            await asyncio.sleep(0.05)
+        reading.cancel()
+    assert [text.result() for text in texts] == [TOKENS]
+    assert ended["messages"][-1]["content"] == TOKENS
+
+
+async def test_an_interrupt_is_answered(client: Any) -> None:
+    thread_id = (await client.threads.create())["thread_id"]
+    async with client.threads.stream(thread_id, assistant_id="asker") as thread:
+        await thread.run.start(input={"text": "a"})
+        for _ in range(200):
+            if thread.interrupted:
+                break
+            await asyncio.sleep(0.05)
+        [asked] = thread.interrupts
+        assert asked["value"] == {"question": "well?"}
+        await thread.run.respond("yes")
+        ended = await asyncio.wait_for(thread.output, 20)
+    assert ended["log"] == ["answer yes"]
+
+
+async def test_numbers_go_on_where_a_client_left(client: Any, http: httpx.AsyncClient) -> None:
+    thread_id = (await client.threads.create())["thread_id"]
+    for text in ("a", "b"):
+        body = {"id": 1, "method": "run.start", "params": {"assistant_id": "echo", "input": {"text": text}}}
+        answer = (await http.post(f"/threads/{thread_id}/commands", json=body)).json()
+        assert answer["type"] == "success"
+        await client.runs.join(thread_id, answer["result"]["run_id"])
+    whole = await _events(http, thread_id, ends=2)
+    assert [event["params"]["data"]["event"] for event in whole if event["method"] == "lifecycle"] == [
+        "running", "completed", "running", "completed",
+    ]  # fmt: skip
+    numbers = [event["seq"] for event in whole]
+    assert numbers == sorted(set(numbers))
+    rest = await _events(http, thread_id, ends=1, since=numbers[3])
+    assert [event["event_id"] for event in rest] == [event["event_id"] for event in whole[4 : 4 + len(rest)]]
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "error"),
+    [
+        ("run.stop", {}, "unknown_command"),
+        ("run.start", {"assistant_id": "nobody"}, "invalid_argument"),
+        ("input.respond", {"interrupt_id": "none", "response": 1}, "no_such_interrupt"),
+    ],
+)
+async def test_commands_that_cannot_be(
+    client: Any, http: httpx.AsyncClient, method: str, params: dict[str, Any], error: str
+) -> None:
+    thread_id = (await client.threads.create())["thread_id"]
+    answer = await http.post(f"/threads/{thread_id}/commands", json={"id": 7, "method": method, "params": params})
+    assert (answer.json()["type"], answer.json()["id"], answer.json()["error"]) == ("error", 7, error)
+
+
+async def whole(message: Any) -> str:
+    return str(await message.text)
+
+
+async def _events(http: httpx.AsyncClient, thread_id: str, *, ends: int, since: int = 0) -> list[Any]:
+    found: list[Any] = []
+    body = {"channels": ["values", "lifecycle"], "since": since}
+    async with http.stream("POST", f"/threads/{thread_id}/stream/events", json=body) as answer:
+        async for line in answer.aiter_lines():
+            if line.startswith("data: "):
+                found.append(orjson.loads(line[6:]))
+                done = [event for event in found if event["params"]["data"].get("event") == "completed"]
+                if len(done) == ends:
+                    break
+    return found
