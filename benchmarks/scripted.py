@@ -32,6 +32,7 @@ from dolphin.sessions import Outcome, Sessions
 from dolphin.values import Result
 from graph.deps import Deps
 from graph.host import Host
+from rag.knowledge import KnowledgeBase
 
 SCRIPT = "select avg(price) as avg_price, sum(qty) as qty from trades where sym = `AAPL group by bar(ts, 60000)"
 FORTY_TWO = python_result(42)
@@ -118,6 +119,7 @@ def scripted_host(settings: Settings, pool: Pool, *, result: Result = FORTY_TWO,
         catalog=Catalog(sessions),
         artifacts=artifacts,
         ledger=Ledger(pool),
+        knowledge=KnowledgeBase(settings),
         environment=resolve,
     )
     return Host(settings, deps, pool, Threads(pool, artifacts=artifacts))

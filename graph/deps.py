@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from dolphin.catalog import Catalog
-from dolphin.environment import Environment
-from dolphin.sessions import Sessions
-
 from core.artifacts import Artifacts
 from core.ledger import Ledger
 from core.models import ModelRegistry
 from core.settings import Settings
+from dolphin.catalog import Catalog
+from dolphin.environment import Environment
+from dolphin.sessions import Sessions
+from rag.knowledge import KnowledgeBase
 
 
 @dataclass(frozen=True)
@@ -25,4 +25,5 @@ class Deps:
     catalog: Catalog
     artifacts: Artifacts
     ledger: Ledger
+    knowledge: KnowledgeBase
     environment: Callable[[str, str], Awaitable[Environment]]

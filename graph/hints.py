@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from difflib import get_close_matches
 
-from dolphin.script.lint import lint
 from langchain_core.messages import ToolCall
 
 from core.errors import DolphinDBError, UserError
 from dolphin.script import parse
 from dolphin.script.builtin_names import BUILTIN_NAMES
 from dolphin.script.errors import ScriptSyntaxError
+from dolphin.script.lint import lint
 from dolphin.script.syntax import Call, Name, Source, Update, walk
 from graph.deps import Deps
 from graph.scope import RunScope
+from rag.hints import documentation_hint
+from rag.knowledge import KnowledgeBase
 
 MAX_TABLES = 3
 
@@ -33,7 +36,13 @@ async def hint(deps: Deps, scope: RunScope, environment: str, call: ToolCall, er
     if (unknown := _UNKNOWN.search(error.message)) and (near := near_functions(unknown[1])):
         parts.append(f"there is no function {unknown[1]}; near names: {', '.join(near)}")
     parts.extend(f"{finding.message} Corrected: {finding.fix}" for finding in lint(script)[:3] if finding.fix)
+    if deps.knowledge.exists():
+        parts.append(await asyncio.to_thread(_documented, deps.knowledge, error.message, script))
     return "; ".join(part for part in parts if part)
+
+
+def _documented(knowledge: KnowledgeBase, error: str, script: str) -> str:
+    return documentation_hint(knowledge.searcher(), error, script).text
 
 
 def near_functions(name: str) -> list[str]:

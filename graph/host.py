@@ -29,6 +29,7 @@ from dolphin.sessions import Sessions
 from graph.agent import build_graph
 from graph.deps import Deps
 from graph.state import Input, Output, RunContext, State
+from rag.knowledge import KnowledgeBase
 
 Agent = CompiledStateGraph[State, RunContext, Input, Output]
 
@@ -116,6 +117,7 @@ async def open_deps(settings: Settings, pool: Pool) -> AsyncIterator[Deps]:
             catalog=Catalog(sessions),
             artifacts=Artifacts(pool, settings.data_dir / "artifacts"),
             ledger=Ledger(pool),
+            knowledge=KnowledgeBase(settings),
             environment=environments(settings),
         )
     finally:

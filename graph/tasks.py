@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from langchain_core.messages import AIMessage, AnyMessage, ToolMessage
@@ -11,6 +12,9 @@ from graph.phrases import phrase
 from graph.state import Answer, ScriptRun, State, Task
 
 ARTIFACTS = "artifacts"
+DOCUMENTATION_TOOLS = {"search_knowledge_base", "get_function_documentation"}
+
+_SOURCE = re.compile(r"(?m)^(?:\[\d+\] .* - |source: )(\S+)$")
 
 
 def current_task(state: State) -> Task:
@@ -47,6 +51,17 @@ def artifacts_of(messages: Sequence[AnyMessage]) -> list[str]:
     return list(dict.fromkeys(made))
 
 
+def citations_of(messages: Sequence[AnyMessage]) -> list[str]:
+    """The sources of the documentation that the task in hand was given."""
+    found = [
+        match[1]
+        for message in since_question(messages)
+        if isinstance(message, ToolMessage) and message.name in DOCUMENTATION_TOOLS and message.status == "success"
+        for match in _SOURCE.finditer(message.text)
+    ]
+    return list(dict.fromkeys(found))
+
+
 def tried(messages: Sequence[AnyMessage], asked: str) -> str:
     """What the task in hand tried, one line a call, for an honest failure."""
     current = since_question(messages)
@@ -69,7 +84,7 @@ def failed(state: State, text: str) -> Answer:
         script="",
         scripts=script_runs(state["messages"]),
         artifacts=artifacts_of(state["messages"]),
-        citations=[],
+        citations=citations_of(state["messages"]),
         input_tokens=task["input_tokens"],
         output_tokens=task["output_tokens"],
     )

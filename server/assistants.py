@@ -87,8 +87,10 @@ class Assistants:
             cursor = await held.execute(
                 SQL(
                     "UPDATE assistants SET graph_id = coalesce(%(graph)s, graph_id), name = coalesce(%(name)s, name),"
-                    " description = coalesce(%(description)s, description), config = coalesce(%(config)s::jsonb, config),"
-                    " context = coalesce(%(context)s::jsonb, context), metadata = metadata || coalesce(%(metadata)s::jsonb, '{{}}'),"
+                    " description = coalesce(%(description)s, description),"
+                    " config = coalesce(%(config)s::jsonb, config),"
+                    " context = coalesce(%(context)s::jsonb, context),"
+                    " metadata = metadata || coalesce(%(metadata)s::jsonb, '{{}}'),"
                     " version = (SELECT max(version) + 1 FROM assistant_versions WHERE assistant_id = %(id)s),"
                     " updated_at = clock_timestamp() WHERE assistant_id = %(id)s RETURNING {}"
                 ).format(_COLUMNS),

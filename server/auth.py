@@ -171,7 +171,8 @@ class Tokens:
         claims = await self._claims(access)
         async with self._pool.connection() as held, held.transaction():
             await held.execute(
-                "INSERT INTO revoked_tokens (token_id, expires_at) VALUES (%s, to_timestamp(%s)) ON CONFLICT DO NOTHING",
+                "INSERT INTO revoked_tokens (token_id, expires_at) VALUES (%s, to_timestamp(%s))"
+                " ON CONFLICT DO NOTHING",
                 (claims["jti"], claims["exp"]),
             )
             await held.execute("DELETE FROM refresh_tokens WHERE family = %s", (claims["family"],))

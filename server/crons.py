@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import orjson
-from croniter import croniter
+from croniter import croniter  # type: ignore[import-untyped]
 from psycopg.sql import SQL, Identifier
 from psycopg.types.json import Json, Jsonb
 

@@ -22,7 +22,8 @@ from server.json import dumps
 logger = logging.getLogger(__name__)
 
 ATTEMPT_STRIDE = 1_000_000_000
-FLUSH_SECONDS = 0.02
+FLUSH_SECONDS = 0.05
+WATCHED_FLUSH_SECONDS = 0.008
 MEMORY_BYTES = 8_000_000
 SEPARATOR = b"\r\n\r\n"
 _ID = re.compile(rb"\r\nid: (\d+)$")
@@ -161,7 +162,8 @@ class EventLog:
         """Flushes until cancelled. While the database is away the events wait."""
         while True:
             await self._wanted.wait()
-            await asyncio.sleep(FLUSH_SECONDS)
+            watched = not self._watched.isdisjoint(self._pending)
+            await asyncio.sleep(WATCHED_FLUSH_SECONDS if watched else FLUSH_SECONDS)
             self._wanted.clear()
             try:
                 await self.flush()

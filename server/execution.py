@@ -21,7 +21,16 @@ from server.state import checkpoint_of, public_config, thread_interrupts
 RECURSION_LIMIT = 400
 VERSION = "0.1.0"
 # What only the server may set: who the user is and which run this is.
-RESERVED = {"thread_id", "run_id", "graph_id", "assistant_id", "user_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map"}  # fmt: skip
+RESERVED = {
+    "thread_id",
+    "run_id",
+    "graph_id",
+    "assistant_id",
+    "user_id",
+    "checkpoint_id",
+    "checkpoint_ns",
+    "checkpoint_map",
+}
 
 Emit = Callable[[str, Any], None]
 
@@ -65,7 +74,7 @@ def run_config(run: Run) -> dict[str, Any]:
         "run_id": UUID(run.run_id),
         "configurable": {
             **configurable,
-            **{key: value for key, value in checkpoint.items() if key in ("checkpoint_id", "checkpoint_ns", "checkpoint_map")},
+            **{key: value for key, value in checkpoint.items() if key.startswith("checkpoint_")},
             "thread_id": run.thread_id,
             "run_id": run.run_id,
             "graph_id": run.graph_id,
@@ -184,7 +193,8 @@ async def _begun(pool: Pool, run: Run) -> bool:
     """Whether an earlier attempt came as far as a checkpoint."""
     async with pool.connection() as held:
         cursor = await held.execute(
-            "SELECT 1 FROM checkpoints WHERE thread_id = %s AND checkpoint_ns = '' AND metadata ->> 'run_id' = %s LIMIT 1",
+            "SELECT 1 FROM checkpoints WHERE thread_id = %s AND checkpoint_ns = ''"
+            " AND metadata ->> 'run_id' = %s LIMIT 1",
             (run.thread_id, run.run_id),
         )
         return await cursor.fetchone() is not None

@@ -78,9 +78,11 @@ async def tidy(services: Services) -> None:
         await held.execute("DELETE FROM refresh_tokens WHERE expires_at < now()")
         await held.execute("DELETE FROM revoked_tokens WHERE expires_at < now()")
         cursor = await held.execute(
-            "SELECT owner, thread_id, temporary OR ttl_strategy = 'delete' AS gone FROM threads t WHERE status <> 'busy'"
+            "SELECT owner, thread_id, temporary OR ttl_strategy = 'delete' AS gone FROM threads t"
+            " WHERE status <> 'busy'"
             " AND (expires_at < now() OR temporary AND updated_at < now() - make_interval(secs => %s))"
-            " AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.thread_id = t.thread_id AND r.status IN ('pending', 'running'))"
+            " AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.thread_id = t.thread_id"
+            " AND r.status IN ('pending', 'running'))"
             " LIMIT 500",
             (TEMPORARY_SECONDS,),
         )

@@ -309,14 +309,15 @@ class Runs:
                     SQL(
                         "WITH free AS (SELECT r.run_id FROM runs r JOIN threads t USING (thread_id)"
                         " WHERE r.status = 'pending' AND r.available_at <= now()"
-                        " AND NOT EXISTS (SELECT 1 FROM runs o WHERE o.thread_id = r.thread_id AND (o.status = 'running'"
+                        " AND NOT EXISTS (SELECT 1 FROM runs o WHERE o.thread_id = r.thread_id"
+                        " AND (o.status = 'running'"
                         " OR (o.status = 'pending' AND o.available_at <= now()"
                         " AND (o.created_at, o.run_id) < (r.created_at, r.run_id))))"
                         " ORDER BY r.created_at LIMIT %(limit)s FOR UPDATE OF r, t SKIP LOCKED),"
                         " taken AS (UPDATE runs SET status = 'running', worker = %(worker)s, attempt = attempt + 1,"
                         " lease_until = now() + make_interval(secs => %(lease)s), updated_at = clock_timestamp()"
                         " FROM free WHERE runs.run_id = free.run_id RETURNING runs.*) SELECT {columns} FROM taken"
-                    ).format(columns=_COLUMNS, free=free),
+                    ).format(columns=_COLUMNS),
                     {"worker": worker, "limit": limit, "lease": lease_seconds},
                 )
                 return await cursor.fetchall()
@@ -418,7 +419,8 @@ class Runs:
                 " WHERE %(last)s::bigint IS NOT NULL ON CONFLICT DO NOTHING),"
                 " w AS (SELECT EXISTS (SELECT 1 FROM runs WHERE thread_id = %(thread)s AND status = 'pending'"
                 " AND available_at <= now()) AS waiting),"
-                " t AS (UPDATE threads SET status = CASE WHEN w.waiting THEN 'busy' ELSE %(thread_status)s END,"
+                " t AS (UPDATE threads SET status ="
+                " CASE WHEN w.waiting THEN 'busy' ELSE %(thread_status)s END,"
                 " state_values = coalesce(%(values)s::json, state_values), interrupts = %(interrupts)s::json,"
                 " error = %(error)s, updated_at = clock_timestamp(), state_updated_at = clock_timestamp()"
                 " FROM r, w WHERE threads.thread_id = r.thread_id RETURNING threads.thread_id)"
@@ -489,15 +491,17 @@ async def _insert(held: Connection, values: dict[str, Any], *, when_free: bool) 
         await cursor.execute(
             SQL(
                 "WITH a AS (SELECT * FROM assistants WHERE assistant_id = %(assistant)s AND owner IN ('', %(owner)s)),"
-                " t AS (UPDATE threads SET status = CASE WHEN %(delay)s::float8 > 0 THEN threads.status ELSE 'busy' END,"
+                " t AS (UPDATE threads SET status ="
+                " CASE WHEN %(delay)s::float8 > 0 THEN threads.status ELSE 'busy' END,"
                 " updated_at = clock_timestamp(),"
                 " config = %(config)s, title = CASE WHEN title = '' THEN %(title)s ELSE title END,"
-                " metadata = threads.metadata || jsonb_build_object('graph_id', a.graph_id, 'assistant_id', a.assistant_id)"
+                " metadata = threads.metadata"
+                " || jsonb_build_object('graph_id', a.graph_id, 'assistant_id', a.assistant_id)"
                 " FROM a WHERE threads.thread_id = %(thread)s AND threads.owner = %(owner)s"
                 "{free} RETURNING threads.thread_id, threads.metadata),"
                 " r AS (INSERT INTO runs (run_id, thread_id, owner, assistant_id, graph_id, status, metadata, kwargs,"
-                " assistant_config, assistant_context, principal, multitask_strategy, temporary, webhook, worker, attempt,"
-                " lease_until, watched, available_at)"
+                " assistant_config, assistant_context, principal, multitask_strategy, temporary, webhook, worker,"
+                " attempt, lease_until, watched, available_at)"
                 " SELECT %(run)s, t.thread_id, %(owner)s, a.assistant_id, a.graph_id,"
                 " CASE WHEN %(worker)s::text IS NULL THEN 'pending' ELSE 'running' END,"
                 " a.metadata || (t.metadata - 'title') || %(metadata)s"

@@ -88,7 +88,8 @@ class ThreadStore:
                 SQL(
                     "UPDATE threads SET metadata = metadata || %(metadata)s, updated_at = clock_timestamp(),"
                     " title = coalesce(%(title)s, title),"
-                    " ttl_strategy = coalesce(%(strategy)s, ttl_strategy), ttl_minutes = coalesce(%(ttl)s, ttl_minutes),"
+                    " ttl_strategy = coalesce(%(strategy)s, ttl_strategy),"
+                    " ttl_minutes = coalesce(%(ttl)s, ttl_minutes),"
                     " expires_at = coalesce(now() + make_interval(secs => %(ttl)s::float8 * 60), expires_at)"
                     " WHERE owner = %(owner)s AND thread_id = %(thread)s AND NOT temporary RETURNING {}"
                 ).format(_COLUMNS),
@@ -207,7 +208,8 @@ class ThreadStore:
         await self.get(owner, thread_id)
         async with self._pool.connection() as held:
             cursor = await held.execute(
-                "SELECT count(*) AS count, coalesce(sum(pg_column_size(checkpoint) + pg_column_size(metadata)), 0)::bigint"
+                "SELECT count(*) AS count,"
+                " coalesce(sum(pg_column_size(checkpoint) + pg_column_size(metadata)), 0)::bigint"
                 " AS bytes FROM checkpoints WHERE thread_id = %s",
                 (thread_id,),
             )

@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
 KEEP_SECONDS = 15.0
+CLAIMED_AT_ONCE = 50
 RETRY_SECONDS = 0.5
 WEARY = (*DATABASE_ERRORS, PoolTimeout)
 INVALID_RESUME = "InvalidResume"
@@ -321,9 +322,8 @@ class Worker:
     async def claim_forever(self) -> None:
         while True:
             try:
-                while self.free > 0 and (claimed := await self.runs.claim(self.id, min(self.free, 50), self.settings.run_lease_seconds)):  # fmt: skip
-                    for run in claimed:
-                        self.start(run)
+                while await self._claim():
+                    pass
             except WEARY as error:
                 logger.warning("the queue cannot be read: %s", error)
                 await asyncio.sleep(RETRY_SECONDS)
@@ -331,6 +331,14 @@ class Worker:
                 async with asyncio.timeout(POLL_SECONDS):
                     await self._wanted.wait()
             self._wanted.clear()
+
+    async def _claim(self) -> bool:
+        if self.free <= 0:
+            return False
+        claimed = await self.runs.claim(self.id, min(self.free, CLAIMED_AT_ONCE), self.settings.run_lease_seconds)
+        for run in claimed:
+            self.start(run)
+        return bool(claimed)
 
     async def beat_forever(self) -> None:
         interval = self.settings.run_lease_seconds / 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 from typing import Any
 
@@ -107,8 +108,8 @@ def check_question(question: str | None, thread_id: str | None) -> None:
         raise UserError(
             f"The question has {len(question)} characters, more than {MAX_QUESTION}.", "Put data in a file."
         )
-    if question is not None and "\0" in question:
-        raise UserError("The question contains NUL characters.", "Send text, not binary data.")
+    if question is not None and re.search("[\0\ud800-\udfff]", question):
+        raise UserError("The question is not text: it has NUL characters or bytes that are no UTF-8.", "Send text.")
 
 
 def summary(ended: Turn) -> dict[str, Any]:
@@ -119,6 +120,7 @@ def summary(ended: Turn) -> dict[str, Any]:
         "answer": answer["text"] if answer else None,
         "scripts": answer["scripts"] if answer else [],
         "artifacts": answer["artifacts"] if answer else [],
+        "citations": answer["citations"] if answer else [],
         "tokens": {
             "input": answer["input_tokens"] if answer else 0,
             "output": answer["output_tokens"] if answer else 0,

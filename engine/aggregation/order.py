@@ -122,7 +122,9 @@ def combined_codes(groups: Groups, columns: list[Vector]) -> tuple[Array, int]:
         if bound * span > MOST:
             distinct, keys = np.unique(keys, return_inverse=True)
             bound = len(distinct)
-        keys, bound = keys * span + codes, bound * span
+        keys *= span
+        keys += codes
+        bound *= span
     return keys, bound
 
 
@@ -137,7 +139,7 @@ def _small_codes(column: Vector, most: int) -> tuple[Array, int]:
     if high - low >= most:
         codes, distinct = pd.factorize(data)
         return codes, max(len(distinct), 1)
-    return data.astype(np.int64) - low, high - low + 1
+    return np.subtract(data, low, dtype=np.int64), high - low + 1
 
 
 def distinct_count(groups: Groups, x: Vector, ignore_null: bool = False) -> Vector:

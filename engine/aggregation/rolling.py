@@ -59,9 +59,13 @@ def count(windows: Windows, x: Vector) -> Vector:
 def total(windows: Windows, x: Vector) -> Vector:
     if x.type in (Type.BOOL, Type.VOID, *INTEGRAL):
         valid = ~x.nulls()
-        running = np.concatenate(([0], np.cumsum(np.where(valid, x.data, 0).astype(np.int64))))
-        result = running[windows.stop] - running[windows.start]
-        return Vector(Type.LONG, np.where(windows.counts(valid) == 0, null(Type.LONG), result))
+        complete = bool(valid.all())
+        running = np.zeros(len(x) + 1, dtype=np.int64)
+        np.cumsum(x.data if complete else np.where(valid, x.data, 0), dtype=np.int64, out=running[1:])
+        result = running[windows.stop]
+        result -= running[windows.start]
+        result[windows.sizes == 0 if complete else windows.counts(valid) == 0] = null(Type.LONG)
+        return Vector(Type.LONG, result)
     if x.type not in FLOATING or _unsuitable(windows, x.data):
         return windowed(basic.total, windows, x)
     return doubles(rolling(windows, numbers(x)).sum().to_numpy())

@@ -10,7 +10,7 @@ from langgraph.types import Command
 from graph.history import pending_calls, question
 from graph.phrases import phrase
 from graph.state import Answer, State, changes
-from graph.tasks import artifacts_of, current_task, script_runs
+from graph.tasks import artifacts_of, citations_of, current_task, script_runs
 from graph.tools import COMPLETE
 
 
@@ -47,7 +47,7 @@ def _answer(state: State, text: str, script: str, named: list[str]) -> Answer:
         script=script or next((run["script"] for run in reversed(runs) if run["ok"]), ""),
         scripts=runs,
         artifacts=[artifact for artifact in named if artifact in made] or made,
-        citations=[],
+        citations=citations_of(messages),
         input_tokens=task["input_tokens"],
         output_tokens=task["output_tokens"],
     )

@@ -39,13 +39,15 @@ class Tool:
     """One tool. `arguments` is its schema; the schema's docstring is what the model reads.
 
     `script` gives the DolphinDB script a call would run, for tools whose call may change data: it is what the
-    approval gate judges. Without `run`, the graph itself answers the call.
+    approval gate judges. Without `run`, the graph itself answers the call. A tool that is
+    not `available` is not shown to the model.
     """
 
     name: str
     arguments: type[BaseModel]
     run: Callable[[Any, ToolScope], Awaitable[ToolResult]] | None = None
     script: Callable[[Any], str] | None = None
+    available: Callable[[], bool] = lambda: True
 
     @cached_property
     def schema(self) -> dict[str, Any]:

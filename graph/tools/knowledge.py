@@ -89,9 +89,9 @@ def knowledge_tools(knowledge: KnowledgeBase, models: ModelRegistry) -> list[Too
         return ToolResult(await asyncio.to_thread(describe))
 
     return [
-        Tool("search_knowledge_base", SearchKnowledgeBase, search),
-        Tool("get_function_documentation", GetFunctionDocumentation, document),
-        Tool("function_signatures", FunctionSignatures, signatures),
+        Tool("search_knowledge_base", SearchKnowledgeBase, search, available=knowledge.exists),
+        Tool("get_function_documentation", GetFunctionDocumentation, document, available=knowledge.exists),
+        Tool("function_signatures", FunctionSignatures, signatures, available=knowledge.exists),
     ]
 
 

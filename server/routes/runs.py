@@ -146,7 +146,9 @@ async def batch(
 ) -> Response:
     made = [await prepare(services, asking, body) for body in bodies]
     runs = [
-        await _begin(services, asking, new_id(), assistant, kwargs, body, temporary=body.on_completion == "delete", new=True)
+        await _begin(
+            services, asking, new_id(), assistant, kwargs, body, temporary=body.on_completion == "delete", new=True
+        )
         for body, (assistant, kwargs) in zip(bodies, made, strict=True)
     ]  # fmt: skip
     return Json([run.as_json() | {"status": "pending"} for run in runs])

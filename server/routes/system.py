@@ -14,6 +14,9 @@ from server.services import Asking, Served
 router = APIRouter(route_class=JsonRoute, tags=["System"])
 
 
+HOST_IDS = ("project_id", "host_revision_id", "revision_id", "tenant_id")
+
+
 @router.get("/ok")
 @router.get("/", include_in_schema=False)
 async def ok(services: Served, check_db: bool = Query(default=False)) -> Response:
@@ -29,7 +32,7 @@ async def info() -> Response:
         "version": version("ddb-agent"),
         "langgraph_py_version": version("langgraph"),
         "flags": {"assistants": True, "crons": True, "langsmith": False, "langsmith_tracing_replicas": False},
-        "host": {"kind": "self-hosted", "project_id": None, "host_revision_id": None, "revision_id": None, "tenant_id": None},
+        "host": {"kind": "self-hosted", **dict.fromkeys(HOST_IDS)},
     }  # fmt: skip
     return Json(found)
 
@@ -39,7 +42,8 @@ async def metrics(services: Served) -> Response:
     begun = time.perf_counter()
     async with services.pool.connection() as held:
         cursor = await held.execute(
-            "SELECT count(*) AS n, coalesce(extract(epoch FROM now() - min(greatest(available_at, created_at))), 0) AS age"
+            "SELECT count(*) AS n,"
+            " coalesce(extract(epoch FROM now() - min(greatest(available_at, created_at))), 0) AS age"
             " FROM runs WHERE status = 'pending' AND available_at <= now()"
         )
         row = await cursor.fetchone()

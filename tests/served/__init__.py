@@ -18,6 +18,7 @@ from core.settings import Settings
 
 HERE = Path(__file__).parent
 LEASE_SECONDS = "2"
+FOREIGN = ("DDB_AGENT_", "LANGSMITH", "LANGCHAIN", "DATABASE_URL")
 
 
 @dataclass
@@ -49,7 +50,7 @@ class Starter:
     def __init__(self, settings: Settings, folder: Path) -> None:
         self._folder = folder
         self._environment = {
-            **{key: value for key, value in os.environ.items() if not key.startswith(("DDB_AGENT_", "LANGSMITH", "LANGCHAIN"))},
+            **{key: value for key, value in os.environ.items() if not key.startswith(FOREIGN)},
             "DDB_AGENT_DATA_DIR": str(settings.data_dir),
             "DDB_AGENT_RUN_LEASE_SECONDS": LEASE_SECONDS,
             "DDB_AGENT_DRAIN_SECONDS": "5",

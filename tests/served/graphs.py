@@ -88,11 +88,15 @@ class Marked(Log, total=False):
     file: str
 
 
+def _mark(file: Path, name: str) -> None:
+    with file.open("a") as opened:
+        opened.write(f"{name}\n")
+
+
 def _step(name: str) -> Any:
     async def step(state: Marked) -> dict[str, Any]:
         """Leaves a line in a file, so that a test sees how often it ran."""
-        with Path(state["file"]).open("a") as file:
-            file.write(f"{name}\n")
+        await asyncio.to_thread(_mark, Path(state["file"]), name)
         await asyncio.sleep(0.6)
         return {"log": [name]}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -18,9 +17,9 @@ from core.postgres import Pool
 
 
 @pytest.fixture
-async def agent(start: Starter, scripted_openai: ScriptedOpenAI) -> AsyncIterator[Process]:
+async def agent(start: Starter, scripted_openai: ScriptedOpenAI) -> Process:
     model = {"model": "scripted", "base_url": scripted_openai.url, "timeout": 5}
-    yield await asyncio.to_thread(
+    return await asyncio.to_thread(
         lambda: start.ready(start("serve", "--agent", DDB_AGENT_MODELS=json.dumps({"models": {"scripted": model}})))
     )
 

@@ -21,12 +21,16 @@ def marks(tmp_path: Path) -> Path:
     return tmp_path / "marks"
 
 
+def done(marks: Path) -> list[str]:
+    return marks.read_text().splitlines() if marks.exists() else []
+
+
 async def until(marks: Path, lines: int) -> None:
     for _ in range(400):
-        if marks.exists() and len(marks.read_text().splitlines()) >= lines:
+        if len(done(marks)) >= lines:
             return
         await asyncio.sleep(0.02)
-    raise AssertionError(marks.read_text() if marks.exists() else "nothing ran")
+    raise AssertionError(done(marks))
 
 
 def client_of(process: Process) -> Any:
@@ -52,10 +56,9 @@ async def test_a_run_goes_on_in_another_process_after_kill_9(server: Process, st
         numbers = [int(part.id) for part in parts]
         assert numbers == sorted(set(numbers))
         assert (await second.threads.get(thread))["status"] == "idle"
-    done = marks.read_text().splitlines()
-    assert done[0] == "one"
-    assert done.count("one") == 1
-    assert len(done) <= 5
+    assert done(marks)[0] == "one"
+    assert done(marks).count("one") == 1
+    assert len(done(marks)) <= 5
 
 
 async def test_a_follower_in_another_process_sees_events_as_they_come(
@@ -64,10 +67,9 @@ async def test_a_follower_in_another_process_sees_events_as_they_come(
     front = start.ready(start("serve", "--no-worker"))
     async with client_of(front) as there, client_of(server) as here:
         thread = (await there.threads.create())["thread_id"]
-        seen: list[tuple[float, str]] = []
         begun = time.perf_counter()
-        async for part in there.runs.stream(thread, "steps", input={"file": str(marks)}, stream_mode="updates"):
-            seen.append((time.perf_counter() - begun, part.event))
+        stream = there.runs.stream(thread, "steps", input={"file": str(marks)}, stream_mode="updates")
+        seen = [(time.perf_counter() - begun, part.event) async for part in stream]
         updates = [moment for moment, event in seen if event == "updates"]
         assert len(updates) == 4
         assert updates[0] < 1.5
@@ -88,7 +90,7 @@ async def test_a_server_told_to_stop_gives_its_runs_back(server: Process, start:
         assert await asyncio.to_thread(stopping.terminate) in (0, -15, 143)
         ended = await asyncio.wait_for(second.runs.join(thread, run), 15)
         assert ended["log"] == STEPS
-    assert marks.read_text().splitlines() == STEPS
+    assert done(marks) == STEPS
 
 
 async def test_the_sdk_itself_reconnects_after_a_restart(

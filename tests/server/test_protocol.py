@@ -24,7 +24,8 @@ async def test_run_and_its_messages(client: Any, transport: str) -> None:
 
         async def read() -> None:
             async for message in thread.messages:
-                texts.append(asyncio.create_task(whole(message)))
+                text = asyncio.create_task(whole(message))
+                texts.append(text)
 
         reading = asyncio.create_task(read())
         ended = await asyncio.wait_for(thread.output, 20)

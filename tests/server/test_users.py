@@ -109,7 +109,7 @@ async def _the_owner_reaches_the_graph(process: Process, ann: str, tokens: dict[
         forged: list[dict[str, Any]] = [
             {"context": {"owner": "mallory", "colour": "red"}},
             {"config": {"configurable": {"owner": "mallory", "colour": "red", "langgraph_auth_user_id": "mallory"}}},
-            {"config": {"configurable": {"langgraph_auth_user": {"identity": "mallory"}, "user_id": "mallory", "colour": "red"}}},
+            {"config": {"configurable": {"langgraph_auth_user": {"identity": "m"}, "user_id": "m", "colour": "red"}}},
         ]  # fmt: skip
         for arguments in forged:
             ended = await client.runs.wait(None, "who", input={"text": ""}, **arguments)
@@ -137,10 +137,12 @@ async def _nothing_of_the_other_is_seen(
     places = [
         ("GET", f"/threads/{thread}"), ("PATCH", f"/threads/{thread}"), ("DELETE", f"/threads/{thread}"),
         ("POST", f"/threads/{thread}/copy"), ("GET", f"/threads/{thread}/state"), ("POST", f"/threads/{thread}/state"),
-        ("GET", f"/threads/{thread}/history"), ("POST", f"/threads/{thread}/history"), ("GET", f"/threads/{thread}/storage"),
+        ("GET", f"/threads/{thread}/history"), ("POST", f"/threads/{thread}/history"),
+        ("GET", f"/threads/{thread}/storage"),
         ("GET", f"/threads/{thread}/runs"), ("GET", f"/threads/{thread}/artifacts"),
         ("GET", f"/threads/{thread}/runs/{run['run_id']}"), ("DELETE", f"/threads/{thread}/runs/{run['run_id']}"),
-        ("GET", f"/threads/{thread}/runs/{run['run_id']}/join"), ("GET", f"/threads/{thread}/runs/{run['run_id']}/stream"),
+        ("GET", f"/threads/{thread}/runs/{run['run_id']}/join"),
+        ("GET", f"/threads/{thread}/runs/{run['run_id']}/stream"),
         ("POST", f"/threads/{thread}/runs/{run['run_id']}/cancel"), ("GET", f"/runs/{run['run_id']}/stream"),
         ("GET", f"/assistants/{own}"), ("PATCH", f"/assistants/{own}"), ("DELETE", f"/assistants/{own}"),
         ("GET", f"/assistants/{own}/graph"), ("GET", f"/runs/crons/{cron}"), ("PATCH", f"/runs/crons/{cron}"),
@@ -169,10 +171,9 @@ async def _nothing_of_the_other_is_seen(
     assert (
         await http.post("/runs/cancel", json={"run_ids": [run["run_id"]]}, headers=bearer(theirs))
     ).status_code == 404
-    changed = await http.patch(
-        f"/assistants/{(await http.post('/assistants/search', json={'graph_id': 'echo'}, headers=bearer(theirs))).json()[0]['assistant_id']}",
-        json={"name": "x"}, headers=bearer(theirs),
-    )  # fmt: skip
+    found = await http.post("/assistants/search", json={"graph_id": "echo"}, headers=bearer(theirs))
+    system = found.json()[0]["assistant_id"]
+    changed = await http.patch(f"/assistants/{system}", json={"name": "x"}, headers=bearer(theirs))
     assert changed.status_code == 403
     await _artifacts_are_given_in_parts(http, artifact.id, secret, mine)
 
