@@ -7,7 +7,7 @@ import errno
 import logging
 import os
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -32,6 +32,10 @@ engine_app = typer.Typer(help="The embedded DolphinDB-compatible engine.", no_ar
 kb_app = typer.Typer(help="The knowledge base: DolphinDB's documentation and your own.", no_args_is_help=True)
 app.add_typer(threads_app, name="threads")
 app.add_typer(kb_app, name="kb")
+env_app = typer.Typer(help="Environments: DolphinDB servers to rent and give back.", no_args_is_help=True)
+user_app = typer.Typer(help="Users of the HTTP server.", no_args_is_help=True)
+app.add_typer(env_app, name="env")
+app.add_typer(user_app, name="user")
 app.add_typer(engine_app, name="engine")
 
 
@@ -79,6 +83,135 @@ def doctor() -> None:
     from terminal.doctor import doctor as run_doctor
 
     _exit(run_doctor(_logged_settings()))
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option()] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 2024,
+    config: Annotated[Path | None, typer.Option(help="A langgraph.json; the agent's own when left out.")] = None,
+    worker: Annotated[bool, typer.Option(help="Execute runs in this process too.")] = True,
+) -> None:
+    """Serve LangGraph's thread API over HTTP."""
+    from terminal.serve import serve as run_serve
+
+    _blocking(lambda: run_serve(_settings(), host=host, port=port, config=config, worker=worker))
+
+
+@app.command()
+def worker(
+    config: Annotated[Path | None, typer.Option(help="A langgraph.json; the agent's own when left out.")] = None,
+) -> None:
+    """Execute runs for servers over the same database."""
+    from terminal.serve import work
+
+    _blocking(lambda: work(_settings(), config=config))
+
+
+@user_app.command("add")
+def user_add(
+    name: str,
+    admin: Annotated[bool, typer.Option("--admin")] = False,
+    password: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)] = "",
+) -> None:
+    """Add a user; asks for the password."""
+    from terminal.serve import add_user
+
+    _run(add_user(_settings(), name, password, admin=admin))
+
+
+@user_app.command("list")
+def user_list() -> None:
+    """List the users as JSON, one a line."""
+    import json
+
+    from terminal.serve import list_users
+
+    for user in _run(list_users(_settings())):
+        typer.echo(json.dumps(user, ensure_ascii=False, default=str))
+
+
+@user_app.command("disable")
+def user_disable(name: str, undo: Annotated[bool, typer.Option("--undo")] = False) -> None:
+    """Disable a user at once; with --undo, let them in again."""
+    from terminal.serve import disable_user
+
+    _run(disable_user(_settings(), name, disabled=not undo))
+
+
+@user_app.command("passwd")
+def user_password(
+    name: str,
+    password: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)] = "",
+) -> None:
+    """Set a user's password."""
+    from terminal.serve import set_password
+
+    _run(set_password(_settings(), name, password))
+
+
+@env_app.command("create")
+def env_create(
+    name: str = "database",
+    cpu: Annotated[float, typer.Option(help="vCPUs.")] = 2,
+    memory: Annotated[float, typer.Option(help="GiB.")] = 4,
+    hours: Annotated[int, typer.Option(min=1, max=48)] = 2,
+    spot: Annotated[bool, typer.Option("--spot", help="Cheaper, may be taken away at any time.")] = False,
+    yes: Annotated[bool, typer.Option("--yes")] = False,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Rent a DolphinDB server; without cloud credentials, an engine on this machine."""
+    from provision.specs import EnvironmentRequest
+    from terminal.env import create_environment
+
+    request = EnvironmentRequest(name=name, cpu=cpu, memory=memory, hours=hours, spot=spot)
+    _exit(create_environment(_settings(), request, yes=yes, as_json=as_json))
+
+
+@env_app.command("list")
+def env_list(
+    ended: Annotated[bool, typer.Option("--ended", help="Deleted ones too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """List your environments."""
+    from terminal.env import list_environments
+
+    _run(list_environments(_settings(), ended=ended, as_json=as_json))
+
+
+@env_app.command("show")
+def env_show(environment: str, as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+    """Show one environment with its history."""
+    from terminal.env import show_environment
+
+    _run(show_environment(_settings(), environment, as_json=as_json))
+
+
+@env_app.command("connect")
+def env_connect(
+    environment: str,
+    show_password: Annotated[bool, typer.Option("--show-password")] = False,
+) -> None:
+    """Try the connection, and tell how to make it."""
+    from terminal.env import connect_environment
+
+    _exit(connect_environment(_settings(), environment, show_password=show_password))
+
+
+@env_app.command("extend")
+def env_extend(environment: str, hours: Annotated[int, typer.Argument(min=1, max=48)]) -> None:
+    """Keep an environment longer."""
+    from terminal.env import extend_environment
+
+    _run(extend_environment(_settings(), environment, hours))
+
+
+@env_app.command("delete")
+def env_delete(environment: str) -> None:
+    """Give an environment back."""
+    from terminal.env import delete_environment
+
+    _exit(delete_environment(_settings(), environment))
 
 
 @threads_app.command("list")
@@ -208,6 +341,15 @@ def _logged_settings() -> Settings:
     settings = _settings()
     log_to_file(settings.data_dir)
     return settings
+
+
+def _blocking(work: Callable[[], int]) -> None:
+    from core.errors import UserError
+
+    try:
+        sys.exit(work())
+    except UserError as error:
+        _fail(error)
 
 
 def _exit(work: Coroutine[Any, Any, int]) -> None:

@@ -74,7 +74,8 @@ def arrays(rows: int) -> dict[str, dict[str, Any]]:
     ts = START + (np.arange(rows) * step).astype("timedelta64[ms]")
     names = np.array([f"S{number}" for number in range(1000, 1000 + SYMBOLS)], dtype=object)
     steps = random.normal(0, 0.001, rows).cumsum()
-    quoted = np.sort(random.integers(0, DAYS * DAY_MS, rows))
+    # No two quotes at the same time: which of them an asof join finds is not said.
+    quoted = np.sort(random.integers(0, DAYS * DAY_MS - rows, rows)) + np.arange(rows)
     return {
         "trades": {
             "id": np.arange(rows),

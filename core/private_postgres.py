@@ -230,7 +230,7 @@ class PrivatePostgres:
             lines = (self.cluster / "server.log").read_text(errors="replace").splitlines()
         except OSError:
             return ""
-        return " | ".join(line.strip() for line in lines[-3:])
+        return _complaint("\n".join(reversed(lines[-5:]))) + "."
 
     def _run(self, program: str, *arguments: str) -> None:
         executable = _binaries() / program
@@ -267,7 +267,7 @@ class PrivatePostgres:
 
 def _complaint(output: str) -> str:
     """What a Postgres program says is wrong, out of all it says."""
-    found = re.search(r"(?:FATAL|PANIC|ERROR|error):\s*(.+)", output)
+    found = re.search(r"(?:FATAL|PANIC|ERROR|error|pg_ctl):\s*(.+)", output)
     return (found[1] if found else " ".join(output.split())[-300:]).strip().rstrip(".")
 
 

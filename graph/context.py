@@ -24,6 +24,8 @@ PINNED_SHARE: dict[Mode, float] = {"plan": 0.45, "act": 0.3}
 MESSAGE_SHARE = 0.35
 # After summarising, the conversation starts again at this part of its budget, so that not every step summarises.
 KEPT_SHARE = 0.5
+# No message is cut below this.
+LEAST_TOKENS = 60
 SUMMARY_SHARE = 0.15
 
 
@@ -68,21 +70,33 @@ def assemble(state: State, mode: Mode, window: Window, counter: TokenCounter, en
     messages = flatten(kept)
     asked = question(state["messages"])
     if asked is not None and not any(message.id == asked.id for message in messages):
-        messages.insert(0, fit(asked, limit, counter))
+        left = budget - counter.count_messages(messages)
+        messages.insert(0, fit(asked, max(min(limit, left), LEAST_TOKENS), counter))
+        if all(message.id == asked.id for message in flatten(overflow)):
+            overflow = []
     return Prompt([SystemMessage(system), *messages], overflow)
 
 
 def _newest(parts: Sequence[Round], budget: int, limit: int, counter: TokenCounter) -> list[Round]:
-    """As many of the latest rounds as fit, each message cut to `limit`; the last round always."""
+    """As many of the latest rounds as fit, each message cut to `limit`; the last round always, cut to fit alone."""
     kept: list[Round] = []
     used = 0
     for part in reversed(parts):
-        fitted = Round(tuple(fit(message, limit, counter) for message in part.messages))
-        used += counter.count_messages(fitted.messages)
-        if used > budget and kept:
-            break
+        fitted = _fitted(part, limit, counter)
+        cost = counter.count_messages(fitted.messages)
+        if used + cost > budget:
+            if kept:
+                break
+            share = int(budget * (1 - MESSAGE_SHARE)) // len(part.messages)
+            fitted = _fitted(part, min(limit, max(share, LEAST_TOKENS)), counter)
+            cost = counter.count_messages(fitted.messages)
+        used += cost
         kept.append(fitted)
     return kept[::-1]
+
+
+def _fitted(part: Round, limit: int, counter: TokenCounter) -> Round:
+    return Round(tuple(fit(message, limit, counter) for message in part.messages))
 
 
 def system_text(state: State, mode: Mode, environment: str, pinned_tokens: int, counter: TokenCounter) -> str:

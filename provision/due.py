@@ -9,7 +9,7 @@ from psycopg.rows import class_row
 from psycopg.sql import SQL
 
 from core.postgres import Connection
-from provision.records import STATIC, EnvironmentRecord
+from provision.records import EnvironmentRecord
 from provision.store import COLUMNS
 
 
@@ -33,8 +33,8 @@ async def deleting(held: Connection) -> list[EnvironmentRecord]:
     return await _select(held, "state = 'DELETING' AND (retry_at IS NULL OR retry_at <= now())")
 
 
-async def running(held: Connection, provider: str) -> list[EnvironmentRecord]:
-    return await _select(held, "state = 'RUNNING' AND provider = %s AND provider <> %s", (provider, STATIC))
+async def running(held: Connection, provider: str, region: str) -> list[EnvironmentRecord]:
+    return await _select(held, "state = 'RUNNING' AND provider = %s AND region = %s", (provider, region))
 
 
 async def to_warn(held: Connection, seconds: float) -> list[EnvironmentRecord]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol, TypeAlias
 
 from pydantic import SecretStr
 
-from core.errors import UserError
+from core.errors import ConfigurationError, UserError
 from provision.specs import EnvironmentRequest, Price
 
 Role: TypeAlias = Literal["database", "workspace"]
@@ -133,3 +133,23 @@ class Provider(Protocol):
     def price(self, request: EnvironmentRequest) -> Price: ...
 
     async def aclose(self) -> None: ...
+
+
+class Providers:
+    """Those that are configured now. What another one made cannot be reached until it is configured again."""
+
+    def __init__(self, *providers: Provider) -> None:
+        self._providers = {(provider.name, provider.region): provider for provider in providers}
+
+    def __iter__(self) -> Iterator[Provider]:
+        return iter(self._providers.values())
+
+    def get(self, name: str, region: str) -> Provider:
+        """Raises ConfigurationError."""
+        found = self._providers.get((name, region))
+        if found is None:
+            raise ConfigurationError(
+                f"The provider {name} of region {region} is not configured.",
+                "Set DDB_AGENT_ECI_REGION to it, or delete by hand what it made.",
+            )
+        return found

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from core.errors import UserError
 from core.postgres import Connection, Pool, connection
 from provision import due
-from provision.provider import TAG_ENVIRONMENT, TAG_INSTALLATION, Provider
+from provision.provider import TAG_ENVIRONMENT, TAG_INSTALLATION, Provider, Providers
 from provision.records import EnvironmentRecord
 from provision.removal import Removal
 from provision.settings import ProvisionSettings
@@ -42,7 +42,7 @@ class Reaper:
 
     pool: Pool
     store: EnvironmentStore
-    provider: Provider
+    providers: Providers
     removal: Removal
     settings: ProvisionSettings
     installation: str
@@ -79,11 +79,15 @@ class Reaper:
             "abandoned",
             "The process that was making it ended.",
         )
-        try:
-            vanished = await self._begin(await self._vanished(held), "vanished", "It vanished in the cloud.")
-        except UserError as error:
-            log.warning("environments could not be looked at: %s", error)
-            vanished = []
+        vanished: list[str] = []
+        orphans: list[str] = []
+        for provider in self.providers:
+            try:
+                records = await self._vanished(held, provider)
+                vanished += await self._begin(records, "vanished", "It vanished in the cloud.")
+                orphans += await self._orphans(held, provider)
+            except UserError as error:
+                log.warning("the environments of %s could not be looked at: %s", provider.name, error)
         limit = asyncio.Semaphore(SIDE_BY_SIDE)
 
         async def remove(record: EnvironmentRecord) -> EnvironmentRecord:
@@ -92,7 +96,6 @@ class Reaper:
 
         removed = await asyncio.gather(*(remove(record) for record in await due.deleting(held)))
         warned = await self._announce(await due.to_warn(held, settings.expiry_warning_seconds))
-        orphans = await self._orphans(held)
         ended = [record.id for record in removed if record.state in ("DELETED", "ERROR")]
         return Swept(expired, abandoned, vanished, ended, orphans, warned)
 
@@ -100,17 +103,24 @@ class Reaper:
         moved = [await self.store.delete(record, "ERROR" if reason else "DELETED", event, reason) for record in records]
         return [record.id for record in moved if record is not None]
 
-    async def _vanished(self, held: Connection) -> list[EnvironmentRecord]:
+    async def _vanished(self, held: Connection, provider: Provider) -> list[EnvironmentRecord]:
         """Those of which a group is not there any more, or has ended."""
-        records = await due.running(held, self.provider.name)
+        records = await due.running(held, provider.name, provider.region)
         groups = {
             record.id: [row.group_id for row in await self.store.groups(record) if row.group_id and not row.deleted_at]
             for record in records
         }
         wanted = [group_id for ids in groups.values() for group_id in ids]
-        found = await self.provider.describe(wanted) if wanted else {}
+        found = await provider.describe(wanted) if wanted else {}
         alive = {group.id for group in found.values() if group.status != "ended"}
-        return [record for record in records if not alive.issuperset(groups[record.id])]
+        suspects = [record for record in records if not alive.issuperset(groups[record.id])]
+        gone = []
+        for record in suspects:
+            # Data is at stake: one answer in which a group is missing is not enough.
+            again = await provider.find({TAG_INSTALLATION: self.installation, TAG_ENVIRONMENT: record.id})
+            if not {group.id for group in again if group.status != "ended"}.issuperset(groups[record.id]):
+                gone.append(record)
+        return gone
 
     async def _announce(self, records: list[EnvironmentRecord]) -> list[str]:
         warned = []
@@ -121,16 +131,16 @@ class Reaper:
                     await self.warn(record)
         return warned
 
-    async def _orphans(self, held: Connection) -> list[str]:
+    async def _orphans(self, held: Connection, provider: Provider) -> list[str]:
         """Deletes groups with our tag that no live environment has, once they were seen for the grace period."""
-        groups = await self.provider.find({TAG_INSTALLATION: self.installation})
+        groups = await provider.find({TAG_INSTALLATION: self.installation})
         wanted = await due.wanted_groups(held, [group.tags.get(TAG_ENVIRONMENT, "") for group in groups])
         unknown = [group.id for group in groups if group.tags.get(TAG_ENVIRONMENT) not in wanted]
         deleted = []
         for group_id in await due.orphans_past_grace(
-            held, self.provider.name, unknown, self.settings.orphan_grace_seconds
+            held, f"{provider.name} {provider.region}", unknown, self.settings.orphan_grace_seconds
         ):
             log.warning("deleting %s, which belongs to no environment", group_id)
-            await self.provider.delete(group_id)
+            await provider.delete(group_id)
             deleted.append(group_id)
         return deleted

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from core.checkpointer import checkpointer
 from core.errors import UserError
 from core.postgres import Pool
-from provision.provider import TAG_ENVIRONMENT, TAG_INSTALLATION, Provider
+from provision.provider import TAG_ENVIRONMENT, TAG_INSTALLATION, Providers
 from provision.records import STATIC, EnvironmentRecord
 from provision.settings import ProvisionSettings
 from provision.store import EnvironmentStore
@@ -29,7 +29,7 @@ class Removal:
 
     pool: Pool
     store: EnvironmentStore
-    provider: Provider
+    providers: Providers
     settings: ProvisionSettings
     installation: str
     worker: str = ""
@@ -39,7 +39,7 @@ class Removal:
 
         `forget_run` also deletes the checkpoints of its making, which a run that is under way still needs.
         """
-        if record.state != "DELETING" or record.provider not in (STATIC, self.provider.name):
+        if record.state != "DELETING":
             return record
         try:
             complete = record.provider == STATIC or await self._delete_groups(record)
@@ -56,17 +56,18 @@ class Removal:
 
     async def _delete_groups(self, record: EnvironmentRecord) -> bool:
         """False while another process may still be creating one."""
+        provider = self.providers.get(record.provider, record.region)
         rows = await self.store.groups(record)
         for row in rows:
             if row.group_id is not None and row.deleted_at is None:
-                await self.provider.delete(row.group_id)
+                await provider.delete(row.group_id)
                 await self.store.group_deleted(record, row)
         unresolved = [row for row in rows if row.unresolved]
         known = {row.group_id for row in rows}
         tags = {TAG_INSTALLATION: self.installation, TAG_ENVIRONMENT: record.id}
-        for group in await self.provider.find(tags):
+        for group in await provider.find(tags):
             if group.id not in known:
-                await self.provider.delete(group.id)
+                await provider.delete(group.id)
         if unresolved and await self.store.is_held(record, besides=self.worker):
             return False
         for row in unresolved:

@@ -13,7 +13,7 @@ from dolphin.environment import Environment
 from provision.account import close_default_account
 from provision.addresses import permitted_address
 from provision.local import LocalProvider
-from provision.provider import Provider
+from provision.provider import Providers
 from provision.records import STATIC, EnvironmentRecord
 from provision.settings import ProvisionSettings
 from provision.store import EnvironmentStore
@@ -27,7 +27,7 @@ class Resolver:
     """Looks environments up for their owner. The answers know by themselves how to come back after a restart."""
 
     store: EnvironmentStore
-    provider: Provider
+    providers: Providers
     vault: Vault
     settings: ProvisionSettings
     _secured: dict[str, str] = field(default_factory=dict)
@@ -41,8 +41,8 @@ class Resolver:
         server = Environment(record.id, record.host, record.port, record.user_name, self.vault.decrypt(record.secret))
         if record.provider == STATIC:
             return replace(server, resolve=lambda: self._pinned(server))
-        if record.provider == "local" and isinstance(self.provider, LocalProvider):
-            provider = self.provider
+        provider = self.providers.get(record.provider, record.region)
+        if isinstance(provider, LocalProvider):
             rows = await self.store.groups(record)
             group_id = next(row.group_id for row in rows if row.role == "database" and row.group_id)
             return replace(server, resolve=lambda: self._started(provider, group_id, server))

@@ -27,7 +27,7 @@ from provision.addresses import permitted
 from provision.confirmation import description
 from provision.graph import ProvisionContext, ProvisionInput, ProvisionState, build_provision_graph
 from provision.local import LocalProvider
-from provision.provider import Provider
+from provision.provider import Provider, Providers
 from provision.reaper import Reaper, Warn
 from provision.records import STATIC, EnvironmentRecord, HistoryEntry
 from provision.removal import Removal, run_thread
@@ -66,6 +66,7 @@ class Environments:
     pool: Pool
     store: EnvironmentStore
     provider: Provider
+    providers: Providers
     vault: Vault
     settings: ProvisionSettings
     installation: str
@@ -73,18 +74,22 @@ class Environments:
 
     def __post_init__(self) -> None:
         self.steps = Steps(self.store, self.provider, self.vault, self.settings, self.installation)
-        common = (self.pool, self.store, self.provider, self.settings, self.installation)
+        common = (self.pool, self.store, self.providers, self.settings, self.installation)
         self._removal = Removal(*common)
         self._own_removal = Removal(*common, worker=self.steps.worker)
         self._graph = self.build_graph().compile()
-        self.resolve = Resolver(self.store, self.provider, self.vault, self.settings)
+        self.resolve = Resolver(self.store, self.providers, self.vault, self.settings)
+
+    @property
+    def _place(self) -> tuple[str, str]:
+        return self.provider.name, self.provider.region
 
     def build_graph(self) -> StateGraph[ProvisionState, ProvisionContext, ProvisionInput, ProvisionState]:
         """The graph that makes an environment, not compiled."""
         return build_provision_graph(self.steps, self._own_removal)
 
     def reaper(self, warn: Warn | None = None) -> Reaper:
-        return Reaper(self.pool, self.store, self.provider, self._removal, self.settings, self.installation, warn)
+        return Reaper(self.pool, self.store, self.providers, self._removal, self.settings, self.installation, warn)
 
     def price(self, request: EnvironmentRequest) -> Price:
         """An estimate for the whole time. Raises InvalidInputError for what is not sold."""
@@ -233,7 +238,8 @@ class Environments:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.steps.aclose()
-        await self.provider.aclose()
+        for provider in self.providers:
+            await provider.aclose()
 
     async def list(
         self, owner: str, *, ended: bool = False, limit: int = 100, offset: int = 0
@@ -241,7 +247,7 @@ class Environments:
         return await self.store.list(owner, ended=ended, limit=limit, offset=offset)
 
     def _go_on(self, record: EnvironmentRecord) -> None:
-        if record.id not in self._tasks:
+        if record.id not in self._tasks and (record.provider, record.region) == self._place:
             # A context of its own: inside an agent's node the run would become a part of the agent's.
             task = asyncio.create_task(self._make(record), context=contextvars.Context())
             self._tasks[record.id] = task
@@ -281,9 +287,9 @@ async def open_environments(
     chosen = provision or ProvisionSettings()
     vault = await asyncio.to_thread(open_vault, chosen.secret_keys, settings.data_dir)
     store = EnvironmentStore(pool)
-    environments = Environments(
-        pool, store, provider or make_provider(chosen, settings), vault, chosen, await store.installation()
-    )
+    maker = provider or make_provider(chosen, settings)
+    providers = Providers(LocalProvider(settings.data_dir / "environments"), maker)
+    environments = Environments(pool, store, maker, providers, vault, chosen, await store.installation())
     try:
         yield environments
     finally:

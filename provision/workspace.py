@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from uuid import uuid4
 
 from core.errors import ConflictError, InvalidInputError, NotFoundError, UserError
-from provision.provider import ExecResult
+from provision.provider import ExecResult, Provider
 from provision.resolve import usable
 from provision.service import Environments
 
@@ -76,11 +76,21 @@ class Workspaces:
         self, owner: str, environment: str, command: Sequence[str], *, seconds: float = SECONDS, stdin: bytes = b""
     ) -> ExecResult:
         """Runs a program with its arguments in the workspace's folder; no shell reads them."""
+        provider, _ = await self._group(owner, environment)
+        if provider.name == "local" and not self.environments.settings.local_commands:
+            raise ConflictError(
+                "Programs may not be run in a local workspace here.", "Set DDB_AGENT_LOCAL_COMMANDS, or use ECI."
+            )
+        return await self._run(owner, environment, command, seconds=seconds, stdin=stdin)
+
+    async def _run(
+        self, owner: str, environment: str, command: Sequence[str], *, seconds: float, stdin: bytes
+    ) -> ExecResult:
         if not command or not all(command[:1]) or any("\0" in word for word in command):
             raise InvalidInputError("The command names no program.", 'Give a list such as ["python3", "load.py"].')
-        group_id = await self._group(owner, environment)
+        provider, group_id = await self._group(owner, environment)
         try:
-            return await self.environments.provider.exec(group_id, list(command), stdin=stdin, timeout=seconds)
+            return await provider.exec(group_id, list(command), stdin=stdin, timeout=seconds)
         except TimeoutError:
             raise UserError(
                 f"{command[0]} took longer than {seconds:g} s and was given up.", "Run it in smaller steps."
@@ -89,7 +99,8 @@ class Workspaces:
     async def _script(
         self, owner: str, environment: str, script: str, path: str, *arguments: str, stdin: bytes = b""
     ) -> ExecResult:
-        result = await self.run(owner, environment, ["sh", "-c", script, "sh", path, *arguments], stdin=stdin)
+        command = ["sh", "-c", script, "sh", path, *arguments]
+        result = await self._run(owner, environment, command, seconds=SECONDS, stdin=stdin)
         if result.status == OUTSIDE:
             raise _leaves(path)
         if result.status == MISSING:
@@ -99,12 +110,12 @@ class Workspaces:
             raise UserError(f"{path} could not be used: {reason or f'status {result.status}'}.", "Look at the path.")
         return result
 
-    async def _group(self, owner: str, environment: str) -> str:
+    async def _group(self, owner: str, environment: str) -> tuple[Provider, str]:
         record = usable(await self.environments.get(owner, environment))
         rows = await self.environments.store.groups(record)
         for row in rows:
             if row.role == "workspace" and row.group_id and row.deleted_at is None:
-                return row.group_id
+                return self.environments.providers.get(record.provider, record.region), row.group_id
         raise ConflictError(f"Environment {record.name!r} has no workspace.", "Create an environment with a workspace.")
 
 

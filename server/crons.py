@@ -32,7 +32,7 @@ def next_time(schedule: str, timezone: str | None, *, after: datetime | None = N
     """When a schedule is due next. InvalidInputError for what is not a schedule."""
     try:
         zone = ZoneInfo(timezone) if timezone else UTC
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):
         raise InvalidInputError(f"Unknown timezone {timezone!r}.", "Use an IANA name such as Europe/Berlin.") from None
     try:
         found = croniter(schedule, (after or datetime.now(UTC)).astimezone(zone)).get_next(datetime)

@@ -58,6 +58,21 @@ async def follow(worker: Worker, runs: Runs, owner: str, run_id: str, after: int
             yield []
 
 
+async def follow_thread(
+    worker: Worker, runs: Runs, owner: str, thread_id: str, place: int, after: int
+) -> AsyncIterator[tuple[int, list[Event]]]:
+    """The events of a thread's runs one after the other, from the run at `place`, without end."""
+    while True:
+        found = await runs.nth(owner, thread_id, place)
+        if found is None:
+            await worker.news(thread_id, LOOK_SECONDS)
+            yield place, []
+            continue
+        async for events in follow(worker, runs, owner, found.run_id, after):
+            yield place, events
+        place, after = place + 1, 0
+
+
 async def result(worker: Worker, runs: Runs, owner: str, thread_id: str, run_id: str) -> AsyncIterator[bytes]:
     """What a run ends with, as JSON; before it b"" as signs of life."""
     watched = False

@@ -17,10 +17,10 @@ from langgraph.store.base import BaseStore
 from langgraph_sdk.runtime import ServerRuntime, _ExecutionRuntime, _ReadRuntime
 from pydantic import BaseModel
 
-from core.checkpointer import checkpointer
 from core.errors import ConfigurationError, InvalidInputError
 from core.postgres import Pool
 from server.config import ServerConfig, load_object
+from server.saver import RunSaver
 from server.store import OwnedStore
 
 Graph: TypeAlias = Pregel[Any, Any, Any, Any]
@@ -91,7 +91,9 @@ class Graphs:
                 assert source.factory is not None
                 made = self._call(source.factory, config, access, user, context, owner)
                 graph = copy(_compiled(name, await _entered(made, stack)))
-            graph.checkpointer = checkpointer(self._pool if strict or access != "threads.create_run" else self._relaxed)
+            saver = RunSaver(self._pool if strict or access != "threads.create_run" else self._relaxed)
+            stack.push_async_callback(saver.close)
+            graph.checkpointer = saver
             graph.store = OwnedStore(self._store, owner)
             graph.name = name
             yield graph

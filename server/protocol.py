@@ -18,7 +18,6 @@ from server.runs import Run, Runs
 from server.worker import Worker
 
 STREAM_MODES = ["values", "updates", "messages-tuple", "tasks", "checkpoints", "custom"]
-CHANNELS = {"values", "updates", "messages", "tools", "lifecycle", "input", "tasks", "checkpoints", "custom"}
 WAIT_SECONDS = 1.0
 # Numbers of a run's protocol events lie between multiples of this, in the order of the thread's runs.
 RUN_STRIDE = 1_000_000

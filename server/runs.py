@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
-from psycopg.errors import ForeignKeyViolation, UniqueViolation
+from psycopg.errors import DeadlockDetected, ForeignKeyViolation, UniqueViolation
 from psycopg.rows import class_row
 from psycopg.sql import SQL
 from psycopg.types.json import Json, Jsonb
@@ -160,9 +160,11 @@ class Runs:
                     if new_thread:
                         await _make_thread(held, values)
                     if (run := await _insert(held, values, when_free=True)) is not None:
+                        if run.status == "pending":
+                            await held.execute("SELECT pg_notify(%s, %s)", (CHANNEL, f"new {run.run_id}"))
                         return run, []
                     return await self._create_on_busy(held, values)
-            except (UniqueViolation, ForeignKeyViolation):
+            except (UniqueViolation, ForeignKeyViolation, DeadlockDetected):
                 if attempt == TRIES - 1:
                     raise
                 await asyncio.sleep(0.005 * attempt)
@@ -246,6 +248,18 @@ class Runs:
             )
             return await cursor.fetchone()
 
+    async def ended(self, owner: str, thread_id: str) -> int:
+        """How many runs of a thread have ended."""
+        async with self.pool.connection() as held:
+            cursor = await held.execute(
+                "SELECT count(*) AS n FROM runs WHERE owner = %s AND thread_id = %s"
+                " AND status NOT IN ('pending', 'running')",
+                (owner, thread_id),
+            )
+            row = await cursor.fetchone()
+        assert row is not None
+        return int(row["n"])
+
     async def status(self, owner: str, run_id: str) -> tuple[str, Any, Any] | None:
         """Status, error and output of a run; None when it is gone."""
         async with self.pool.connection() as held:
@@ -273,9 +287,9 @@ class Runs:
         """Asks for the end of the runs found; those that have not begun end at once. Returns what was found."""
         async with self.pool.connection() as held, held.transaction():
             cursor = await held.execute(
-                "SELECT run_id FROM runs WHERE owner = %(owner)s AND status = ANY(%(statuses)s)"
+                "SELECT run_id, thread_id FROM runs WHERE owner = %(owner)s AND status = ANY(%(statuses)s)"
                 " AND (%(thread)s::text IS NULL OR thread_id = %(thread)s)"
-                " AND (%(runs)s::text[] IS NULL OR run_id = ANY(%(runs)s)) FOR UPDATE",
+                " AND (%(runs)s::text[] IS NULL OR run_id = ANY(%(runs)s))",
                 {
                     "owner": owner,
                     "statuses": list(statuses),
@@ -283,10 +297,17 @@ class Runs:
                     "runs": list(run_ids) if run_ids is not None else None,
                 },
             )
+            rows = await cursor.fetchall()
+            await _lock_threads(held, [row["thread_id"] for row in rows])
+            cursor = await held.execute(
+                "SELECT run_id FROM runs WHERE run_id = ANY(%s) AND owner = %s AND status = ANY(%s) FOR UPDATE",
+                ([row["run_id"] for row in rows], owner, list(statuses)),
+            )
             return await _cancel(held, owner, [row["run_id"] for row in await cursor.fetchall()], action)
 
     async def delete(self, owner: str, thread_id: str, run_id: str) -> bool:
         async with self.pool.connection() as held, held.transaction():
+            await _lock_threads(held, [thread_id])
             cursor = await held.execute(
                 "DELETE FROM runs WHERE owner = %s AND thread_id = %s AND run_id = %s RETURNING status",
                 (owner, thread_id, run_id),
@@ -361,14 +382,22 @@ class Runs:
         """Gives back the runs whose worker has not been heard of; ends those that were tried too often."""
         async with self.pool.connection() as held, held.transaction():
             cursor = await held.execute(
+                "SELECT r.run_id FROM runs r JOIN threads t USING (thread_id)"
+                " WHERE r.status = 'running' AND r.lease_until < now() LIMIT 100 FOR UPDATE OF t, r SKIP LOCKED"
+            )
+            late = [row["run_id"] for row in await cursor.fetchall()]
+            if not late:
+                return []
+            cursor = await held.execute(
                 "UPDATE runs SET worker = NULL, lease_until = NULL, updated_at = clock_timestamp(),"
                 " status = CASE WHEN attempt >= %s THEN 'error' ELSE 'pending' END,"
                 " error = CASE WHEN attempt >= %s THEN %s::json END"
-                " WHERE status = 'running' AND lease_until < now() RETURNING run_id, thread_id, status",
+                " WHERE run_id = ANY(%s) RETURNING run_id, thread_id, status",
                 (
                     attempts,
                     attempts,
                     Json({"error": "WorkerLost", "message": f"The run was begun {attempts} times and never ended."}),
+                    late,
                 ),
             )
             rows = await cursor.fetchall()
@@ -409,11 +438,12 @@ class Runs:
         }
         async with self.pool.connection() as held:
             cursor = await held.execute(
-                "WITH r AS (UPDATE runs SET status = %(status)s, error = %(error)s, output = %(output)s, worker = NULL,"
+                "WITH l AS (SELECT thread_id FROM threads WHERE thread_id = %(thread)s FOR UPDATE),"
+                " r AS (UPDATE runs SET status = %(status)s, error = %(error)s, output = %(output)s, worker = NULL,"
                 " lease_until = NULL, input_tokens = %(tokens_in)s, output_tokens = %(tokens_out)s,"
                 " updated_at = clock_timestamp()"
-                " WHERE run_id = %(run)s AND worker = %(worker)s AND status = 'running'"
-                " RETURNING run_id, thread_id, watched),"
+                " FROM l WHERE run_id = %(run)s AND worker = %(worker)s AND status = 'running'"
+                " RETURNING run_id, runs.thread_id, watched),"
                 " e AS (INSERT INTO run_events (run_id, first, last, data)"
                 " SELECT run_id, %(first)s::bigint, %(last)s::bigint, %(data)s::bytea FROM r"
                 " WHERE %(last)s::bigint IS NOT NULL ON CONFLICT DO NOTHING),"
@@ -434,6 +464,7 @@ class Runs:
     async def roll_back(self, run: Run, worker: str) -> bool:
         """Deletes a run with its events and the checkpoints it made. Returns whether another one waits."""
         async with self.pool.connection() as held, held.transaction():
+            await _lock_threads(held, [run.thread_id])
             cursor = await held.execute(
                 "DELETE FROM runs WHERE run_id = %s AND worker = %s AND status = 'running' RETURNING base_writes",
                 (run.run_id, worker),
@@ -543,6 +574,13 @@ async def _cancel(
     for run_id in run_ids:
         await held.execute("SELECT pg_notify(%s, %s)", (CHANNEL, f"cancel {run_id} {action}"))
     return [(run_id, action) for run_id in run_ids]
+
+
+async def _lock_threads(held: Connection, thread_ids: list[str]) -> None:
+    """Whoever changes a run and its thread locks the thread first, so that nobody waits in a circle."""
+    await held.execute(
+        "SELECT 1 FROM threads WHERE thread_id = ANY(%s) ORDER BY thread_id FOR UPDATE", (sorted(set(thread_ids)),)
+    )
 
 
 async def settle_threads(held: Connection, thread_ids: list[str], *, status: str | None = None) -> bool:

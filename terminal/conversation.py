@@ -45,6 +45,7 @@ class Display:
     quiet: bool = False
     _streaming: bool = field(default=False, init=False)
     _said: str = field(default="", init=False)
+    _answer: Answer | None = field(default=None, init=False)
 
     def part(self, part: Any) -> None:
         if self.quiet:
@@ -77,11 +78,12 @@ class Display:
                 self._calls(message)
             elif isinstance(message, ToolMessage) and message.name != "attempt_completion":
                 self._result(message)
-        if node == "complete" and (answer := update.get("answer")):
-            if answer["text"].strip() != self._said.strip():
+        self._answer = update.get("answer", self._answer)
+        if node == "complete" and self._answer is not None:
+            if self._answer["text"].strip() != self._said.strip():
                 self.console.print()
-                self.console.print(answer["text"], markup=False, highlight=False, soft_wrap=True)
-            self._said = ""
+                self.console.print(self._answer["text"], markup=False, highlight=False, soft_wrap=True)
+            self._said, self._answer = "", None
 
     def _calls(self, message: AIMessage) -> None:
         for call in message.tool_calls:

@@ -15,6 +15,8 @@ from engine.values import Array, Column, Vector
 
 DENSE_RANGE = 4
 SMALL_RANGE = 1 << 16
+BLOCK = 1 << 18
+"""Rows sorted at a time."""
 
 
 class OrderedGroups(Groups):
@@ -36,13 +38,31 @@ class ContiguousGroups(Groups):
 def stable_order(codes: Array, count: int) -> Array:
     """Row numbers sorted by codes in 0 … count - 1, equal ones in their order (radix by 16 bits)."""
     if count <= SMALL_RANGE:
-        return np.argsort(codes.astype(np.uint16), kind="stable")
+        narrow = codes.astype(np.uint16)
+        if len(narrow) > 4 * BLOCK and count <= BLOCK >> 4:
+            return _order_by_blocks(narrow, count)
+        return np.argsort(narrow, kind="stable")
     order = np.argsort((codes & 0xFFFF).astype(np.uint16), kind="stable")
     shift = 16
     while count >> shift:
         high = ((codes >> shift) & 0xFFFF).astype(np.uint16)
         order = order[np.argsort(high[order], kind="stable")]
         shift += 16
+    return order
+
+
+def _order_by_blocks(codes: Array, count: int) -> Array:
+    """The same for very many rows: blocks that fit into the processor's cache are sorted, then merged by counting."""
+    sizes = np.bincount(codes, minlength=count)
+    next_place = np.cumsum(sizes) - sizes
+    order = np.empty(len(codes), dtype=np.int64)
+    for first in range(0, len(codes), BLOCK):
+        block = codes[first : first + BLOCK]
+        within = np.bincount(block, minlength=count)
+        places = np.repeat(next_place - (np.cumsum(within) - within), within)
+        places += np.arange(len(block))
+        order[places] = np.argsort(block, kind="stable") + first
+        next_place += within
     return order
 
 

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import orjson
-from fastapi import APIRouter, Response, WebSocket, WebSocketDisconnect
+from fastapi import APIRouter, Header, Query, Response, WebSocket, WebSocketDisconnect
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from core.errors import NotFoundError, UserError
+from core.errors import InvalidInputError, NotFoundError, UserError
 from server.bodies import RunCommand, RunCreate
+from server.follow import follow_thread
 from server.identity import Principal
 from server.ids import checked_uuid
 from server.json import dumps
-from server.protocol import CHANNELS, STREAM_MODES, Subscription, thread_events
+from server.protocol import STREAM_MODES, Subscription, thread_events
 from server.responses import HEARTBEAT, Json, JsonRoute
 from server.routes.runs import start_run
 from server.services import Asking, Served, Services
 
 router = APIRouter(route_class=JsonRoute, tags=["Protocol"])
+
+_LAST_SEEN = re.compile(r"(\d{1,9})-(\d{1,18})")
 
 Namespace = list[str]
 
@@ -50,6 +54,34 @@ class EventStreamRequest(BaseModel):
 @router.post("/threads/{thread_id}/commands")
 async def command(thread_id: str, body: Command, services: Served, asking: Asking) -> Response:
     return Json(await _answer(services, asking, checked_uuid(thread_id, "thread"), body))
+
+
+@router.get("/threads/{thread_id}/stream")
+async def stream_of_thread(
+    thread_id: str, services: Served, asking: Asking,
+    stream_modes: Annotated[list[Literal["run_modes", "lifecycle", "state_update"]] | None, Query()] = None,
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> Response:  # fmt: skip
+    """The events of whatever runs on the thread, from now or from the last event seen, without end."""
+    key = checked_uuid(thread_id, "thread")
+    await services.threads.get(asking.identity, key)
+    if stream_modes and set(stream_modes) != {"run_modes"}:
+        raise InvalidInputError("Only the stream mode run_modes is supported.", "Use POST …/stream/events for others.")
+    seen = _LAST_SEEN.fullmatch(last_event_id or "")
+    place, after = (int(seen[1]), int(seen[2])) if seen else (await services.runs.ended(asking.identity, key), 0)
+
+    async def frames() -> AsyncIterator[bytes]:
+        async for at, events in follow_thread(services.worker, services.runs, asking.identity, key, place, after):
+            yield (
+                b"".join(
+                    b"event: %s\r\ndata: %s\r\nid: %d-%d\r\n\r\n" % (event.name.encode(), event.data, at, event.number)
+                    for event in events
+                )
+                or HEARTBEAT
+            )
+
+    headers = {"cache-control": "no-store", "x-accel-buffering": "no", "Location": f"/threads/{key}/stream"}
+    return StreamingResponse(frames(), media_type="text/event-stream", headers=headers)
 
 
 @router.post("/threads/{thread_id}/stream/events")
@@ -141,7 +173,6 @@ async def _start(services: Services, asking: Principal, thread_id: str, body: Co
         {**params, "stream_mode": STREAM_MODES, "stream_subgraphs": True, "if_not_exists": "create"}
     )
     run = await start_run(services, asking, thread_id, created)
-    services.worker.announce(thread_id)
     return _success(body.id, {"run_id": run.run_id})
 
 
@@ -158,7 +189,6 @@ async def _respond(services: Services, asking: Principal, thread_id: str, body: 
         stream_subgraphs=True,
     )
     run = await start_run(services, asking, thread_id, created)
-    services.worker.announce(thread_id)
     return _success(body.id, {"run_id": run.run_id})
 
 
@@ -168,6 +198,3 @@ def _success(number: int, result: dict[str, Any]) -> dict[str, Any]:
 
 def _error(number: int | None, kind: str, message: str) -> dict[str, Any]:
     return {"type": "error", "id": number, "error": kind, "message": message}
-
-
-__all__ = ["CHANNELS", "router"]

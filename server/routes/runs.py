@@ -238,6 +238,7 @@ async def _begin(
     )
     for run_id, action in cancelled:
         worker.cancel(run_id, action)
+    worker.announce(thread_id)
     if run.status == "running":
         worker.start(run)
     else:

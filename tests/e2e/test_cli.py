@@ -38,11 +38,13 @@ def shared(name: str) -> str:
 
 
 def test_help_comes_at_once(command: Command) -> None:
+    """Measured in processor time, which other processes of the machine do not lengthen."""
     elapsed = []
     for _ in range(3):
-        started = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         assert "doctor" in command.program("--help").out
-        elapsed.append(time.perf_counter() - started)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        elapsed.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert min(elapsed) < 0.5
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Any
 from uuid import uuid4
 
@@ -12,20 +13,17 @@ from langgraph.types import Command
 
 from core.checkpointer import checkpointer
 from core.errors import ConflictError, InvalidInputError
-from provision.graph import ProvisionContext, build_provision_graph
-from provision.removal import Removal
+from provision.graph import ProvisionContext
 from provision.service import Environments
 
+MANY = int(os.environ.get("DDB_AGENT_TEST_MANY", "16"))
 REQUEST = {"name": "asked", "cpu": 1, "memory": 2, "hours": 2, "workspace": True}
 
 
 @pytest.fixture
 async def run(cloud: Environments, owner: str) -> Any:
     """Runs the graph on one thread: `await run(input or Command)` gives what it returned and what it said."""
-    removal = Removal(
-        cloud.pool, cloud.store, cloud.provider, cloud.settings, cloud.installation, worker=cloud.steps.worker
-    )
-    graph = build_provision_graph(cloud.steps, removal).compile(checkpointer=checkpointer(cloud.pool))
+    graph = cloud.build_graph().compile(checkpointer=checkpointer(cloud.pool))
     config = RunnableConfig(configurable={"thread_id": str(uuid4())})
 
     async def start(given: Any) -> tuple[dict[str, Any], list[str]]:
@@ -125,14 +123,14 @@ async def test_many_side_by_side(cloud: Environments, emulator: EciEmulator, own
     from provision.specs import EnvironmentRequest
 
     request = EnvironmentRequest(name="many", cpu=1, memory=2, hours=1, workspace=False)
-    owners = [f"{owner}-{number}" for number in range(50)]
+    owners = [f"{owner}-{number}" for number in range(MANY)]
     records = [await cloud.start(each, request) for each in owners]
     made = await asyncio.gather(*(cloud.wait(each, record.id) for each, record in zip(owners, records, strict=True)))
     assert {record.state for record in made} == {"RUNNING"}, {record.error for record in made}
-    assert len(emulator.alive()) == 50
+    assert len(emulator.alive()) == MANY
     described = emulator.calls["DescribeContainerGroups"]
     # Beside the polls each environment asks once for the account of its new database.
-    assert described - 50 <= cloud.steps.watch.polls * 3
+    assert described - MANY <= cloud.steps.watch.polls * 3
     await asyncio.gather(*(cloud.delete(each, record.id) for each, record in zip(owners, records, strict=True)))
     assert emulator.alive() == []
 

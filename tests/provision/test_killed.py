@@ -26,7 +26,7 @@ from provision.service import Environments, open_environments
 from provision.settings import ProvisionSettings
 
 ROOT = Path(__file__).resolve().parents[2]
-ORDERS = int(os.environ.get("DDB_AGENT_TEST_KILLS", "8"))
+ORDERS = int(os.environ.get("DDB_AGENT_TEST_KILLS", "6"))
 EVENTS = 90
 SHORT = {"provision_lease_seconds": 0.4, "provision_abandoned_seconds": 0.3}
 

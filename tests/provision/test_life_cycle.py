@@ -137,14 +137,16 @@ async def test_quota_and_names(local: Environments, owner: str) -> None:
     for number in range(5):
         await local.store.add(
             owner, f"{owner}-{number}", ALONE.model_copy(update={"name": f"e{number}"}),
-            provider="local", region="", thread_id=None, quota=5,
+            provider="local", region="local", thread_id=None, quota=5,
         )  # fmt: skip
     with pytest.raises(ConflictError, match="5 is the limit"):
         await local.start(owner, REQUEST)
     with pytest.raises(ConflictError, match="named 'e1' already"):
         await local.start(owner, REQUEST.model_copy(update={"name": "e1"}))
     await local.delete(owner, "e1")
-    record = await local.store.add(owner, f"{owner}-x", ALONE, provider="local", region="", thread_id=None, quota=5)
+    record = await local.store.add(
+        owner, f"{owner}-x", ALONE, provider="local", region="local", thread_id=None, quota=5
+    )
     assert record.state == "PENDING"
 
 

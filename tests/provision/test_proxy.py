@@ -58,7 +58,7 @@ async def record(cloud: Environments, owner: str, code_server: str) -> Environme
     """A running environment with that workspace."""
     store, worker = cloud.store, "test"
     record = await store.add(
-        owner, f"env-{uuid4().hex[:20]}", REQUEST, provider="eci", region="", thread_id=None, quota=5
+        owner, f"env-{uuid4().hex[:20]}", REQUEST, provider="eci", region="cn-test", thread_id=None, quota=5
     )
     secret = cloud.vault.encrypt(SecretStr(PASSWORD))
     assert await store.begin(record, worker, 60, secret, secret) is not None

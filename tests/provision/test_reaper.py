@@ -140,3 +140,20 @@ async def test_one_reaper_at_a_time(cloud: Environments, emulator: EciEmulator, 
     first, second = await asyncio.gather(cloud.reaper().sweep(), cloud.reaper().sweep())
     assert (first is None) != (second is None)
     assert emulator.calls["DeleteContainerGroup"] == 1
+
+
+async def test_what_another_provider_made_is_kept_in_mind(
+    cloud: Environments, emulator: EciEmulator, owner: str, settings: Settings, pool: Pool
+) -> None:
+    record = await made(cloud, owner)
+    await expire(pool, record)
+    elsewhere = eci_settings(emulator, eci_region="cn-other")
+    async with open_environments(settings, pool, provision=elsewhere) as other:
+        swept = await sweep(other)
+        assert (swept.vanished, swept.removed) == ([], [])
+        waiting = await other.get(owner, record.id)
+    assert waiting.state == "DELETING"
+    assert "is not configured" in (await cloud.history(owner, record.id))[-1].detail
+    await asyncio.sleep(0.1)
+    assert (await sweep(cloud)).removed == [record.id]
+    assert emulator.alive() == []

@@ -8,7 +8,7 @@ import pytest
 from eci_emulator import EciEmulator
 from langgraph.graph import END, START, StateGraph
 
-from core.errors import InvalidInputError, NotFoundError, UserError
+from core.errors import ConflictError, InvalidInputError, NotFoundError, UserError
 from core.postgres import Pool
 from graph.tools.base import Tool, ToolScope
 from graph.tools.environments import ReviewedTool, environment_tools
@@ -81,6 +81,16 @@ async def test_commands(files: Workspaces, owner: str) -> None:
     assert (await files.run(owner, "test", ["no-such-program"])).status == 127
     with pytest.raises(UserError, match="took longer"):
         await files.run(owner, "test", ["sleep", "9"], seconds=0.3)
+
+
+async def test_commands_on_this_machine_can_be_forbidden(local: Environments, owner: str) -> None:
+    await local.wait(owner, (await local.start(owner, REQUEST)).id)
+    local.settings = local.settings.model_copy(update={"local_commands": False})
+    files = Workspaces(local)
+    with pytest.raises(ConflictError, match="may not be run"):
+        await files.run(owner, "test", ["true"])
+    await files.write(owner, "test", "a", b"b")
+    assert await files.read(owner, "test", "a") == (b"b", 1)
 
 
 async def test_tickets(local: Environments, owner: str, pool: Pool) -> None:

@@ -101,3 +101,31 @@ async def _events(http: httpx.AsyncClient, thread_id: str, *, ends: int, since: 
                 if len(done) == ends:
                     break
     return found
+
+
+async def test_a_thread_is_followed_through_its_runs(client: Any) -> None:
+    thread_id = (await client.threads.create())["thread_id"]
+    await client.runs.wait(thread_id, "echo", input={"text": "before"})
+    seen: list[Any] = []
+
+    async def follow(last: str | None = None) -> None:
+        async for part in await client.threads.join_stream(thread_id, last_event_id=last):
+            seen.append(part)
+            if (
+                sum(part.event == "metadata" for part in seen) == 2
+                and part.event == "values"
+                and len(part.data["log"]) == 3
+            ):
+                return
+
+    following = asyncio.create_task(follow())
+    await asyncio.sleep(0.3)
+    for text in ("one", "two"):
+        await client.runs.wait(thread_id, "echo", input={"text": text})
+    await asyncio.wait_for(following, 15)
+    assert [part.data["log"] for part in seen if part.event == "values"][-1] == ["before", "one", "two"]
+    whole = list(seen)
+    seen.clear()
+    seen.extend(part for part in whole[:3])
+    await asyncio.wait_for(follow(whole[2].id), 15)
+    assert [part.id for part in seen] == [part.id for part in whole]

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from engine.errors import ScriptError, UnsupportedError
 from engine.interpreter import Interpreter
+from engine.sql.keys import stable_order
 from engine.types import Type
 from engine.values import Matrix, Vector
 from tests.engine.sql.conftest import Run
@@ -352,3 +354,9 @@ def test_a_grouped_function_that_refuses_shows_its_usage(trades: Run) -> None:
 def test_scales_of_column_types_survive_a_variable(run: Run) -> None:
     definitions = run("types = [DECIMAL64(2), INT, DECIMAL32(3)]; schema(table(1:0, `a`b`c, types)).colDefs")
     assert definitions["typeString"] == ["DECIMAL64(2)", "INT", "DECIMAL32(3)"]
+
+
+@pytest.mark.parametrize("count", [3, 500, 70_000])
+def test_very_many_rows_are_ordered_as_few_are(count: int) -> None:
+    codes = np.random.default_rng(1).integers(0, count, 1_200_000)
+    assert (stable_order(codes, count) == np.argsort(codes, kind="stable")).all()
