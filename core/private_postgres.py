@@ -230,7 +230,8 @@ class PrivatePostgres:
             lines = (self.cluster / "server.log").read_text(errors="replace").splitlines()
         except OSError:
             return ""
-        return _complaint("\n".join(reversed(lines[-5:]))) + "."
+        said = [re.sub(r"^.*?\] [A-Z]+:\s*", "", line).strip() for line in lines[-3:]]
+        return "; ".join(line for line in dict.fromkeys(said) if not line.startswith(("checkpoint", "database system")))
 
     def _run(self, program: str, *arguments: str) -> None:
         executable = _binaries() / program

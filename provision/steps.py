@@ -194,7 +194,7 @@ class Steps:
             ),
             None,
         )
-        found = None if group_id is None else (await self.provider.describe([group_id])).get(group_id)
+        found = None if group_id is None else await self.watch.known(group_id)
         if found is None:
             raise ProviderError(f"The {role} of environment {record.id} has vanished.", "Create another environment.")
         return found

@@ -9,6 +9,8 @@ from provision.provider import Group, Provider, ProviderUnavailableError
 
 log = logging.getLogger(__name__)
 
+REMEMBERED = 1000
+
 
 class Watch:
     """Describes all awaited groups of one provider together, once per interval. Use it in one event loop."""
@@ -18,6 +20,7 @@ class Watch:
         self._interval = interval
         self._waiting: dict[str, list[asyncio.Future[Group | None]]] = {}
         self._task: asyncio.Task[None] | None = None
+        self._seen: dict[str, Group] = {}
         self.polls = 0
         """How many times the provider was asked."""
 
@@ -28,6 +31,19 @@ class Watch:
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._poll())
         return await future
+
+    async def known(self, group_id: str) -> Group | None:
+        """The group as it was last seen; the provider is asked only if it never was."""
+        if group_id not in self._seen:
+            self._remember(await self._provider.describe([group_id]))
+        return self._seen.get(group_id)
+
+    def _remember(self, found: dict[str, Group]) -> None:
+        for group_id, group in found.items():
+            self._seen.pop(group_id, None)
+            self._seen[group_id] = group
+        for group_id in list(self._seen)[: max(len(self._seen) - REMEMBERED, 0)]:
+            del self._seen[group_id]
 
     async def aclose(self) -> None:
         if self._task is not None:
@@ -42,6 +58,7 @@ class Watch:
             try:
                 self.polls += 1
                 found = await self._provider.describe(list(waiting))
+                self._remember(found)
             except ProviderUnavailableError as error:
                 log.warning("groups could not be described: %s", error)
                 for group_id, futures in waiting.items():

@@ -19,7 +19,6 @@ from server.runs import Run
 from server.state import checkpoint_of, public_config, thread_interrupts
 
 RECURSION_LIMIT = 400
-VERSION = "0.1.0"
 # What only the server may set: who the user is and which run this is.
 RESERVED = {
     "thread_id",
@@ -209,8 +208,8 @@ class _Translation:
         self._outcome = outcome
         self._messages: dict[str, BaseMessage] = {}
         self._complete: set[str] = set()
-        self._usage: dict[str, tuple[int, int]] = {}
-        self.subgraphs = False
+        self._metadata: dict[str, Any] | None = None
+        self._metadata_json = b"{}"
 
     def part(self, namespace: tuple[str, ...], mode: str, chunk: Any) -> None:
         suffix = "".join(f"|{name}" for name in namespace)
@@ -246,8 +245,7 @@ class _Translation:
         message, metadata = chunk
         self._count(message)
         if "messages-tuple" in self._modes:
-            shown = {key: value for key, value in metadata.items() if not key.startswith("langgraph_auth_user")}
-            self._emit("messages" + suffix, [message, shown])
+            self._emit("messages" + suffix, b"[%s,%s]" % (dumps(message), self._shown(metadata)))
         if "messages" not in self._modes or message.id is None:
             return
         if message.id not in self._messages:
@@ -260,6 +258,15 @@ class _Translation:
             self._messages[message.id] = message
             self._complete.add(message.id)
             self._emit("messages/complete" + suffix, [message])
+
+    def _shown(self, metadata: dict[str, Any]) -> bytes:
+        """The metadata of a token, which is the same for all tokens of a call of the model."""
+        if self._metadata is not metadata:
+            self._metadata = metadata
+            self._metadata_json = dumps(
+                {key: value for key, value in metadata.items() if not key.startswith("langgraph_auth_user")}
+            )
+        return self._metadata_json
 
     def _count(self, message: BaseMessage) -> None:
         usage = getattr(message, "usage_metadata", None)
