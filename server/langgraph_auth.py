@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
@@ -21,6 +22,7 @@ auth = Auth()
 
 _opened: dict[asyncio.AbstractEventLoop, Authenticator] = {}
 _opening = asyncio.Lock()
+_open_for_good = AsyncExitStack()
 
 
 async def _authenticator() -> Authenticator:
@@ -30,7 +32,9 @@ async def _authenticator() -> Authenticator:
         async with _opening:
             if loop not in _opened:
                 settings = await asyncio.to_thread(load_settings)
-                pool: Pool = await open_pool(partial(database_url, settings), max_size=4).__aenter__()
+                pool: Pool = await _open_for_good.enter_async_context(
+                    open_pool(partial(database_url, settings), max_size=4)
+                )
                 await migrate(pool)
                 users = Users(pool)
                 _opened[loop] = Authenticator(users, Tokens(pool, users, settings), local=False)

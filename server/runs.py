@@ -20,6 +20,7 @@ from server.events import Event, joined
 from server.identity import Principal
 from server.ids import new_id
 from server.json import dumps, storable
+from server.settling import lock_threads, remove_checkpoints, settle_threads
 
 CancelAction: TypeAlias = Literal["interrupt", "rollback"]
 CHANNEL = "ddb_agent_runs"
@@ -298,7 +299,7 @@ class Runs:
                 },
             )
             rows = await cursor.fetchall()
-            await _lock_threads(held, [row["thread_id"] for row in rows])
+            await lock_threads(held, [row["thread_id"] for row in rows])
             cursor = await held.execute(
                 "SELECT run_id FROM runs WHERE run_id = ANY(%s) AND owner = %s AND status = ANY(%s) FOR UPDATE",
                 ([row["run_id"] for row in rows], owner, list(statuses)),
@@ -307,7 +308,7 @@ class Runs:
 
     async def delete(self, owner: str, thread_id: str, run_id: str) -> bool:
         async with self.pool.connection() as held, held.transaction():
-            await _lock_threads(held, [thread_id])
+            await lock_threads(held, [thread_id])
             cursor = await held.execute(
                 "DELETE FROM runs WHERE owner = %s AND thread_id = %s AND run_id = %s RETURNING status",
                 (owner, thread_id, run_id),
@@ -464,7 +465,7 @@ class Runs:
     async def roll_back(self, run: Run, worker: str) -> bool:
         """Deletes a run with its events and the checkpoints it made. Returns whether another one waits."""
         async with self.pool.connection() as held, held.transaction():
-            await _lock_threads(held, [run.thread_id])
+            await lock_threads(held, [run.thread_id])
             cursor = await held.execute(
                 "DELETE FROM runs WHERE run_id = %s AND worker = %s AND status = 'running' RETURNING base_writes",
                 (run.run_id, worker),
@@ -574,60 +575,3 @@ async def _cancel(
     for run_id in run_ids:
         await held.execute("SELECT pg_notify(%s, %s)", (CHANNEL, f"cancel {run_id} {action}"))
     return [(run_id, action) for run_id in run_ids]
-
-
-async def _lock_threads(held: Connection, thread_ids: list[str]) -> None:
-    """Whoever changes a run and its thread locks the thread first, so that nobody waits in a circle."""
-    await held.execute(
-        "SELECT 1 FROM threads WHERE thread_id = ANY(%s) ORDER BY thread_id FOR UPDATE", (sorted(set(thread_ids)),)
-    )
-
-
-async def settle_threads(held: Connection, thread_ids: list[str], *, status: str | None = None) -> bool:
-    """Sets the status of threads from their runs and what they wait for. Returns whether any has a run waiting."""
-    if not thread_ids:
-        return False
-    cursor = await held.execute(
-        "WITH active AS (SELECT thread_id, bool_or(status = 'pending') AS waiting FROM runs"
-        " WHERE thread_id = ANY(%(threads)s) AND status IN ('pending', 'running') AND available_at <= now()"
-        " GROUP BY thread_id)"
-        " UPDATE threads t SET updated_at = clock_timestamp(), status = CASE"
-        " WHEN EXISTS (SELECT 1 FROM active a WHERE a.thread_id = t.thread_id) THEN 'busy'"
-        " WHEN %(status)s::text IS NOT NULL THEN %(status)s::text"
-        " WHEN t.interrupts::text <> '{}' THEN 'interrupted' WHEN t.error IS NOT NULL THEN 'error' ELSE 'idle' END"
-        " WHERE t.thread_id = ANY(%(threads)s)"
-        " RETURNING EXISTS (SELECT 1 FROM active a WHERE a.thread_id = t.thread_id AND a.waiting) AS waiting",
-        {"threads": thread_ids, "status": status},
-    )
-    return any(row["waiting"] for row in await cursor.fetchall())
-
-
-async def remove_checkpoints(
-    held: Connection, thread_id: str, run_id: str, base_writes: list[tuple[str, int]] | None
-) -> None:
-    """Takes a thread back to where it was before a run.
-
-    `base_writes` are the writes that were on the checkpoint there; None when the run could not add any to it.
-    """
-    await held.execute(
-        "WITH gone AS (DELETE FROM checkpoints WHERE thread_id = %(thread)s AND metadata ->> 'run_id' = %(run)s"
-        " RETURNING checkpoint_ns, checkpoint_id)"
-        " DELETE FROM checkpoint_writes w USING gone WHERE w.thread_id = %(thread)s"
-        " AND w.checkpoint_ns = gone.checkpoint_ns AND w.checkpoint_id = gone.checkpoint_id",
-        {"thread": thread_id, "run": run_id},
-    )
-    if base_writes is None:
-        return
-    cursor = await held.execute(
-        "SELECT checkpoint_id FROM checkpoints WHERE thread_id = %s AND checkpoint_ns = ''"
-        " ORDER BY checkpoint_id DESC LIMIT 1",
-        (thread_id,),
-    )
-    base = await cursor.fetchone()
-    if base is not None:
-        await held.execute(
-            "DELETE FROM checkpoint_writes w WHERE w.thread_id = %(thread)s AND w.checkpoint_ns = ''"
-            " AND w.checkpoint_id = %(base)s AND NOT EXISTS (SELECT 1 FROM json_array_elements(%(kept)s) k"
-            " WHERE k ->> 0 = w.task_id AND (k ->> 1)::integer = w.idx)",
-            {"thread": thread_id, "base": base["checkpoint_id"], "kept": Json(base_writes)},
-        )

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from dolphin.script.lint import Finding, lint
 from pydantic import BaseModel, Field
 
 from core.errors import UserError
 from dolphin.pruning import partitions_read
 from dolphin.script.effects import effects
+from dolphin.script.lint import Finding, lint
 from dolphin.sessions import Sessions
 from graph.tools.base import Tool, ToolResult, ToolScope
 
