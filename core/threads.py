@@ -85,7 +85,7 @@ class Threads:
         async with connection(self._pool) as held, held.cursor(row_factory=class_row(Thread)) as cursor:
             await cursor.execute(
                 SQL(
-                    "SELECT {} FROM threads WHERE owner = %s AND metadata @> %s"
+                    "SELECT {} FROM threads WHERE owner = %s AND metadata @> %s AND NOT temporary"
                     " ORDER BY updated_at DESC, thread_id LIMIT %s OFFSET %s"
                 ).format(COLUMNS),
                 (owner, Jsonb(dict(metadata or {})), limit, offset),
