@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import aclosing, suppress
 from typing import Any
 
@@ -74,21 +74,7 @@ class EventStream(Response):
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        writing = asyncio.ensure_future(self._write(send))
-        leaving = asyncio.ensure_future(_left(receive))
-        try:
-            await asyncio.wait({writing, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if not writing.done():
-                if self._on_disconnect is not None:
-                    await self._on_disconnect()
-            else:
-                writing.result()
-        finally:
-            for task in (writing, leaving):
-                if not task.done():
-                    task.cancel()
-                    with suppress(asyncio.CancelledError, OSError):
-                        await task
+        await _write_until_left(self._write(send), receive, self._on_disconnect)
 
     async def _write(self, send: Send) -> None:
         async with aclosing(self._batches) as batches:  # type: ignore[type-var]
@@ -129,21 +115,7 @@ class Awaited(Response):
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        writing = asyncio.ensure_future(self._write(send))
-        leaving = asyncio.ensure_future(_left(receive))
-        try:
-            await asyncio.wait({writing, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if not writing.done():
-                if self._on_disconnect is not None:
-                    await self._on_disconnect()
-            else:
-                writing.result()
-        finally:
-            for task in (writing, leaving):
-                if not task.done():
-                    task.cancel()
-                    with suppress(asyncio.CancelledError, OSError):
-                        await task
+        await _write_until_left(self._write(send), receive, self._on_disconnect)
 
     async def _write(self, send: Send) -> None:
         async with aclosing(self._parts) as parts:  # type: ignore[type-var]
@@ -153,6 +125,27 @@ class Awaited(Response):
                     return
                 await send({"type": "http.response.body", "body": b"\n", "more_body": True})
         await send({"type": "http.response.body", "body": b"{}", "more_body": False})
+
+
+async def _write_until_left(
+    write: Coroutine[Any, Any, None], receive: Receive, on_disconnect: Callable[[], Awaitable[None]] | None
+) -> None:
+    """Runs `write`; when the client goes away first, calls `on_disconnect` and cancels it."""
+    writing = asyncio.ensure_future(write)
+    leaving = asyncio.ensure_future(_left(receive))
+    try:
+        await asyncio.wait({writing, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not writing.done():
+            if on_disconnect is not None:
+                await on_disconnect()
+        else:
+            writing.result()
+    finally:
+        for task in (writing, leaving):
+            if not task.done():
+                task.cancel()
+                with suppress(asyncio.CancelledError, OSError):
+                    await task
 
 
 async def _left(receive: Receive) -> None:

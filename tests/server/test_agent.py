@@ -14,6 +14,8 @@ from openai_server import Call, ScriptedOpenAI, Text, ToolCalls
 from served import Process, Starter
 
 from core.postgres import Pool
+from dolphin.environment import Environment
+from dolphin.sessions import Sessions
 
 
 @pytest.fixture
@@ -24,7 +26,14 @@ async def agent(start: Starter, scripted_openai: ScriptedOpenAI) -> Process:
     )
 
 
-async def test_the_agent(agent: Process, scripted_openai: ScriptedOpenAI, pool: Pool) -> None:
+async def test_the_agent(
+    agent: Process,
+    scripted_openai: ScriptedOpenAI,
+    pool: Pool,
+    environment: Environment,
+    sessions: Sessions,
+    thread_id: str,
+) -> None:
     script = "share table(1 2 3 as n) as http_served; exec sum(n) from http_served"
     scripted_openai.add(
         ToolCalls(Call("run_dolphindb_script", {"script": script})),
@@ -67,7 +76,8 @@ async def test_the_agent(agent: Process, scripted_openai: ScriptedOpenAI, pool: 
         assert len(await client.threads.get_history(thread, limit=100)) > len(history)
         checked = (await http.post("/script/check", json={"script": 'dropDatabase("dfs://x")'})).json()
         assert checked["level"].lower() == "destroy"
-        assert isinstance((await http.get("/databases")).json()["databases"], list)
+        stored = await sessions.evaluate(environment, thread_id, "getClusterDFSDatabases()")
+        assert sorted((await http.get("/databases")).json()["databases"]) == sorted(stored)
         tables = (await http.get("/tables", params={"thread_id": thread})).json()["tables"]
         assert "http_served" in [table["name"] for table in tables]
         usage = (await http.get("/usage")).json()["days"]
