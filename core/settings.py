@@ -15,6 +15,17 @@ Effect = Literal["read", "session", "write", "destroy", "admin"]
 
 PREFIX = "DDB_AGENT_"
 
+CONFIG = SettingsConfigDict(
+    env_prefix=PREFIX,
+    env_file=".env",
+    env_file_encoding="utf-8",
+    extra="ignore",
+    frozen=True,
+    populate_by_name=True,
+    hide_input_in_errors=True,
+)
+"""How all settings are read, those of the other rooms too."""
+
 
 def _default_data_dir() -> Path:
     return Path(platformdirs.user_data_dir("ddb-agent"))
@@ -23,15 +34,7 @@ def _default_data_dir() -> Path:
 class Settings(BaseSettings):
     """Settings by name; each is read from `DDB_AGENT_<NAME>`. Times are in seconds, sizes in what the name says."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX,
-        env_file=".env",
-        env_file_encoding="utf-8",
-        extra="ignore",
-        frozen=True,
-        hide_input_in_errors=True,
-        populate_by_name=True,
-    )
+    model_config = CONFIG
 
     data_dir: Path = Field(default_factory=_default_data_dir)
     database_url: SecretStr | None = Field(

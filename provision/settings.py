@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode
 
-from core.settings import PREFIX
+from core.settings import CONFIG
 
 ProviderName = Literal["eci", "local"]
 
@@ -23,14 +23,7 @@ class ProvisionSettings(BaseSettings):
     `eci_zones` and `eci_vswitches` run in parallel: the vSwitch of each zone, tried in this order.
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX,
-        env_file=".env",
-        env_file_encoding="utf-8",
-        extra="ignore",
-        frozen=True,
-        hide_input_in_errors=True,
-    )
+    model_config = CONFIG
 
     environment_provider: ProviderName | None = None
     environments_per_user: int = Field(default=3, ge=1)

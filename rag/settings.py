@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings
 
-from core.settings import PREFIX
+from core.settings import CONFIG
 
 
 class KnowledgeSettings(BaseSettings):
@@ -19,14 +19,7 @@ class KnowledgeSettings(BaseSettings):
     auto takes the endpoint, else the local model, else nothing.
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX,
-        env_file=".env",
-        env_file_encoding="utf-8",
-        extra="ignore",
-        frozen=True,
-        hide_input_in_errors=True,
-    )
+    model_config = CONFIG
 
     documentation: Path | None = None
     embedding: Literal["auto", "none"] = "auto"
