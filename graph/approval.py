@@ -119,6 +119,9 @@ def _question(
         return _open_question(call_id, name, args)
     if name == PLAN:
         return None if args.get("needs_more_exploration") else _plan(call_id, args)
+    if tool.review is not None and tool.review.effect not in policy.allowed:
+        action = ActionRequest(name=name, args=args, description=tool.review.describe(arguments))
+        return Question(call_id, action, ["approve", "edit", "reject"])
     if tool.script is None:
         return None
     found = judge(tool.script(arguments), session)
@@ -147,9 +150,9 @@ def _unfinished(entry: Entry, current: set[str]) -> Question:
     can_rerun = entry.tool_call_id in current
     choices = "approve runs it again; reject leaves it" if can_rerun else "reject leaves it"
     description = (
-        f"This script (effect: {entry.effect}) was sent to DolphinDB, and the connection or the process ended before "
-        f"its outcome was known. It may have run. Check the data before it is run again: {choices}; "
-        "respond tells the agent what you found."
+        f"This (effect: {entry.effect}) was sent, and the connection or the process ended before its outcome was "
+        f"known. It may have run. Check what it did before it is run again: {choices}; respond tells the agent what "
+        "you found."
     )
     allowed: list[DecisionType] = ["approve", "reject", "respond"] if can_rerun else ["reject", "respond"]
     action = ActionRequest(name="unfinished_write", args={"script": entry.script}, description=description)

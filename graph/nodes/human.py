@@ -106,7 +106,7 @@ class Verdict:
         elif decision["type"] == "reject":
             self._result(
                 item,
-                f"The user rejected this script; it was not run.{_reason(decision)} Do not run it again unchanged.",
+                f"The user rejected this; it was not run.{_reason(decision)} Do not run it again unchanged.",
                 "error",
             )
         else:
@@ -119,8 +119,8 @@ class Verdict:
         elif item.call_id in self._by_id:
             self._result(
                 item,
-                "This script was sent before and its outcome was not recorded. The user decided that it is not run "
-                f"again.{_reason(decision)} Look at the data before you rely on it.",
+                "This was sent before and its outcome was not recorded. The user decided that it is not run again."
+                f"{_reason(decision)} Look at what it changed before you rely on it.",
                 "error",
             )
 
@@ -172,7 +172,8 @@ class Verdict:
 
 
 def _reason(decision: Decision) -> str:
-    return f" Reason: {decision['message']}" if decision.get("message") else ""
+    message = decision.get("message", "").strip()
+    return f" Reason: {message}{'' if message.endswith(('.', '!', '?', '。', '！', '？')) else '.'}" if message else ""
 
 
 def _plan_of(args: dict[str, Any], status: Literal["proposed", "approved", "rejected"]) -> Plan:

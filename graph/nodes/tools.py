@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 from langchain_core.messages import AIMessage, AnyMessage, ToolCall, ToolMessage
@@ -37,6 +38,7 @@ log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 15.0
 RECORDED = 4_000
+ENVIRONMENT = "environment"
 
 
 class HumanNeededError(Exception):
@@ -78,8 +80,11 @@ class Batch:
         )
 
     def _kept(self, call_id: str, result: ToolResult) -> dict[str, Any]:
-        """What the message keeps beside its text: ids of artifacts, and a script that differs from the call's."""
+        """What the message keeps beside its text: ids of artifacts, the environment from now on, and a script that
+        differs from the call's."""
         kept: dict[str, Any] = {ARTIFACTS: result.artifacts} if result.artifacts else {}
+        if result.environment is not None:
+            kept[ENVIRONMENT] = result.environment
         decision = self.decisions.get(call_id)
         if decision is not None and decision["type"] == "edit" and "script" in decision["args"]:
             kept[EDITED_SCRIPT] = decision["args"]["script"]
@@ -109,17 +114,15 @@ class Batch:
         scope = ToolScope(
             self.scope.owner,
             self.scope.thread_id,
-            await self.deps.environment(self.scope.owner, self.environment),
+            self.environment,
+            partial(self.deps.environment, self.scope.owner, self.environment),
             self._timeout,
             self.continued,
         )
         async with asyncio.timeout(self._timeout + GRACE_SECONDS):
             result = await self._guarded(tool, arguments, scope, call_id, decision)
-        if edited and tool.script is not None:
-            return ToolResult(
-                f"The user edited the script before it ran:\n{tool.script(arguments)}\n{result.content}",
-                result.artifacts,
-            )
+        if edited:
+            return replace(result, content=f"{_edited(tool, arguments)}\n{result.content}")
         return result
 
     async def _guarded(
@@ -127,24 +130,42 @@ class Batch:
     ) -> ToolResult:
         """Run the call; when it changes data, with an entry in the ledger around it."""
         assert tool.run is not None
-        if tool.script is None:
-            return await tool.run(arguments, scope)
-        script = tool.script(arguments)
-        found = judge(script, self.session)
         policy = Policy.of(self.scope.allowed_effects)
-        if decision is None and not policy.allows(found):
-            for name in unknown_functions(found, policy):
-                await self._function_exists(name, scope)
-            raise HumanNeededError
-        if found.level < Effect.write:
+        if tool.script is not None:
+            action = tool.script(arguments)
+            found = judge(action, self.session)
+            effect, allowed, resumes = found.level, policy.allows(found), False
+            if decision is None and not allowed:
+                for name in unknown_functions(found, policy):
+                    await self._function_exists(name, scope)
+        elif tool.review is not None:
+            action = tool.review.describe(arguments)
+            effect, allowed, resumes = tool.review.effect, tool.review.effect in policy.allowed, tool.review.resumes
+        else:
             return await tool.run(arguments, scope)
+        if decision is None and not allowed:
+            raise HumanNeededError
+        if effect < Effect.write or resumes:
+            return await tool.run(arguments, scope)
+        return await self._entered(tool, arguments, scope, call_id, decision, action, effect)
+
+    async def _entered(
+        self,
+        tool: Tool,
+        arguments: BaseModel,
+        scope: ToolScope,
+        call_id: str,
+        decision: Decision | None,
+        action: str,
+        effect: Effect,
+    ) -> ToolResult:
+        """Run the call between the two halves of its entry in the ledger."""
+        assert tool.run is not None
         ledger = self.deps.ledger
         entry = await ledger.find(scope.owner, scope.thread_id, call_id)
         if entry is None:
             try:
-                entry = await ledger.open(
-                    scope.owner, scope.thread_id, self.scope.run_id, call_id, script, found.level.name
-                )
+                entry = await ledger.open(scope.owner, scope.thread_id, self.scope.run_id, call_id, action, effect.name)
             except ConflictError:
                 raise HumanNeededError from None
         elif entry.outcome == "unknown" and decision is not None and decision.get("rerun"):
@@ -154,7 +175,7 @@ class Batch:
         elif entry.outcome == "done":
             return ToolResult(entry.detail)
         else:
-            raise UserError(entry.detail or "This script was not run to its end.", "Look at the data before you go on.")
+            raise UserError(entry.detail or "This was not run to its end.", "Look at the data before you go on.")
         try:
             result = await tool.run(arguments, scope)
         except DolphinDBUnavailableError as error:
@@ -173,7 +194,7 @@ class Batch:
 
     async def _function_exists(self, name: str, scope: ToolScope) -> None:
         """Raises UserError when neither DolphinDB nor the session has a function of this name."""
-        if await self.deps.catalog.has_function(scope.environment, scope.thread_id, name):
+        if await self.deps.catalog.has_function(await scope.environment(), scope.thread_id, name):
             return
         near = near_functions(name)
         remedy = f"Near names: {', '.join(near)}." if near else "Use a documented function."
@@ -216,6 +237,9 @@ def tools_node(deps: Deps, tools: Toolbox) -> Node:
         done = [message for message in results if message is not None]
         task = _counted(current_task(state), done)
         update: dict[str, Any] = {"messages": done, "task": task}
+        for message in done:
+            if isinstance(message.artifact, dict) and ENVIRONMENT in message.artifact:
+                update["environment"] = message.artifact[ENVIRONMENT]
         if len(done) < len(calls):
             return Command(goto="human", update=update)
         update["decisions"] = {}
@@ -269,6 +293,12 @@ def _counted(task: Task, results: Sequence[ToolMessage]) -> Task:
     for message in results:
         failures = failures + 1 if message.status == "error" else 0
     return Task(**{**task, "failures": failures})
+
+
+def _edited(tool: Tool, arguments: BaseModel) -> str:
+    if tool.script is not None:
+        return f"The user edited the script before it ran:\n{tool.script(arguments)}"
+    return f"The user changed the arguments before it ran: {arguments.model_dump_json()}"
 
 
 def _answered_here(name: str) -> ToolResult:

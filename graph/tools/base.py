@@ -12,41 +12,58 @@ from pydantic import BaseModel, ValidationError
 
 from core.errors import UserError
 from dolphin.environment import Environment
+from dolphin.script.effects import Effect
 
 
 @dataclass(frozen=True)
 class ToolScope:
-    """Where a call runs: whose, on which thread, against which environment. `continued` tells that the thread has run
-    scripts before, so that its model may count on their variables."""
+    """Where a call runs: whose, on which thread, against which environment: `reference` is what the thread holds,
+    `environment()` what it means now. `continued` tells that the thread has run scripts before, so that its model may
+    count on their variables."""
 
     owner: str
     thread_id: str
-    environment: Environment
+    reference: str
+    environment: Callable[[], Awaitable[Environment]]
     timeout: float
     continued: bool = False
 
 
 @dataclass(frozen=True)
 class ToolResult:
-    """`content` is for the model; `artifacts` are the ids of what was kept for the user."""
+    """`content` is for the model; `artifacts` are the ids of what was kept for the user; `environment` is what the
+    thread is bound to from now on."""
 
     content: str
     artifacts: list[str] = field(default_factory=list)
+    environment: str | None = None
+
+
+@dataclass(frozen=True)
+class Review:
+    """For a tool whose call a person must agree to unless the policy allows `effect`. `describe` says what the call
+    would do. With `resumes`, a call that is sent again after a kill goes on where it stopped; any other is entered in
+    the ledger."""
+
+    effect: Effect
+    describe: Callable[[Any], str]
+    resumes: bool = False
 
 
 @dataclass(frozen=True)
 class Tool:
     """One tool. `arguments` is its schema; the schema's docstring is what the model reads.
 
-    `script` gives the DolphinDB script a call would run, for tools whose call may change data: it is what the
-    approval gate judges. Without `run`, the graph itself answers the call. A tool that is
-    not `available` is not shown to the model.
+    `script` gives the DolphinDB script a call would run: it is what the approval gate judges. `review` is for calls
+    that change something else. Without `run`, the graph itself answers the call. A tool that is not `available` is not
+    shown to the model.
     """
 
     name: str
     arguments: type[BaseModel]
     run: Callable[[Any, ToolScope], Awaitable[ToolResult]] | None = None
     script: Callable[[Any], str] | None = None
+    review: Review | None = None
     available: Callable[[], bool] = lambda: True
 
     @cached_property

@@ -37,7 +37,7 @@ class InspectDatabase(BaseModel):
 
 def catalog_tools(catalog: Catalog, sessions: Sessions) -> list[Tool]:
     async def list_tables(arguments: ListTables, scope: ToolScope) -> ToolResult:
-        environment, thread = scope.environment, scope.thread_id
+        environment, thread = await scope.environment(), scope.thread_id
         lost = scope.continued and not sessions.has_session(thread)
         databases = await catalog.databases(environment, thread, refresh=True)
         tables = []
@@ -49,11 +49,11 @@ def catalog_tools(catalog: Catalog, sessions: Sessions) -> list[Tool]:
         return _json({**listed, "notice": LOST} if lost else listed)
 
     async def describe_table(arguments: DescribeTable, scope: ToolScope) -> ToolResult:
-        table = await catalog.describe(scope.environment, scope.thread_id, arguments.table, refresh=True)
+        table = await catalog.describe(await scope.environment(), scope.thread_id, arguments.table, refresh=True)
         return _json(table.to_json())
 
     async def inspect_database(arguments: InspectDatabase, scope: ToolScope) -> ToolResult:
-        environment, thread = scope.environment, scope.thread_id
+        environment, thread = await scope.environment(), scope.thread_id
         tables = await catalog.tables(environment, thread, arguments.database, refresh=True)
         described = await catalog.describe(environment, thread, tables[0].reference) if tables else None
         return _json(

@@ -37,7 +37,7 @@ def check_tools(sessions: Sessions) -> list[Tool]:
         judged = judge(arguments.script)
         try:
             judged["partitions_read"] = await partitions_read(
-                sessions, scope.environment, scope.thread_id, arguments.script
+                sessions, await scope.environment(), scope.thread_id, arguments.script
             )
         except UserError as error:
             judged["partitions_read"] = None

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from langgraph.config import get_stream_writer
@@ -13,21 +11,13 @@ from pydantic import BaseModel, Field
 
 from core.errors import ConflictError
 from dolphin.script.effects import Effect
-from graph.tools.base import Tool, ToolResult, ToolScope
+from graph.tools.base import Review, Tool, ToolResult, ToolScope
 from provision.records import EnvironmentRecord
 from provision.service import Environments, public
 from provision.specs import EnvironmentRequest
 
 MARGIN_SECONDS = 10.0
 SHOWN = ("environment_id", "name", "state", "provider", "cpu", "memory", "workspace", "expires_at", "error")
-
-
-@dataclass(frozen=True)
-class ReviewedTool(Tool):
-    """A tool whose call a person must agree to unless the policy allows `effect`; `review` says what it would do."""
-
-    effect: Effect = Effect.admin
-    review: Callable[[Any], str] | None = None
 
 
 class CreateEnvironment(EnvironmentRequest):
@@ -71,26 +61,34 @@ def environment_tools(environments: Environments) -> list[Tool]:
         return _json({"environment": _shown(record)})
 
     return [
-        ReviewedTool(
+        Tool(
             "create_environment",
             CreateEnvironment,
             create,
-            review=lambda arguments: environments.describe(EnvironmentRequest(**arguments.model_dump())),
+            review=Review(
+                Effect.admin,
+                lambda arguments: environments.describe(EnvironmentRequest(**arguments.model_dump())),
+                resumes=True,
+            ),
         ),
         Tool("list_environments", ListEnvironments, list_all),
-        ReviewedTool(
+        Tool(
             "delete_environment",
             DeleteEnvironment,
             delete,
-            effect=Effect.destroy,
-            review=lambda arguments: f"Delete environment {arguments.environment} with all its data.",
+            review=Review(
+                Effect.destroy,
+                lambda arguments: f"Delete environment {arguments.environment} with all its data.",
+                resumes=True,
+            ),
         ),
-        ReviewedTool(
+        Tool(
             "extend_environment",
             ExtendEnvironment,
             extend,
-            review=lambda arguments: (
-                f"Extend environment {arguments.environment} by {arguments.hours} h, at its price."
+            review=Review(
+                Effect.admin,
+                lambda arguments: f"Extend environment {arguments.environment} by {arguments.hours} h, at its price.",
             ),
         ),
     ]

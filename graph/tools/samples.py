@@ -50,7 +50,7 @@ def sample_tools(sessions: Sessions) -> list[Tool]:
     async def create(arguments: CreateSampleData, scope: ToolScope) -> ToolResult:
         script = sample_script(arguments)
         outcome = await sessions.run(
-            scope.environment, scope.thread_id, script, timeout=scope.timeout, continued=scope.continued
+            await scope.environment(), scope.thread_id, script, timeout=scope.timeout, continued=scope.continued
         )
         if outcome.value.data != arguments.rows:
             raise UserError(

@@ -88,7 +88,7 @@ def _expression(text: str, part: str) -> str:
 
 async def _run(script: str, scope: ToolScope, sessions: Sessions, artifacts: Artifacts) -> ToolResult:
     outcome = await sessions.run(
-        scope.environment, scope.thread_id, script, timeout=scope.timeout, continued=scope.continued
+        await scope.environment(), scope.thread_id, script, timeout=scope.timeout, continued=scope.continued
     )
     result = outcome.value
     shown = preview(result)

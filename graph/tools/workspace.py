@@ -7,8 +7,7 @@ import json
 from pydantic import BaseModel, Field
 
 from dolphin.script.effects import Effect
-from graph.tools.base import Tool, ToolResult, ToolScope
-from graph.tools.environments import ReviewedTool
+from graph.tools.base import Review, Tool, ToolResult, ToolScope
 from provision.workspace import Workspaces
 
 READ_BYTES = 100_000
@@ -44,41 +43,43 @@ class RunCommand(BaseModel):
 def workspace_tools(workspaces: Workspaces) -> list[Tool]:
     async def write(arguments: WriteFile, scope: ToolScope) -> ToolResult:
         data = arguments.content.encode()
-        await workspaces.write(scope.owner, scope.environment.id, arguments.path, data)
+        await workspaces.write(scope.owner, scope.reference, arguments.path, data)
         return ToolResult(f"Wrote {arguments.path}, {len(data)} bytes.")
 
     async def read(arguments: ReadFile, scope: ToolScope) -> ToolResult:
-        data, size = await workspaces.read(scope.owner, scope.environment.id, arguments.path, limit=READ_BYTES)
+        data, size = await workspaces.read(scope.owner, scope.reference, arguments.path, limit=READ_BYTES)
         text = data.decode("utf-8", "replace")
         return ToolResult(text if size <= len(data) else f"{text}\n… ({size - len(data)} more bytes not shown)")
 
     async def list_all(arguments: ListFiles, scope: ToolScope) -> ToolResult:
-        entries = await workspaces.list(scope.owner, scope.environment.id, arguments.path)
+        entries = await workspaces.list(scope.owner, scope.reference, arguments.path)
         listed = [{"path": entry.path, "kind": entry.kind, "size": entry.size} for entry in entries]
         return ToolResult(json.dumps(listed, ensure_ascii=False))
 
     async def run(arguments: RunCommand, scope: ToolScope) -> ToolResult:
-        result = await workspaces.run(scope.owner, scope.environment.id, arguments.command, seconds=scope.timeout)
+        result = await workspaces.run(scope.owner, scope.reference, arguments.command, seconds=scope.timeout)
         parts = [f"exit status {result.status}", _cut(result.stdout)]
         if result.stderr.strip():
             parts.append(f"standard error:\n{_cut(result.stderr)}")
         return ToolResult("\n".join(parts))
 
     return [
-        ReviewedTool(
+        Tool(
             "write_file",
             WriteFile,
             write,
-            effect=Effect.write,
-            review=lambda arguments: f"Write {arguments.path} in the workspace.",
+            review=Review(Effect.write, lambda arguments: f"Write {arguments.path} in the workspace.", resumes=True),
         ),
         Tool("read_file", ReadFile, read),
         Tool("list_files", ListFiles, list_all),
-        ReviewedTool(
+        Tool(
             "run_command",
             RunCommand,
             run,
-            review=lambda arguments: f"Run in the workspace: {json.dumps(arguments.command, ensure_ascii=False)}",
+            review=Review(
+                Effect.admin,
+                lambda arguments: f"Run in the workspace: {json.dumps(arguments.command, ensure_ascii=False)}",
+            ),
         ),
     ]
 

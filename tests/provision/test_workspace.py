@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -11,7 +12,7 @@ from langgraph.graph import END, START, StateGraph
 from core.errors import ConflictError, InvalidInputError, NotFoundError, UserError
 from core.postgres import Pool
 from graph.tools.base import Tool, ToolScope
-from graph.tools.environments import ReviewedTool, environment_tools
+from graph.tools.environments import environment_tools
 from graph.tools.workspace import workspace_tools
 from provision.local import LocalProvider
 from provision.service import Environments
@@ -128,10 +129,10 @@ class Caller:
     async def __call__(self, name: str, /, **arguments: Any) -> str:
         tool = self.tools[name]
         assert tool.run is not None
-        environment: Any = None
-        if self.used is not None:
-            environment = await self.environments.resolve(self.owner, self.used)
-        scope = ToolScope(self.owner, "thread-1", environment, timeout=60)
+        reference = self.used or "default"
+        scope = ToolScope(
+            self.owner, "thread-1", reference, partial(self.environments.resolve, self.owner, reference), timeout=60
+        )
 
         async def node(_state: Called) -> Called:
             assert tool.run is not None
@@ -158,9 +159,8 @@ def call(cloud: Environments, owner: str) -> Caller:
 async def test_tools(call: Caller, emulator: EciEmulator) -> None:
     size = {"name": "mine", "cpu": 1, "memory": 2, "hours": 1}
     create = call.tools["create_environment"]
-    assert isinstance(create, ReviewedTool)
     assert create.review is not None
-    assert "about 0.49 CNY (an estimate)" in create.review(create.parse(size))
+    assert "about 0.49 CNY (an estimate)" in create.review.describe(create.parse(size))
     made = json.loads(await call("create_environment", **size))["environment"]
     assert made["state"] == "RUNNING"
     assert "host" not in made
