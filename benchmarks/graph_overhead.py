@@ -138,8 +138,8 @@ async def peak_memory(start: Start) -> float:
 
 
 async def compare() -> None:
-    async with open_database() as (settings, pool):
-        kinds = {"bare loop": bare_loop(pool), "agent": agent(scripted_host(settings, pool))}
+    async with open_database() as (settings, pool), scripted_host(settings, pool) as host:
+        kinds = {"bare loop": bare_loop(pool), "agent": agent(host)}
         costs: dict[str, list[Cost]] = {name: [] for name in kinds}
         for start in kinds.values():
             await thread_of_turns(start)

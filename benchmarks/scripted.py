@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,8 +19,6 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import Runnable
 from pydantic import SecretStr
 
-from core.artifacts import Artifacts
-from core.ledger import Ledger
 from core.migrations import migrate
 from core.models import ModelEntry, ModelRegistry, Role
 from core.postgres import Pool, database_url, open_pool, release_database
@@ -30,9 +29,7 @@ from dolphin.environment import Environment
 from dolphin.results import python_result
 from dolphin.sessions import Outcome, Sessions
 from dolphin.values import Result
-from graph.deps import Deps
-from graph.host import Host
-from rag.knowledge import KnowledgeBase
+from graph.host import Host, open_deps
 
 SCRIPT = "select avg(price) as avg_price, sum(qty) as qty from trades where sym = `AAPL group by bar(ts, 60000)"
 FORTY_TWO = python_result(42)
@@ -102,24 +99,23 @@ async def open_database() -> AsyncIterator[tuple[Settings, Pool]]:
             release_database(settings)
 
 
-def scripted_host(settings: Settings, pool: Pool, *, result: Result = FORTY_TWO, context_tokens: int = 32_000) -> Host:
+@asynccontextmanager
+async def scripted_host(
+    settings: Settings, pool: Pool, *, result: Result = FORTY_TWO, context_tokens: int = 32_000
+) -> AsyncIterator[Host]:
     """The whole agent over the scripted model."""
     sessions = ScriptedSessions(result)
-    artifacts = Artifacts(pool, settings.data_dir / "artifacts")
     environment = Environment("default", "127.0.0.1", 1, "nobody", SecretStr(""))
 
     async def resolve(_owner: str, _reference: str) -> Environment:
         return environment
 
-    models = ScriptedRegistry(context_tokens)
-    deps = Deps(
-        settings=settings,
-        models=models,
-        sessions=sessions,
-        catalog=Catalog(sessions),
-        artifacts=artifacts,
-        ledger=Ledger(pool),
-        knowledge=KnowledgeBase(settings),
-        environment=resolve,
-    )
-    return Host(settings, deps, pool, Threads(pool, artifacts=artifacts))
+    async with open_deps(settings, pool) as opened:
+        deps = replace(
+            opened,
+            models=ScriptedRegistry(context_tokens),
+            sessions=sessions,
+            catalog=Catalog(sessions),
+            environment=resolve,
+        )
+        yield Host(settings, deps, pool, Threads(pool, artifacts=deps.artifacts))

@@ -91,9 +91,8 @@ def bins(turns: Sequence[Turn], size: int = BIN) -> list[tuple[str, Sequence[Tur
 
 
 async def measure() -> None:
-    async with open_database() as (settings, pool):
-        bars = table_of_bars()
-        host = scripted_host(settings, pool, result=bars)
+    bars = table_of_bars()
+    async with open_database() as (settings, pool), scripted_host(settings, pool, result=bars) as host:
         ours = await grow(host, agent(host), TURNS, str(uuid4()))
         loop = await grow(host, bare_loop(pool, bars), TURNS, str(uuid4()))
     rows = []

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from langgraph.store.base import BaseStore
+
 from core.artifacts import Artifacts
 from core.ledger import Ledger
 from core.models import ModelRegistry
@@ -12,6 +14,7 @@ from core.settings import Settings
 from dolphin.catalog import Catalog
 from dolphin.environment import Environment
 from dolphin.sessions import Sessions
+from provision.service import Environments
 from rag.knowledge import KnowledgeBase
 
 
@@ -26,4 +29,6 @@ class Deps:
     artifacts: Artifacts
     ledger: Ledger
     knowledge: KnowledgeBase
+    environments: Environments
+    store: BaseStore
     environment: Callable[[str, str], Awaitable[Environment]]

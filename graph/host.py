@@ -12,11 +12,11 @@ from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.store.postgres.aio import AsyncPostgresStore
 from langgraph.types import Command, StateSnapshot
 
 from core.artifacts import Artifacts
 from core.checkpointer import checkpointer
-from core.errors import NotFoundError
 from core.ledger import Ledger
 from core.migrations import migrate
 from core.models import ModelRegistry
@@ -29,6 +29,7 @@ from dolphin.sessions import Sessions
 from graph.agent import build_graph
 from graph.deps import Deps
 from graph.state import Input, Output, RunContext, State
+from provision.service import Environments, open_environments
 from rag.knowledge import KnowledgeBase
 
 Agent = CompiledStateGraph[State, RunContext, Input, Output]
@@ -110,32 +111,35 @@ async def open_deps(settings: Settings, pool: Pool) -> AsyncIterator[Deps]:
         row_limit=settings.result_row_limit,
     )
     try:
-        yield Deps(
-            settings=settings,
-            models=ModelRegistry.load(settings),
-            sessions=sessions,
-            catalog=Catalog(sessions),
-            artifacts=Artifacts(pool, settings.data_dir / "artifacts"),
-            ledger=Ledger(pool),
-            knowledge=KnowledgeBase(settings),
-            environment=environments(settings),
-        )
+        async with open_environments(settings, pool) as environments:
+            yield Deps(
+                settings=settings,
+                models=ModelRegistry.load(settings),
+                sessions=sessions,
+                catalog=Catalog(sessions),
+                artifacts=Artifacts(pool, settings.data_dir / "artifacts"),
+                ledger=Ledger(pool),
+                knowledge=KnowledgeBase(settings),
+                environments=environments,
+                store=AsyncPostgresStore(pool),
+                environment=_resolver(settings, environments),
+            )
     finally:
         await sessions.aclose()
 
 
-def environments(settings: Settings) -> Callable[[str, str], Awaitable[Environment]]:
+def _resolver(settings: Settings, environments: Environments) -> Callable[[str, str], Awaitable[Environment]]:
     """Resolves references to environments. The default one is started or looked up at first use; it knows by itself
     how to come back when it ended."""
     lock = asyncio.Lock()
-    known: dict[str, Environment] = {}
+    default: list[Environment] = []
 
-    async def resolve(_owner: str, reference: str) -> Environment:
+    async def resolve(owner: str, reference: str) -> Environment:
         if reference != DEFAULT_ENVIRONMENT:
-            raise NotFoundError(f"There is no environment {reference!r}.", f"Use {DEFAULT_ENVIRONMENT!r}.")
+            return await environments.resolve(owner, reference)
         async with lock:
-            if reference not in known:
-                known[reference] = await default_environment(settings)
-            return known[reference]
+            if not default:
+                default.append(await default_environment(settings))
+            return default[0]
 
     return resolve

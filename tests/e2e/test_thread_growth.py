@@ -10,14 +10,18 @@ from benchmarks.scripted import scripted_host
 from benchmarks.thread_growth import stored_bytes, table_of_bars
 from core.postgres import Pool
 from core.settings import Settings
-from graph.host import run_config
+from graph.host import Host, run_config
 from graph.state import Input, RunContext
 
 TURNS = 200
 
 
 async def test_storage_per_turn_does_not_grow(settings: Settings, pool: Pool) -> None:
-    host = scripted_host(settings, pool, result=table_of_bars())
+    async with scripted_host(settings, pool, result=table_of_bars()) as host:
+        await _storage_stays_flat(host, pool)
+
+
+async def _storage_stays_flat(host: Host, pool: Pool) -> None:
     thread_id = str(uuid4())
     stored = {}
     for number in range(1, TURNS + 1):
