@@ -34,6 +34,12 @@ app.add_typer(threads_app, name="threads")
 app.add_typer(kb_app, name="kb")
 env_app = typer.Typer(help="Environments: DolphinDB servers to rent and give back.", no_args_is_help=True)
 user_app = typer.Typer(help="Users of the HTTP server.", no_args_is_help=True)
+memory_app = typer.Typer(help="What the agent was told to remember.", no_args_is_help=True)
+examples_app = typer.Typer(help="Questions with the scripts that answered them.", no_args_is_help=True)
+terms_app = typer.Typer(help="What your words mean.", no_args_is_help=True)
+memory_app.add_typer(examples_app, name="examples")
+memory_app.add_typer(terms_app, name="terms")
+app.add_typer(memory_app, name="memory")
 app.add_typer(env_app, name="env")
 app.add_typer(user_app, name="user")
 app.add_typer(engine_app, name="engine")
@@ -51,11 +57,18 @@ def ask(
     thread: Annotated[str | None, typer.Option(help="The thread to go on with.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Approve plans and scripts unasked.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    rewrite: Annotated[
+        bool | None,
+        typer.Option("--rewrite/--no-rewrite", help="Make times, your terms and values explicit first, or do not."),
+    ] = None,
 ) -> None:
     """Ask one question. Exit code 0: answered, 1: failed, 3: waiting for your decision."""
     from terminal.ask import ask as run_ask
 
-    _exit(run_ask(_logged_settings(), question, mode=_mode(mode), thread_id=thread, yes=yes, as_json=as_json))
+    work = run_ask(
+        _logged_settings(), question, mode=_mode(mode), thread_id=thread, yes=yes, as_json=as_json, rewrite=rewrite
+    )
+    _exit(work)
 
 
 @app.command()
@@ -166,6 +179,26 @@ def env_create(
 
     request = EnvironmentRequest(name=name, cpu=cpu, memory=memory, hours=hours, spot=spot)
     _exit(create_environment(_settings(), request, yes=yes, as_json=as_json))
+
+
+@env_app.command("register")
+def env_register(
+    name: str,
+    host: str,
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8848,
+    user: str = "admin",
+    password: Annotated[str, typer.Option(prompt=True, hide_input=True)] = "",
+) -> None:
+    """Enter a DolphinDB server of your own, after connecting to it; asks for the password."""
+    from pydantic import SecretStr
+
+    from provision.service import StaticRequest
+    from terminal.env import register_environment
+
+    if not 1 <= len(host) <= 253:
+        raise typer.BadParameter("A host has 1 to 253 characters.")
+    request = StaticRequest(name=name, host=host, port=port, user=user, password=SecretStr(password))
+    _run(register_environment(_settings(), request))
 
 
 @env_app.command("list")
@@ -283,6 +316,100 @@ def kb_eval(questions: Path, as_json: Annotated[bool, typer.Option("--json")] = 
     from terminal.kb import evaluate_file
 
     _exit(evaluate_file(_settings(), questions, as_json=as_json))
+
+
+@examples_app.command("list")
+def examples_list(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+    """List your examples and the shared ones."""
+    from terminal.memory import list_examples
+
+    _run(list_examples(_settings(), as_json=as_json))
+
+
+@examples_app.command("show")
+def examples_show(example: str, as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+    """Show an example by its id."""
+    from terminal.memory import show_example
+
+    _run(show_example(_settings(), example, as_json=as_json))
+
+
+@examples_app.command("edit")
+def examples_edit(
+    example: str,
+    question: Annotated[str | None, typer.Option()] = None,
+    script: Annotated[str | None, typer.Option()] = None,
+    schema: Annotated[str | None, typer.Option(help="The tables and columns it reads.")] = None,
+) -> None:
+    """Change an example; without options, in $EDITOR."""
+    from terminal.memory import edit_example
+
+    changes = {"question": question, "script": script, "schema": schema}
+    _run(edit_example(_settings(), example, changes))
+
+
+@examples_app.command("delete")
+def examples_delete(example: str) -> None:
+    """Delete an example."""
+    from terminal.memory import delete_example
+
+    _run(delete_example(_settings(), example))
+
+
+@examples_app.command("share")
+def examples_share(example: str, undo: Annotated[bool, typer.Option("--undo")] = False) -> None:
+    """Let every user of this database see an example; with --undo, take it back."""
+    from terminal.memory import share_example
+
+    _run(share_example(_settings(), example, shared=not undo))
+
+
+@examples_app.command("export")
+def examples_export() -> None:
+    """Print your examples and the shared ones as JSON, one a line."""
+    from terminal.memory import export_examples
+
+    _run(export_examples(_settings()))
+
+
+@examples_app.command("import")
+def examples_import(file: Annotated[Path, typer.Argument(exists=True, dir_okay=False)]) -> None:
+    """Keep the examples of a file that export wrote."""
+    from terminal.memory import import_examples
+
+    _run(import_examples(_settings(), file))
+
+
+@terms_app.command("list")
+def terms_list(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+    """List your terms."""
+    from terminal.memory import list_terms
+
+    _run(list_terms(_settings(), as_json=as_json))
+
+
+@terms_app.command("set")
+def terms_set(term: str, meaning: str) -> None:
+    """Say what a word means in your questions."""
+    from terminal.memory import set_term
+
+    _run(set_term(_settings(), term, meaning))
+
+
+@terms_app.command("delete")
+def terms_delete(term: str) -> None:
+    """Forget what a word means."""
+    from terminal.memory import delete_term
+
+    _run(delete_term(_settings(), term))
+
+
+@terms_app.command("export")
+def terms_export() -> None:
+    """Print your terms as JSON, one a line."""
+    from terminal.memory import export_terms
+
+    _run(export_terms(_settings()))
 
 
 @engine_app.command("serve")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import platformdirs
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
@@ -63,6 +65,11 @@ class Settings(BaseSettings):
     answer_tokens: int = Field(default=4_000, ge=100)
     preview_chars: int = Field(default=6_000, ge=200)
 
+    # `time_zone` says what today is, the machine's own when unset; getMarketCalendar knows the `trading_calendar`.
+    rewrite_questions: bool = True
+    time_zone: str | None = None
+    trading_calendar: str | None = None
+
     # The HTTP server. `token_secret` signs access tokens; when unset one is made and kept in Postgres.
     run_concurrency: int = Field(default=200, ge=1, le=5000)
     run_lease_seconds: float = Field(default=10.0, ge=1)
@@ -84,10 +91,30 @@ class Settings(BaseSettings):
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
 
-    @field_validator("database_url", "dolphindb_host", "models", "planner_model", "actor_model", mode="before")
+    @field_validator(
+        "database_url", "dolphindb_host", "models", "planner_model", "actor_model", "time_zone", "trading_calendar",
+        mode="before",
+    )  # fmt: skip
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return None if isinstance(value, str) and not value.strip() else value
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                ZoneInfo(value)
+            except (ZoneInfoNotFoundError, ValueError, OSError):
+                raise ValueError("no such time zone; use an IANA name such as Asia/Shanghai") from None
+        return value
+
+    @field_validator("trading_calendar")
+    @classmethod
+    def _name_of_calendar(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[A-Za-z0-9_]{1,40}", value):
+            raise ValueError("the name of a trading calendar has letters and digits only, such as XSHG")
+        return value
 
     @field_validator("allowed_effects", "cors_origins", "webhook_hosts", mode="before")
     @classmethod

@@ -14,6 +14,9 @@ from core.settings import Settings
 
 Kind = Literal["embedded", "server"]
 
+DEFAULT_ENVIRONMENT = "default"
+"""The id of the server that is configured, or embedded."""
+
 
 @dataclass(frozen=True)
 class Environment:
@@ -36,7 +39,7 @@ async def default_environment(settings: Settings) -> Environment:
     """The configured server, or else the embedded engine in `data_dir/engine`, started if need be."""
     if settings.dolphindb_host is not None:
         return Environment(
-            id="default",
+            id=DEFAULT_ENVIRONMENT,
             host=settings.dolphindb_host,
             port=settings.dolphindb_port,
             user=settings.dolphindb_user,
@@ -63,7 +66,7 @@ def _embedded(settings: Settings) -> Environment:
             "Set DDB_AGENT_DATA_DIR to a directory you can write to.",
         ) from error
     return Environment(
-        id="embedded",
+        id=DEFAULT_ENVIRONMENT,
         host=endpoint.host,
         port=endpoint.port,
         user=endpoint.user,

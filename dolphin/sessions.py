@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -43,10 +43,24 @@ class Outcome:
     new_session: bool = False
 
 
+@dataclass(frozen=True)
+class Call:
+    """That something was asked in a thread's session, for whoever watches. `rows` were brought here; `error` is the
+    kind of what was raised. `script` tells a script of the thread from the program's own questions."""
+
+    thread_id: str
+    environment_id: str
+    seconds: float
+    rows: int
+    error: str
+    script: bool
+
+
 @dataclass
 class _Held:
     """A thread's place among the sessions; `connection` is None until the first use and after a loss."""
 
+    key: Key
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     connection: Connection | None = None
     used: float = 0.0
@@ -71,6 +85,8 @@ class Sessions:
         self._held: dict[Key, _Held] = {}
         self._reaper: asyncio.Task[None] | None = None
         self._closed = False
+        self.observe: Callable[[Call], None] | None = None
+        """Is told of every call when it has ended."""
 
     async def run(
         self,
@@ -100,7 +116,9 @@ class Sessions:
                 notice = LOST
             started = time.perf_counter()
             try:
-                value = await self._work(held, lambda connection: connection.run(script, limit), timeout, script)
+                value = await self._work(
+                    held, lambda connection: connection.run(script, limit), timeout, script, of_thread=True
+                )
             except DolphinDBError as error:
                 error.printed = connection.take_printed()
                 if notice is not None and not isinstance(error, DolphinDBTimeoutError | DolphinDBUnavailableError):
@@ -161,13 +179,21 @@ class Sessions:
         async with self._use(environment, thread_id) as held:
             await self._work(held, lambda connection: connection.upload(variables), timeout, "upload")
 
-    def has_session(self, thread_id: str) -> bool:
-        """Whether the thread has a session open here, in any environment."""
-        return any(key[0] == thread_id and held.connection is not None for key, held in self._held.items())
+    def has_session(self, thread_id: str, environment_id: str) -> bool:
+        """Whether the thread has a session open here in the environment."""
+        held = self._held.get((thread_id, environment_id))
+        return held is not None and held.connection is not None
 
     async def close_thread(self, thread_id: str) -> None:
         """Closes the sessions of a thread, after their running calls."""
-        for key in [key for key in self._held if key[0] == thread_id]:
+        await self._close([key for key in self._held if key[0] == thread_id])
+
+    async def close_environment(self, environment_id: str) -> None:
+        """Closes the sessions of all threads in an environment, after their running calls."""
+        await self._close([key for key in self._held if key[1] == environment_id])
+
+    async def _close(self, keys: Sequence[Key]) -> None:
+        for key in keys:
             held = self._held.get(key)
             if held is not None:
                 async with held.lock:
@@ -200,7 +226,8 @@ class Sessions:
             raise DolphinDBUnavailableError("The sessions are closed.", "Start the program again.")
         if self._reaper is None:
             self._reaper = asyncio.create_task(self._reap())
-        held = self._held.setdefault((thread_id, environment.id), _Held())
+        key = (thread_id, environment.id)
+        held = self._held.setdefault(key, _Held(key))
         held.users += 1
         try:
             async with held.lock:
@@ -265,6 +292,27 @@ class Sessions:
             del self._held[key]
 
     async def _work(
+        self,
+        held: _Held,
+        function: Callable[[Connection], T],
+        limit: float,
+        script: str,
+        *,
+        of_thread: bool = False,
+    ) -> T:
+        started, rows, failed = time.perf_counter(), 0, ""
+        try:
+            value = await self._carry_out(held, function, limit, script)
+            rows = value.fetched if isinstance(value, Result) else 0
+            return value
+        except BaseException as error:
+            failed = type(error).__name__
+            raise
+        finally:
+            if self.observe is not None:
+                self.observe(Call(*held.key, time.perf_counter() - started, rows, failed, of_thread))
+
+    async def _carry_out(
         self,
         held: _Held,
         function: Callable[[Connection], T],

@@ -9,8 +9,8 @@ import numpy as np
 
 from engine.errors import CallError, ScriptError
 from engine.functions.registry import Builtin, Kind, bind
-from engine.lifting import aggregate, elementwise, sequence, spread
-from engine.values import NOTHING, Nothing, Value
+from engine.lifting import aggregate, blockwise, elementwise, sequence, spread
+from engine.values import NOTHING, Nothing, Scalar, Value
 
 if TYPE_CHECKING:
     from engine.context import Context
@@ -86,6 +86,7 @@ def _apply(context: Context, function: Builtin, arguments: list[Value]) -> Any:
         return implementation(*leading, *columns, *filler, *rest)
 
     if function.kind is Kind.ELEMENTWISE:
-        return elementwise(spread(kernel), data)
+        in_parts = all(isinstance(value, Scalar | Nothing) for value in rest)
+        return elementwise(blockwise(spread(kernel), context.check) if in_parts else spread(kernel), data)
     lift = _LIFTED[function.kind]
     return lift(kernel, data)

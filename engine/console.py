@@ -60,7 +60,7 @@ def console_text(value: Value) -> str:
     if isinstance(value, Dictionary):
         return "\n".join(f"{key}->{_entry(item)}" for key, item in _entries(value))
     if isinstance(value, Set):
-        return f"set({','.join(element_texts(vector(value.type, list(value.members), value.scale), quote=True))})"
+        return f"set({','.join(element_texts(vector(value.type, value.listed(), value.scale), quote=True))})"
     if isinstance(value, IndexedSeries):
         return _grid(["", "#0"], [_cells(value.index), _cells(value.values)], len(value.index), labelled=True)
     return _inline(value)

@@ -46,7 +46,7 @@ def as_vector(value: Value) -> Vector:
     if isinstance(value, Matrix):
         return Vector(value.type, value.data.ravel(order="F"), None, value.scale)
     if isinstance(value, Set):
-        return vector(value.type, list(value.members), value.scale)
+        return vector(value.type, value.listed(), value.scale)
     if isinstance(value, IndexedSeries):
         return value.values
     if isinstance(value, Dictionary):
@@ -85,13 +85,13 @@ def size(value: Value) -> int:
 
 def dictionary_keys(dictionary: Dictionary) -> Vector | AnyVector:
     if dictionary.key_type is Type.ANY:
-        return AnyVector([key if isinstance(key, Scalar) else scalar_from(key) for key in dictionary.items])
+        return AnyVector([key if isinstance(key, Scalar) else scalar_from(key) for key, _ in dictionary.listed()])
     key_type = Type.STRING if dictionary.key_type is Type.SYMBOL else dictionary.key_type
-    return vector(key_type, list(dictionary.items))
+    return vector(key_type, [key for key, _ in dictionary.listed()])
 
 
 def dictionary_values(dictionary: Dictionary) -> Vector | AnyVector:
-    values = list(dictionary.items.values())
+    values = [item for _, item in dictionary.listed()]
     if dictionary.value_type is Type.ANY:
         return AnyVector(values)
     merged = tuple_to_vector(values)

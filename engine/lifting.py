@@ -34,6 +34,8 @@ from engine.values import (
 Kernel = Callable[..., Any]
 
 SAME_LENGTH = "The vectors must have the same length."
+LONG, PART = 1 << 19, 1 << 16
+"""Columns with more elements are worked on so many at a time."""
 
 
 def elementwise(kernel: Kernel, values: Sequence[Value]) -> Value:
@@ -58,6 +60,38 @@ def spread(kernel: Kernel) -> Kernel:
         return kernel(*full)
 
     return call
+
+
+def blockwise(kernel: Kernel, check: Callable[[], object] | None = None) -> Kernel:
+    """A kernel that works on long columns a part at a time, so that what is in between stays small.
+
+    `check` is called before each part.
+    """
+
+    def call(*columns: Any) -> Any:
+        count = max((len(column) for column in columns), default=1)
+        if count <= LONG or not all(_divisible(each, count) for each in columns):
+            return kernel(*columns)
+        whole: Vector | None = None
+        for first in range(0, count, PART):
+            if check is not None:
+                check()
+            rows = slice(first, min(first + PART, count))
+            part = kernel(*[each if len(each) == 1 else each.take(rows) for each in columns])
+            if not isinstance(part, Vector) or part.symbols is not None or len(part) != rows.stop - rows.start:
+                return kernel(*columns)
+            if whole is None:
+                whole = part.with_data(np.empty(count, dtype=part.data.dtype))
+            if part.type is not whole.type or part.scale != whole.scale:
+                return kernel(*columns)
+            whole.data[rows] = part.data
+        return whole
+
+    return call
+
+
+def _divisible(column: Any, count: int) -> bool:
+    return isinstance(column, Vector) and column.symbols is None and len(column) in (1, count)
 
 
 def _only(result: Any) -> Value:

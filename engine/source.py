@@ -9,7 +9,10 @@ from dolphin.script import syntax
 from engine.embedded import Embedded
 from engine.texts import NULL_TEXTS, raw_text
 from engine.types import LITERAL, Type
+from engine.values import Table
 
+HINT_CODES = {"HINT_HASH": 32, "HINT_SNAPSHOT": 64, "HINT_KEEPORDER": 128, "HINT_EXPLAIN": 32768}
+_MAP_CODE = 256
 _INTEGER_SUFFIX = {Type.LONG: "l", Type.SHORT: "h"}
 
 
@@ -118,8 +121,14 @@ def _join_clause(node: syntax.Join) -> str:
     return f"{source_of(node.left)} {node.kind} join {source_of(node.right)}{condition}"
 
 
+def _hint_code(hint: str) -> int:
+    return HINT_CODES.get(hint) or (int(hint) if hint.isdigit() else 0)
+
+
 def _select(node: syntax.Select) -> str:
     parts: list[str] = [node.kind]
+    if code := sum(_hint_code(hint) for hint in node.hints) + _MAP_CODE * node.map:
+        parts.append(f"[{code}]")
     if node.distinct:
         parts.append("distinct")
     if node.top is not None:
@@ -187,7 +196,7 @@ def _embedded(node: Embedded) -> str:
     from engine.console import _inline
 
     value = node.value
-    return "objects[0]" if type(value).__name__ == "Table" else _inline(value)
+    return value.name or "table" if isinstance(value, Table) else _inline(value)
 
 
 _WRITERS: dict[type, Callable[[Any], str]] = {

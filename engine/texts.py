@@ -26,7 +26,7 @@ def float_text(value: float, decimals: int = 15, significant: int = 16) -> str:
     if value != value:
         return ""
     if value in (float("inf"), float("-inf")):
-        return "inf" if value > 0 else "-inf"
+        return "∞" if value > 0 else "-∞"
     magnitude = abs(value)
     if magnitude and (magnitude < 1e-6 or magnitude >= 1e15):
         mantissa, exponent = f"{value:.{significant - 1}e}".split("e")
@@ -73,8 +73,13 @@ def _instant_text(units: int, per_second: int) -> str:
 
 
 def _complex_text(value: complex) -> str:
-    real, imaginary = float_text(value.real), float_text(abs(value.imag))
-    return f"{real}{'-' if value.imag < 0 else '+'}{imaginary}i"
+    return f"{_part_text(value.real)}{'-' if value.imag < 0 else '+'}{_part_text(abs(value.imag))}i"
+
+
+def _part_text(value: float) -> str:
+    """A part of a complex number or a point, which keeps its decimal point."""
+    text = float_text(value)
+    return f"{text}.0" if text.lstrip("-").isdigit() else text
 
 
 def ip_text(raw: bytes) -> str:
@@ -108,7 +113,7 @@ _RAW_TEXTS: dict[Type, Callable[[Any], str]] = {
     Type.IPADDR: ip_text,
     Type.INT128: lambda raw: raw[::-1].hex(),
     Type.COMPLEX: _complex_text,
-    Type.POINT: lambda raw: f"({float_text(raw.real)}, {float_text(raw.imag)})",
+    Type.POINT: lambda raw: f"({_part_text(raw.real)}, {_part_text(raw.imag)})",
     Type.DURATION: lambda raw: f"{raw[0]}{raw[1]}",
 }
 

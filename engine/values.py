@@ -93,7 +93,8 @@ class SymbolBase:
 class Vector:
     """A typed column. `data` is one-dimensional with the dtype of `engine.types.DTYPES`.
 
-    SYMBOL vectors hold codes into `symbols`; DECIMAL vectors hold unscaled integers and a `scale`.
+    SYMBOL vectors hold codes into `symbols`; DECIMAL vectors hold unscaled integers and a `scale`. `name` is
+    what `rename!` called it, which a table made of it takes over.
     """
 
     type: Type
@@ -101,6 +102,7 @@ class Vector:
     symbols: SymbolBase | None = None
     scale: int = 0
     is_pair: bool = False
+    name: str | None = None
 
     def __len__(self) -> int:
         return len(self.data)
@@ -216,13 +218,17 @@ class Set:
     def __len__(self) -> int:
         return len(self.members)
 
+    def listed(self) -> list[Any]:
+        """The members in the order scripts see: the newest first."""
+        return list(reversed(self.members))
+
 
 @dataclass(slots=True, eq=False)
 class Dictionary:
     """Keys (raw as in scalars, str for SYMBOL) to values, in insertion order.
 
     `value_type` ANY holds any value; otherwise the values are scalars of that type.
-    `ordered` is what the script asked for; an unordered one has no promised order of its own.
+    `ordered` is what the script asked for; an unordered one promises no order, and lists its newest key first.
     """
 
     key_type: Type
@@ -233,6 +239,10 @@ class Dictionary:
     def __len__(self) -> int:
         return len(self.items)
 
+    def listed(self) -> list[tuple[Any, Value]]:
+        """Keys and values in the order scripts see."""
+        return list(self.items.items() if self.ordered else reversed(self.items.items()))
+
 
 Column: TypeAlias = "Vector | AnyVector | ArrayVector"
 
@@ -242,7 +252,8 @@ class Table:
     """An in-memory table. Column names match in any case; their spelling is kept.
 
     `keys` are the key columns of a keyed or indexed table (rows unique by them). `lock` guards a
-    shared table: hold it while reading several columns or writing.
+    shared table: hold it while reading several columns or writing. `name` is the variable it was first
+    assigned to, which code about the table is printed with.
     """
 
     names: list[str]
@@ -250,6 +261,7 @@ class Table:
     keys: tuple[str, ...] = ()
     kind: str = "TABLE"
     shared_as: str | None = None
+    name: str | None = None
     lock: RLock = field(default_factory=RLock)
 
     @property

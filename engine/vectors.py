@@ -72,15 +72,6 @@ def append_vector(target: Vector, values: Value) -> Vector:
     return target
 
 
-def append_tuple(target: AnyVector, values: Value) -> AnyVector:
-    """Append to a tuple in place: a scalar or vector as one element, a tuple element by element."""
-    if isinstance(values, AnyVector):
-        target.items.extend(values.items)
-    else:
-        target.items.append(values)
-    return target
-
-
 def append_array_vector(target: ArrayVector, rows: Value) -> ArrayVector:
     """Append rows in place; a vector is one row for each of its elements, a tuple holds rows."""
     if isinstance(rows, ArrayVector):

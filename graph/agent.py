@@ -20,14 +20,16 @@ from graph.nodes.tools import tools_node
 from graph.scope import run_scope
 from graph.state import Input, Output, RunContext, State
 from graph.tools import toolbox
+from graph.understanding import Understanding
 
 
 def build_graph(deps: Deps) -> StateGraph[State, RunContext, Input, Output]:
     """The agent's graph, not compiled: each host compiles it with its own checkpointer."""
     tools = toolbox(deps)
+    understanding = Understanding(deps)
     graph = StateGraph(State, context_schema=RunContext, input_schema=Input, output_schema=Output)
-    graph.add_node("plan", plan_node(deps, tools))
-    graph.add_node("act", act_node(deps, tools))
+    graph.add_node("plan", plan_node(deps, tools, understanding))
+    graph.add_node("act", act_node(deps, tools, understanding))
     graph.add_node("tools", tools_node(deps, tools))
     graph.add_node("human", human_node(deps, tools))
     graph.add_node("complete", complete)

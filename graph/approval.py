@@ -14,7 +14,7 @@ from dolphin.script.effects import Effect, Effects
 from graph.judgement import Session, judge
 from graph.review import ActionRequest, DecisionType, ReviewRequest, review
 from graph.state import Decision
-from graph.tools import ASK, PLAN, Toolbox
+from graph.tools import ASK, PLAN, Tool, Toolbox
 
 GUIDANCE = "guidance"
 UNKNOWN_FUNCTION = "unknown function"
@@ -62,24 +62,25 @@ def questions(
     calls: Sequence[ToolCall],
     *,
     tools: Toolbox,
+    usable: Sequence[Tool],
     policy: Policy,
     decisions: Mapping[str, Decision],
     unfinished: Sequence[Entry],
-    mode: str,
     session: Callable[[], Session],
     skip_unknown: bool = False,
 ) -> list[Question]:
     """What must be asked before `calls` go on: unfinished writes first, then calls in their order.
 
     With `skip_unknown`, scripts whose only fault is a function of an unknown name are left out: it is likely that there
-    is no such function, and the server can tell. `session` is asked only for scripts that may need it.
+    is no such function, and the server can tell. `session` is asked only for scripts that may need it. Calls of tools
+    that are not `usable`, and those that will not be run, are not asked about.
     """
     asked = [_unfinished(entry, {call["id"] or "" for call in calls}) for entry in unfinished]
-    known = {question.call_id for question in asked} | set(decisions)
+    known = {question.call_id for question in asked} | set(decisions) | tools.stranded(calls)
     for call in calls:
         if (call_id := call["id"] or "") in known:
             continue
-        question = _question(call, call_id, tools, policy, mode, session, skip_unknown)
+        question = _question(call, call_id, tools, usable, policy, session, skip_unknown)
         if question is not None:
             asked.append(question)
     return asked
@@ -102,14 +103,14 @@ def _question(
     call: ToolCall,
     call_id: str,
     tools: Toolbox,
+    usable: Sequence[Tool],
     policy: Policy,
-    mode: str,
     session: Callable[[], Session],
     skip_unknown: bool,
 ) -> Question | None:
     name, args = call["name"], call["args"]
     tool = tools.find(name)
-    if tool is None or tool not in tools.for_mode(mode):
+    if tool is None or tool not in usable:
         return None
     try:
         arguments = tool.parse(args)
@@ -120,7 +121,11 @@ def _question(
     if name == PLAN:
         return None if args.get("needs_more_exploration") else _plan(call_id, args)
     if tool.review is not None and tool.review.effect not in policy.allowed:
-        action = ActionRequest(name=name, args=args, description=tool.review.describe(arguments))
+        try:
+            description = tool.review.describe(arguments)
+        except UserError:
+            return None
+        action = ActionRequest(name=name, args=arguments.model_dump(), description=description)
         return Question(call_id, action, ["approve", "edit", "reject"])
     if tool.script is None:
         return None

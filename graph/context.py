@@ -7,19 +7,23 @@ takes its place.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import indent
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage, ToolMessage
 
 from core.models import ModelEntry
 from core.tokens import TokenCounter
-from graph.history import Round, after, cut_middle, fit, flatten, question, rounds
+from graph.history import Round, after, cut_middle, explicit, fit, flatten, question, rounds
 from graph.prompts import prompt
 from graph.state import Mode, Pin, Plan, State, Summary
+from rag.memory.examples import Example
 
 # Planning looks at schemas, acting at its own results.
 PINNED_SHARE: dict[Mode, float] = {"plan": 0.45, "act": 0.3}
+EXAMPLES_SHARE = 0.1
 # One message may take this part of the conversation's budget before it is cut in its middle.
 MESSAGE_SHARE = 0.35
 # After summarising, the conversation starts again at this part of its budget, so that not every step summarises.
@@ -54,14 +58,24 @@ class Prompt:
     overflow: list[Round]
 
 
-def assemble(state: State, mode: Mode, window: Window, counter: TokenCounter, environment: str) -> Prompt:
+def assemble(
+    state: State,
+    mode: Mode,
+    window: Window,
+    counter: TokenCounter,
+    environment: str,
+    examples: Sequence[Example] = (),
+) -> Prompt:
     """The prompt for the next model call. When `overflow` is not empty, summarise it and assemble again."""
     summary = state.get("summary")
     system = system_text(state, mode, environment, int(window.usable * PINNED_SHARE[mode]), counter)
+    if examples:
+        system += "\n\n## Examples\n" + examples_text(examples, int(window.usable * EXAMPLES_SHARE), counter)
     if summary is not None:
         system += f"\n\n## Earlier in this conversation\n{summary['text']}"
     budget = max(window.usable - counter.count(system), window.usable // 5)
-    recent = rounds(after(state["messages"], summary["until"] if summary else None))
+    latest = after(state["messages"], summary["until"] if summary else None)
+    recent = rounds([explicit(message) for message in latest])
     limit = int(budget * MESSAGE_SHARE)
     kept = _newest(recent, budget, limit, counter)
     if len(kept) < len(recent):
@@ -71,7 +85,7 @@ def assemble(state: State, mode: Mode, window: Window, counter: TokenCounter, en
     asked = question(state["messages"])
     if asked is not None and not any(message.id == asked.id for message in messages):
         left = budget - counter.count_messages(messages)
-        messages.insert(0, fit(asked, max(min(limit, left), LEAST_TOKENS), counter))
+        messages.insert(0, fit(explicit(asked), max(min(limit, left), LEAST_TOKENS), counter))
         if all(message.id == asked.id for message in flatten(overflow)):
             overflow = []
     return Prompt([SystemMessage(system), *messages], overflow)
@@ -117,6 +131,20 @@ def pinned_text(pins: Sequence[Pin], tokens: int, counter: TokenCounter) -> str:
         text = cut_middle(pin["text"], share, counter)
         tokens -= min(counter.count(text), share)
         parts.append(text)
+    return "\n".join(parts)
+
+
+def examples_text(examples: Sequence[Example], tokens: int, counter: TokenCounter) -> str:
+    """Remembered examples, each fenced off and indented so that it can neither close its fence nor open a section,
+    with an equal share of `tokens`."""
+    head = prompt("examples")
+    share = max((tokens - counter.count(head)) // len(examples), LEAST_TOKENS)
+    parts = [head]
+    for example in examples:
+        tables = f"tables: {example.schema}\n" if example.schema else ""
+        text = f"question: {example.question}\n{tables}script:\n{example.script}"
+        fenced = re.sub(r"(?i)</?\s*example", "(example", text)
+        parts.append(f"<example>\n{indent(cut_middle(fenced, share, counter), '  ')}\n</example>")
     return "\n".join(parts)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from langgraph.store.base import BaseStore
 
@@ -18,9 +19,14 @@ from provision.service import Environments
 from rag.knowledge import KnowledgeBase
 
 
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
 @dataclass(frozen=True)
 class Deps:
-    """`environment(owner, id)` resolves the reference that a thread holds; it may start the embedded engine."""
+    """`environment(owner, id)` resolves the reference that a thread holds; it may start the embedded engine. `now`
+    tells the time, with its zone."""
 
     settings: Settings
     models: ModelRegistry
@@ -32,3 +38,4 @@ class Deps:
     environments: Environments
     store: BaseStore
     environment: Callable[[str, str], Awaitable[Environment]]
+    now: Callable[[], datetime] = utc_now

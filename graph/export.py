@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from functools import partial
 
 from core.migrations import migrate
@@ -39,10 +40,23 @@ class _Opened:
             return self._deps
 
 
-_opened: dict[asyncio.AbstractEventLoop, _Opened] = {}
+_sources: dict[asyncio.AbstractEventLoop, Callable[[], Awaitable[Deps]]] = {}
+
+
+@contextmanager
+def built_from(source: Callable[[], Awaitable[Deps]]) -> Iterator[None]:
+    """Meanwhile the agent of this event loop is built from what the caller has opened, and closes."""
+    loop = asyncio.get_running_loop()
+    _sources[loop] = source
+    try:
+        yield
+    finally:
+        del _sources[loop]
 
 
 async def agent() -> Agent:
     """The agent's graph over this process' dependencies."""
-    opened = _opened.setdefault(asyncio.get_running_loop(), _Opened())
-    return build_graph(await opened.deps()).compile()
+    loop = asyncio.get_running_loop()
+    if loop not in _sources:
+        _sources[loop] = _Opened().deps
+    return build_graph(await _sources[loop]()).compile()

@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolCall, ToolMessage
 
 from core.tokens import TokenCounter
+from graph.state import Understood
 
+UNDERSTOOD = "understood"
+GUIDANCE_ID = "guidance-"
+"""How the id of a message begins that answers the agent's call for help and asks nothing new."""
 UNKNOWN_OUTCOME = (
     "This call was interrupted before its result was recorded; it may or may not have run. Check before doing it again."
 )
@@ -70,6 +74,24 @@ def pending_calls(messages: Sequence[AnyMessage]) -> list[ToolCall]:
 def question(messages: Sequence[AnyMessage]) -> HumanMessage | None:
     """The human message that the task in hand answers: the latest one."""
     return next((message for message in reversed(messages) if isinstance(message, HumanMessage)), None)
+
+
+def understood_of(message: AnyMessage | None) -> Understood | None:
+    """How a question was read before it was acted upon; None when it was taken as it stands."""
+    found: Understood | None = message.additional_kwargs.get(UNDERSTOOD) if message is not None else None
+    return found
+
+
+def explicit(message: AnyMessage) -> AnyMessage:
+    """A question as a model is to read it: with what it means behind what it says."""
+    understood = understood_of(message)
+    if understood is None or not understood["changes"]:
+        return message
+    notes = "".join(f"\n(Note: {note})" for note in understood["notes"])
+    added = f"\n\n(Made explicit: {understood['text']}){notes}"
+    content = message.content
+    changed = content + added if isinstance(content, str) else [*content, {"type": "text", "text": added}]
+    return message.model_copy(update={"content": changed})
 
 
 def since_question(messages: Sequence[AnyMessage]) -> Sequence[AnyMessage]:

@@ -24,7 +24,7 @@ from core.postgres import Pool, database_url, open_pool
 from core.settings import Settings
 from core.threads import Threads
 from dolphin.catalog import Catalog
-from dolphin.environment import Environment, default_environment
+from dolphin.environment import DEFAULT_ENVIRONMENT, Environment, default_environment
 from dolphin.sessions import Sessions
 from graph.agent import build_graph
 from graph.deps import Deps
@@ -36,7 +36,6 @@ Agent = CompiledStateGraph[State, RunContext, Input, Output]
 
 # Counted in supersteps; the agent's own limit on steps ends a task long before.
 RECURSION_LIMIT = 400
-DEFAULT_ENVIRONMENT = "default"
 
 
 @dataclass(frozen=True)

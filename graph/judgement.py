@@ -14,6 +14,7 @@ from functools import lru_cache
 from langchain_core.messages import AIMessage, AnyMessage, ToolMessage
 
 from core.errors import UserError
+from dolphin.environment import DEFAULT_ENVIRONMENT
 from dolphin.script import parse
 from dolphin.script.effects import Effect, Effects, Finding, effects
 from dolphin.script.errors import ScriptSyntaxError
@@ -33,12 +34,14 @@ from dolphin.script.syntax import (
     walk,
 )
 from dolphin.sessions import LOST
+from graph.binding import reference_of
 from graph.deps import Deps
 from graph.scope import RunScope
 from graph.state import State
 from graph.tools import Toolbox
 
 EDITED_SCRIPT = "script"
+RAN_IN = "ran_in"
 
 # Older ones are not read again: what they made is unknown then.
 REMEMBERED_SCRIPTS = 100
@@ -146,15 +149,22 @@ def session_of(deps: Deps, tools: Toolbox, state: State, scope: RunScope) -> Cal
     """Looks up what is known of the thread's session; nothing, when this process does not hold one."""
 
     def known() -> Session:
-        if not deps.sessions.has_session(scope.thread_id):
+        reference = reference_of(state)
+        if not deps.sessions.has_session(scope.thread_id, reference):
             return Session()
-        return known_session(state["messages"], tools)
+        return known_session(state["messages"], tools, reference)
 
     return known
 
 
-def known_session(messages: Sequence[AnyMessage], tools: Toolbox) -> Session:
-    """What the thread's messages tell about its present session."""
+def ran_in(message: ToolMessage) -> str:
+    """The environment in which the script of a result ran."""
+    kept = message.artifact if isinstance(message.artifact, dict) else {}
+    return str(kept.get(RAN_IN, DEFAULT_ENVIRONMENT))
+
+
+def known_session(messages: Sequence[AnyMessage], tools: Toolbox, environment: str = DEFAULT_ENVIRONMENT) -> Session:
+    """What the thread's messages tell about its present session in an environment."""
     scripts = {
         call["id"]: script
         for message in messages
@@ -162,7 +172,11 @@ def known_session(messages: Sequence[AnyMessage], tools: Toolbox) -> Session:
         for call in message.tool_calls
         if (script := script_of(call["name"], call["args"], tools)) is not None
     }
-    ran = [message for message in messages if isinstance(message, ToolMessage) and message.tool_call_id in scripts]
+    ran = [
+        message
+        for message in messages
+        if isinstance(message, ToolMessage) and message.tool_call_id in scripts and ran_in(message) == environment
+    ]
     session = Session()
     for message in ran[-REMEMBERED_SCRIPTS:]:
         if LOST in message.text:

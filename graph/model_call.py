@@ -20,6 +20,7 @@ from graph.history import Round, cut_middle, flatten
 from graph.prompts import prompt
 from graph.state import Mode, State, Summary
 from graph.tools import Tool
+from rag.memory.examples import Example
 
 log = logging.getLogger(__name__)
 
@@ -38,14 +39,17 @@ class Turn:
     output_tokens: int
 
 
-async def take_turn(deps: Deps, state: State, mode: Mode, tools: Sequence[Tool]) -> Turn:
-    """Call the model of the mode's role. Raises UserError when no model answers usably."""
+async def take_turn(
+    deps: Deps, state: State, mode: Mode, tools: Sequence[Tool], surroundings: str, examples: Sequence[Example] = ()
+) -> Turn:
+    """Call the model of the mode's role. `surroundings` says what the thread works in, `examples` are shown to the
+    model. Raises UserError when no model answers usably."""
     role: Role = "planner" if mode == "plan" else "actor"
     entry = deps.models.entry(role)
     counter = TokenCounter(entry.model)
     schemas = [tool.schema for tool in tools]
     window = Window.of(entry, deps.settings.answer_tokens, counter.count(json.dumps(schemas)))
-    assembled, summary = await _assembled(deps, state, mode, window, counter)
+    assembled, summary = await _assembled(deps, state, mode, window, counter, surroundings, examples)
     model = deps.models.chat_model(role).bind_tools(schemas)
     messages = assembled.messages
     spent_in = spent_out = 0
@@ -66,16 +70,21 @@ async def take_turn(deps: Deps, state: State, mode: Mode, tools: Sequence[Tool])
 
 
 async def _assembled(
-    deps: Deps, state: State, mode: Mode, window: Window, counter: TokenCounter
+    deps: Deps,
+    state: State,
+    mode: Mode,
+    window: Window,
+    counter: TokenCounter,
+    surroundings: str,
+    examples: Sequence[Example],
 ) -> tuple[Prompt, Summary | None]:
-    environment = f"DolphinDB environment: {state.get('environment') or 'default'}"
-    assembled = assemble(state, mode, window, counter, environment)
+    assembled = assemble(state, mode, window, counter, surroundings, examples)
     if not assembled.overflow:
         return assembled, None
     text = await _summarise(deps, state.get("summary"), assembled.overflow, window, counter)
     summary = Summary(text=text, until=assembled.overflow[-1].messages[-1].id or "")
     reduced = State(**{**state, "summary": summary})
-    return assemble(reduced, mode, window, counter, environment), summary
+    return assemble(reduced, mode, window, counter, surroundings, examples), summary
 
 
 async def _summarise(

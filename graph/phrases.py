@@ -21,6 +21,12 @@ _PHRASES = {
         "I could not answer, because the language model failed: {error}",
         "语言模型出错，无法回答：{error}",
     ),
+    "environment": (
+        "There is no environment {name!r} of yours, so nothing was done. This thread works in the default environment"
+        " now; name one of yours, or ask for a new one.",
+        "您没有名为 {name!r} 的环境，因此未执行任何操作。本会话现在使用默认环境；请指定您自己的环境，或申请新的环境。",
+    ),
+    "moved": ("This thread now works in the environment {name}.", "本会话现在使用环境 {name}。"),
     "stopped": ("Stopped, as you asked.", "已按您的要求停止。"),
     "nothing": ("nothing was run", "没有运行任何操作"),
 }

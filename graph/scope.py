@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from langgraph.runtime import Runtime
 
+from core.errors import InvalidInputError
 from core.settings import Settings
 from graph.state import RunContext
 
 
 @dataclass(frozen=True)
 class RunScope:
+    """`time_zone` None is the machine's own."""
+
     owner: str
     thread_id: str
     run_id: str | None
     allowed_effects: tuple[str, ...]
     interactive: bool
     max_steps: int
+    rewrite: bool
+    time_zone: tzinfo | None
 
 
 def run_scope(runtime: Runtime[RunContext], settings: Settings) -> RunScope:
@@ -38,4 +45,13 @@ def run_scope(runtime: Runtime[RunContext], settings: Settings) -> RunScope:
         allowed_effects=allowed,
         interactive=context.interactive,
         max_steps=min(context.max_steps or settings.max_steps, settings.max_steps),
+        rewrite=settings.rewrite_questions if context.rewrite is None else context.rewrite,
+        time_zone=_zone(context.time_zone or settings.time_zone),
     )
+
+
+def _zone(name: str | None) -> tzinfo | None:
+    try:
+        return ZoneInfo(name) if name is not None else None
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise InvalidInputError(f"There is no time zone {name!r}.", "Use an IANA name such as Asia/Shanghai.") from None

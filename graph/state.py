@@ -53,6 +53,14 @@ class Summary(TypedDict):
     until: str
 
 
+class Notices(TypedDict):
+    """What there was to say about environments: `texts` in the task `task`, `told` the keys of all ever said."""
+
+    task: str
+    texts: list[str]
+    told: list[str]
+
+
 class Task(TypedDict):
     """Counters of the task in hand: everything since one human message."""
 
@@ -68,8 +76,27 @@ class ScriptRun(TypedDict):
     ok: bool
 
 
+class QuestionChange(TypedDict):
+    """A part of the question, and what it was made to say."""
+
+    kind: Literal["time", "term", "value"]
+    original: str
+    replacement: str
+
+
+class Understood(TypedDict):
+    """How a question was read before acting. `text` is the question with its `changes`, `examples` are the ids of the
+    remembered examples shown to the model, `notes` say what was assumed."""
+
+    text: str
+    changes: list[QuestionChange]
+    examples: list[str]
+    notes: list[str]
+
+
 class Answer(TypedDict):
-    """The end of a task. `status` says whether it was done; `text` is for the user either way."""
+    """The end of a task. `status` says whether it was done; `text` is for the user either way. `understood` is None
+    when the question was taken as it stood."""
 
     status: Literal["completed", "failed", "stopped"]
     text: str
@@ -77,12 +104,14 @@ class Answer(TypedDict):
     scripts: list[ScriptRun]
     artifacts: list[str]
     citations: list[str]
+    understood: Understood | None
     input_tokens: int
     output_tokens: int
 
 
 class Input(TypedDict, total=False):
-    """What a run may be started with. `mode` and `pins` stay as they are when left out."""
+    """What a run may be started with; what is left out stays as it is. `environment` is an environment's id or name, or
+    "default"."""
 
     messages: list[AnyMessage]
     mode: Mode
@@ -95,6 +124,7 @@ class State(TypedDict, total=False):
     mode: Mode
     plan: Plan | None
     environment: str
+    notices: Notices
     pins: list[Pin]
     summary: Summary | None
     task: Task
@@ -111,6 +141,7 @@ def changes(state: State, update: Mapping[str, object]) -> dict[str, object]:
 class Output(TypedDict, total=False):
     messages: list[AnyMessage]
     mode: Mode
+    environment: str
     plan: Plan | None
     answer: Answer | None
 
@@ -119,10 +150,13 @@ class Output(TypedDict, total=False):
 class RunContext:
     """Settings of one run. None means: as the settings say.
 
-    `interactive` tells whether a human can be asked when the agent is stuck; approvals are always asked.
+    `interactive` tells whether a human can be asked when the agent is stuck; approvals are always asked. With `rewrite`
+    False the question is taken as it stands; `time_zone` is an IANA name.
     """
 
     owner: str = "local"
     allowed_effects: tuple[str, ...] | None = None
     interactive: bool = True
     max_steps: int | None = None
+    rewrite: bool | None = None
+    time_zone: str | None = None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from langchain_core.messages import AIMessage, AnyMessage, ToolMessage
 
-from graph.history import question, since_question
+from graph.history import question, since_question, understood_of
 from graph.phrases import phrase
 from graph.state import Answer, ScriptRun, State, Task
 
@@ -85,6 +85,7 @@ def failed(state: State, text: str) -> Answer:
         scripts=script_runs(state["messages"]),
         artifacts=artifacts_of(state["messages"]),
         citations=citations_of(state["messages"]),
+        understood=understood_of(question(state["messages"])),
         input_tokens=task["input_tokens"],
         output_tokens=task["output_tokens"],
     )

@@ -20,6 +20,10 @@ def confirmation(request: EnvironmentRequest, price: Price, where: str) -> dict[
     }
 
 
+def place(provider: str, region: str) -> str:
+    return "this machine" if provider == "local" else f"{provider} {region}"
+
+
 def description(request: EnvironmentRequest, price: Price, where: str) -> str:
     """For people: what is created, where, for how long and at what price."""
     parts = [f"Create a DolphinDB server with {request.cpu:g} vCPUs and {request.memory:g} GiB on {where}"]

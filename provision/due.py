@@ -28,6 +28,15 @@ async def abandoned(held: Connection, seconds: float) -> list[EnvironmentRecord]
     )
 
 
+async def left(held: Connection, provider: str, region: str) -> list[EnvironmentRecord]:
+    """Those that a process was making until it ended."""
+    return await _select(
+        held,
+        "state = 'PROVISIONING' AND worker_until < clock_timestamp() AND provider = %s AND region = %s",
+        (provider, region),
+    )
+
+
 async def deleting(held: Connection) -> list[EnvironmentRecord]:
     """Those whose deletion was begun or failed and is to be tried now."""
     return await _select(held, "state = 'DELETING' AND (retry_at IS NULL OR retry_at <= now())")

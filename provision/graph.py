@@ -22,7 +22,7 @@ from langgraph.types import Command, interrupt
 from typing_extensions import TypedDict
 
 from core.errors import DatabaseUnavailableError, UserError
-from provision.confirmation import Response, confirmation
+from provision.confirmation import Response, confirmation, place
 from provision.provider import Role
 from provision.records import EnvironmentRecord
 from provision.removal import Removal
@@ -136,7 +136,7 @@ class _Nodes:
         record = await steps.store.get(owner_of(runtime), state["environment_id"])
         if record.state == "PENDING" and not state.get("approved"):
             request = EnvironmentRequest.model_validate(state["request"])
-            asked = confirmation(request, steps.provider.price(request), f"{record.provider} {record.region}")
+            asked = confirmation(request, steps.provider.price(request), place(record.provider, record.region))
             answer = interrupt(asked, response_schema=Response)
             decision = Response.model_validate(answer).decisions[0]
             if decision.type == "reject":

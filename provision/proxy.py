@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -57,10 +57,11 @@ class RequestTooLargeError(UserError):
 
 @dataclass
 class WorkspaceProxy:
-    """Use it in one event loop, and `aclose` it."""
+    """Use it in one event loop, and `aclose` it. `admitted` tells whether an owner may still come in."""
 
     environments: Environments
     tickets: Tickets
+    admitted: Callable[[str], Awaitable[bool]] | None = None
     _sessions: dict[str, dict[str, str]] = field(default_factory=dict)
     _http: httpx.AsyncClient | None = None
 
@@ -124,15 +125,10 @@ class WorkspaceProxy:
         opened = self.environments.vault.unseal(token, COOKIE_SECONDS)
         if opened is None:
             raise NotFoundError("This workspace needs a ticket.", "Ask for a new one.")
-        owner, admitted = json.loads(opened)
-        if admitted != environment_id:
+        owner, place = json.loads(opened)
+        if place != environment_id or (self.admitted is not None and not await self.admitted(owner)):
             raise NotFoundError("This workspace needs a ticket.", "Ask for a new one.")
-        record = usable(await self.environments.get(owner, environment_id))
-        if record.workspace_host is None or record.workspace_port is None:
-            raise ConflictError(
-                f"Environment {record.name!r} has no code-server.", "A local workspace is a folder on this machine."
-            )
-        return record
+        return workspace_of(usable(await self.environments.get(owner, environment_id)))
 
     async def _send(
         self, record: EnvironmentRecord, request: Request, body: AsyncIterator[bytes] | None
@@ -203,6 +199,15 @@ class WorkspaceProxy:
             ) as upstream,
         ):
             yield upstream
+
+
+def workspace_of(record: EnvironmentRecord) -> EnvironmentRecord:
+    """The record if it has a code-server; else raises ConflictError."""
+    if record.workspace_host is None or record.workspace_port is None:
+        raise ConflictError(
+            f"Environment {record.name!r} has no code-server.", "A local workspace is a folder on this machine."
+        )
+    return record
 
 
 async def _exchange(socket: WebSocket, upstream: Any) -> None:

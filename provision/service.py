@@ -18,13 +18,14 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from core.checkpointer import checkpointer
 from core.errors import ConflictError, DatabaseUnavailableError, DolphinDBError, InvalidInputError
-from core.postgres import Pool
+from core.postgres import Pool, connection
 from core.settings import Settings
 from dolphin.catalog import Catalog
 from dolphin.environment import Environment
+from provision import due
 from provision.account import version
 from provision.addresses import permitted
-from provision.confirmation import description
+from provision.confirmation import description, place
 from provision.graph import ProvisionContext, ProvisionInput, ProvisionState, build_provision_graph
 from provision.local import LocalProvider
 from provision.provider import Provider, Providers
@@ -57,6 +58,14 @@ class StaticRequest(BaseModel):
     port: int = Field(default=8848, ge=1, le=65535)
     user: str = "admin"
     password: SecretStr
+
+
+@dataclass(frozen=True)
+class Notice:
+    """`key` is the same however often, and at what time, it is given."""
+
+    key: str
+    text: str
 
 
 @dataclass
@@ -97,25 +106,32 @@ class Environments:
 
     def describe(self, request: EnvironmentRequest) -> str:
         """What a person is to agree to: size, place, time and estimated price."""
-        return description(request, self.price(request), f"{self.provider.name} {self.provider.region}")
+        return description(request, self.price(request), place(*self._place))
 
     async def start(
-        self, owner: str, request: EnvironmentRequest, *, thread_id: str | None = None
+        self,
+        owner: str,
+        request: EnvironmentRequest,
+        *,
+        thread_id: str | None = None,
+        environment_id: str | None = None,
     ) -> EnvironmentRecord:
         """Begins to make an environment that a person has agreed to; it goes on in the background.
 
+        With the `environment_id` of one that was begun before nothing new is made: that one is gone on with.
         Raises InvalidInputError for what is not sold, ConflictError over the quota or for a name in use.
         """
         record = await self.store.add(
             owner,
-            new_id(),
+            environment_id or new_id(),
             validated(request),
             provider=self.provider.name,
             region=self.provider.region,
             thread_id=thread_id,
             quota=self.settings.environments_per_user,
         )
-        self._go_on(record)
+        if record.state in UNDER_WAY:
+            self._go_on(record)
         return record
 
     async def resume(self, owner: str, reference: str) -> EnvironmentRecord:
@@ -124,6 +140,18 @@ class Environments:
         if record.state in UNDER_WAY:
             self._go_on(record)
         return record
+
+    async def go_on(self) -> list[str]:
+        """Goes on with what was being made by processes that have ended; the ids of it, of all owners."""
+        async with connection(self.pool) as held:
+            left = await due.left(held, *self._place)
+        ours = []
+        for record in left:
+            lease = self.settings.provision_lease_seconds
+            if record.id not in self._tasks and await self.store.claim(record, self.steps.worker, lease):
+                self._go_on(record)
+                ours.append(record.id)
+        return ours
 
     async def wait(self, owner: str, environment_id: str) -> EnvironmentRecord:
         """The record once it is RUNNING or has come to its end."""
@@ -207,19 +235,11 @@ class Environments:
         memory = [each.to_json() for each in await catalog.tables(environment, thread)]
         return {"databases": databases, "tables": memory}
 
-    async def notices(self, owner: str, thread_id: str) -> list[str]:
-        """What a thread should be told about the environments that were made for it."""
-        now, notices = datetime.now(UTC), []
-        for record in await self.store.list(owner, ended=True):
-            if record.thread_id != thread_id:
-                continue
-            if record.state == "RUNNING" and record.warned_at is not None and record.expires_at is not None:
-                minutes = max(int((record.expires_at - now).total_seconds() // 60), 0)
-                notices.append(f"Environment {record.name!r} ends in {minutes} min. Extend it, or save what you need.")
-            if record.state in ("DELETED", "ERROR") and record.ended_at is not None and now - record.ended_at < RECENT:
-                reason = f": {record.error}" if record.error else "."
-                notices.append(f"Environment {record.name!r} is gone{reason}")
-        return notices
+    async def notices(self, owner: str, thread_id: str, environment_id: str = "") -> list[Notice]:
+        """What a thread should be told about the environments that were made for it, and the one it works in."""
+        records = await self.store.of_thread(owner, thread_id, environment_id)
+        found = (_notice(record, self.settings.expiry_warning_seconds, environment_id) for record in records)
+        return [notice for notice in found if notice is not None]
 
     async def renew_secrets(self) -> int:
         """Puts every stored password under the newest key; how many there were."""
@@ -327,6 +347,29 @@ def public(record: EnvironmentRecord) -> dict[str, Any]:
         "expires_at": _stamp(record.expires_at),
         "ended_at": _stamp(record.ended_at),
     }
+
+
+def ending(record: EnvironmentRecord) -> str:
+    """What is said before an environment expires."""
+    assert record.expires_at is not None
+    minutes = max(int((record.expires_at - datetime.now(UTC)).total_seconds() // 60), 0)
+    return f"Environment {record.name!r} ends in {minutes} min. Extend it, or save what you need."
+
+
+def _notice(record: EnvironmentRecord, warning_seconds: float, bound: str) -> Notice | None:
+    """That it ends soon, or that it is gone without having been given back."""
+    now = datetime.now(UTC)
+    if record.state == "RUNNING" and record.expires_at is not None and now < record.expires_at:
+        if record.expires_at > now + timedelta(seconds=warning_seconds):
+            return None
+        return Notice(f"{record.id} ends {record.expires_at:%FT%TZ}", ending(record))
+    if record.ended_at is not None and now - record.ended_at > RECENT:
+        return None
+    if record.ending == "ERROR" and (record.running_at is not None or record.id == bound):
+        return Notice(f"{record.id} gone", f"Environment {record.name!r} is gone: {record.error}")
+    if record.expires_at is not None and record.expires_at < (record.ended_at or now):
+        return Notice(f"{record.id} gone", f"The time of environment {record.name!r} is up; it is gone.")
+    return None
 
 
 def _stamp(moment: datetime | None) -> str | None:

@@ -18,8 +18,8 @@ class ProvisionSettings(BaseSettings):
     Without `environment_provider` the provider is ECI when `eci_region` is set, else local. `secret_keys` are Fernet
     keys, separated by commas: the first encrypts, all decrypt; without any, a key is made in the data folder. Cloud
     credentials come from Alibaba's standard chain (ALIBABA_CLOUD_ACCESS_KEY_ID and so on), never from here.
-    `local_commands` lets users run programs in local workspaces, where they run as this process's own user: turn it
-    off where users are not to have that.
+    `local_commands` lets users run programs in local workspaces, where they run as this process's own user. When it
+    is not set only the one local user may, not the users of a server.
     `eci_zones` and `eci_vswitches` run in parallel: the vSwitch of each zone, tried in this order.
     """
 
@@ -30,7 +30,7 @@ class ProvisionSettings(BaseSettings):
     environment_extension_hours: int = Field(default=48, ge=1)
     secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     allow_private_addresses: bool = False
-    local_commands: bool = True
+    local_commands: bool | None = None
 
     price_currency: str = "CNY"
     price_cpu_hour: float = Field(default=0.18, ge=0)

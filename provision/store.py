@@ -376,6 +376,11 @@ class EnvironmentStore:
             await cursor.execute(SQL("SELECT {} FROM environments {}").format(COLUMNS, where), values)
             return await cursor.fetchall()
 
+    async def of_thread(self, owner: str, thread_id: str, environment_id: str) -> Sequence[EnvironmentRecord]:
+        """The owner's environments that were made for the thread, and the one of this id; oldest first."""
+        where = SQL("WHERE owner = %s AND (thread_id = %s OR environment_id = %s) ORDER BY created_at, environment_id")
+        return await self._select(where, (owner, thread_id, environment_id))
+
     async def list(
         self, owner: str, *, ended: bool = False, limit: int = 100, offset: int = 0
     ) -> list[EnvironmentRecord]:

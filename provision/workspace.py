@@ -12,6 +12,7 @@ from provision.provider import ExecResult, Provider
 from provision.resolve import usable
 from provision.service import Environments
 
+LOCAL_USER = "local"
 SECONDS = 60.0
 MAX_BYTES = 20 * 2**20
 MAX_ENTRIES = 1000
@@ -77,7 +78,8 @@ class Workspaces:
     ) -> ExecResult:
         """Runs a program with its arguments in the workspace's folder; no shell reads them."""
         provider, _ = await self._group(owner, environment)
-        if provider.name == "local" and not self.environments.settings.local_commands:
+        allowed = self.environments.settings.local_commands
+        if provider.name == "local" and not (owner == LOCAL_USER if allowed is None else allowed):
             raise ConflictError(
                 "Programs may not be run in a local workspace here.", "Set DDB_AGENT_LOCAL_COMMANDS, or use ECI."
             )

@@ -24,6 +24,7 @@ _CHINESE_STOPWORDS = """
 的 了 和 是 在 我 有 与 及 或 把 被 将 对 为 以 于 从 到 中 上 下 里 个 这 那 其 之 也 都
 就 而 并 让 使 给 用 请 吗 呢 吧 啊 相当于 对应 类似 等价 写 怎么写 怎么 如何 怎样 什么 哪个 哪些
 哪里 一个 一种 可以 能 能否 需要 想 要 我们 应该 进行 该 若 则 等 函数 使用 不 会 时 后 去
+谁 为什么 帮 帮我
 """
 CHINESE_STOPWORDS = frozenset(_CHINESE_STOPWORDS.split())
 _IRREGULAR = {

@@ -15,11 +15,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from core.errors import InvalidInputError, UserError
 from core.tokens import TokenCounter
-from rag.analysis import PIECE, split_identifier
+from rag.analysis import PIECE, chinese_words, split_identifier
 from rag.chunking import chunks_of
-from rag.documents import Chunk, Page
+from rag.documents import Chunk, Page, Progress
 from rag.embeddings import Encoder
 from rag.embeddings.cache import embed_cached, text_hash
 from rag.generations import Generations
@@ -29,10 +31,9 @@ from rag.loaders import load
 from rag.sources import SourceFile
 from rag.store import FileRecord, Store
 from rag.units import Unit, fields, parallel, passages, units_of
+from rag.vocabulary import outside
 
 FORMAT = 1
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,13 @@ class BuildReport:
 
 def build(
     root: Path,
+    vectors: Path,
     sources: Sequence[SourceFile],
     encoder_name: str,
     make_encoder: Callable[[], Encoder | None],
     progress: Progress = lambda _stage, _done, _total: None,
 ) -> BuildReport:
-    """Bring the index under `root` up to date with `sources`. Blocks; run it in a thread.
+    """Bring the index under `root` up to date with `sources`. `vectors` is the file of the cache of vectors. Blocks.
 
     Raises ConflictError when another build is running, UserError when the disk is full; the old index then stays.
     """
@@ -63,7 +65,7 @@ def build(
     generations = Generations(root)
     with generations.building():
         try:
-            return _build(generations, sources, encoder_name, make_encoder, progress, started)
+            return _build(generations, vectors, sources, encoder_name, make_encoder, progress, started)
         except Exception as error:
             if not _is_disk_failure(error):
                 raise
@@ -85,6 +87,7 @@ def _is_disk_failure(error: Exception) -> bool:
 
 def _build(
     generations: Generations,
+    vectors: Path,
     sources: Sequence[SourceFile],
     encoder_name: str,
     make_encoder: Callable[[], Encoder | None],
@@ -110,7 +113,7 @@ def _build(
         store = Store(folder / "pages.db", readonly=False)
         try:
             _read(store, changes, progress)
-            _index(store, folder, generations.root, make_encoder, progress)
+            _index(store, folder, vectors, make_encoder, progress)
             manifest = {
                 "format": FORMAT,
                 "stamp": stamp,
@@ -216,7 +219,7 @@ def _read(store: Store, changes: _Changes, progress: Progress) -> None:
 
 
 def _index(
-    store: Store, folder: Path, root: Path, make_encoder: Callable[[], Encoder | None], progress: Progress
+    store: Store, folder: Path, cache: Path, make_encoder: Callable[[], Encoder | None], progress: Progress
 ) -> None:
     stages = 3
     progress("indexing", 0, stages)
@@ -235,13 +238,20 @@ def _index(
     if encoder is None:
         return
     wanted = passages(found, multilingual=encoder.multilingual)
+    elsewhere = outside().english + (outside().chinese if encoder.multilingual else ())
     vectors = embed_cached(
-        root / "vectors.db", encoder, [item.text for item in wanted], lambda done, of: progress("embedding", done, of)
+        cache,
+        encoder,
+        [*(item.text for item in wanted), *elsewhere],
+        lambda done, of: progress("embedding", done, of),
     )
+    np.save(folder / "outside.npy", vectors[len(wanted) :])
     from rag.dense import DenseIndex
 
     topics = topic_numbers(unit for unit, _, _ in found)
-    DenseIndex.build(folder, vectors, [topics[item.topic] for item in wanted], [item.phrase for item in wanted])
+    DenseIndex.build(
+        folder, vectors[: len(wanted)], [topics[item.topic] for item in wanted], [item.phrase for item in wanted]
+    )
 
 
 def topic_numbers(units: Iterable[Unit]) -> dict[str, int]:
@@ -253,7 +263,7 @@ def topic_numbers(units: Iterable[Unit]) -> dict[str, int]:
 
 
 def _words(texts: Iterable[dict[str, str]]) -> list[tuple[str, int]]:
-    """English words as written and how often; what occurs once may itself be a misspelling."""
+    """Words as written and how often; what occurs once may itself be a misspelling."""
     counts: Counter[str] = Counter()
     for document in texts:
         for name, text in document.items():
@@ -261,6 +271,8 @@ def _words(texts: Iterable[dict[str, str]]) -> list[tuple[str, int]]:
                 for piece in PIECE.findall(text):
                     if piece.isascii():
                         counts.update(part for part in split_identifier(piece) if len(part) > 3)
+                    else:
+                        counts.update(word for word in chinese_words(piece) if len(word) > 1)
     return [(word, count) for word, count in sorted(counts.items()) if count > 1]
 
 

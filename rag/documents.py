@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
 Language = Literal["en", "zh"]
 Kind = Literal["function", "guide", "document", "script", "note"]
+Progress = Callable[[str, int, int], None]
+"""Called with a stage of the work, how much of it is done, and how much there is."""
 
 _CHINESE = re.compile(r"[\u3400-\u9fff]")
 _LETTERS = re.compile(r"[A-Za-z]")

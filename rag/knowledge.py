@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tempfile
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,8 +13,8 @@ from typing import Any
 
 from core.errors import UserError
 from core.settings import Settings
-from rag.builder import BuildReport, Progress, build, read_manifest
-from rag.documents import Kind
+from rag.builder import BuildReport, build, read_manifest
+from rag.documents import Kind, Progress
 from rag.embeddings import Encoder, encoder, encoder_name
 from rag.generations import Generations
 from rag.searcher import Result, Searcher
@@ -29,12 +30,14 @@ class KnowledgeBaseMissingError(UserError):
 
 @dataclass(frozen=True)
 class Status:
-    """`manifest` is None before the first build; `lexical_only` tells that nothing searches by meaning."""
+    """`manifest` is None before the first build; `documented` tells that the function documentation is in the index,
+    `lexical_only` that nothing searches by meaning."""
 
     root: Path
     manifest: dict[str, Any] | None
     places: tuple[Path, ...]
     encoder: str
+    documented: bool
     lexical_only: bool
 
 
@@ -43,9 +46,9 @@ class KnowledgeBase:
 
     def __init__(self, settings: Settings, knowledge: KnowledgeSettings | None = None) -> None:
         self.root = settings.data_dir / "knowledge"
-        self._cache = settings.data_dir / "documentation"
         self._notes = settings.data_dir / "notes"
         self._settings = knowledge if knowledge is not None else KnowledgeSettings()
+        self._fallback_cache = settings.data_dir / "cache"
         self._generations = Generations(self.root)
         self._lock = threading.Lock()
         self._searcher: Searcher | None = None
@@ -63,10 +66,11 @@ class KnowledgeBase:
         merged = list(dict.fromkeys([*remembered, *(place.expanduser().absolute() for place in places)]))
         gone = [place for place in merged if not place.exists() and place in remembered]
         merged = [place for place in merged if place not in gone]
+        cache = await asyncio.to_thread(self._cache)
         files = await asyncio.to_thread(user_files, merged, self._notes)
         missing: dict[str, str] = {}
         try:
-            found = await documentation(self._settings, self._cache)
+            found = await documentation(self._settings, cache / "documentation", progress)
         except DocumentationUnavailableError as error:
             if self._settings.documentation is not None or await asyncio.to_thread(self._has_functions):
                 raise
@@ -74,7 +78,13 @@ class KnowledgeBase:
             missing["dolphindb function documentation"] = str(error)
         sources = {item.source: item for item in (*found, *guides(), *files)}
         report = await asyncio.to_thread(
-            build, self.root, list(sources.values()), encoder_name(self._settings), self._load_encoder, progress
+            build,
+            self.root,
+            cache / "vectors.db",
+            list(sources.values()),
+            encoder_name(self._settings),
+            self._load_encoder,
+            progress,
         )
         if merged != remembered or gone:
             await asyncio.to_thread(self._remember, merged)
@@ -115,8 +125,20 @@ class KnowledgeBase:
             manifest=manifest,
             places=tuple(self._places()),
             encoder=name,
+            documented=manifest is not None and bool(manifest["counts"].get("function")),
             lexical_only=not name or (manifest is not None and not manifest["encoder"]),
         )
+
+    def _cache(self) -> Path:
+        """The shared cache, or one in the data folder where the shared one cannot be written."""
+        folder = self._settings.cache_dir
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                return folder
+        except OSError:
+            self._fallback_cache.mkdir(parents=True, exist_ok=True)
+            return self._fallback_cache
 
     def _has_functions(self) -> bool:
         current = self._generations.current()

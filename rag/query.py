@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import accumulate
 
 from rag.analysis import (
     CHINESE_STOPWORDS,
@@ -24,6 +24,7 @@ from rag.spelling import Speller
 CORRECTED = 0.7
 MAX_CHARACTERS = 4_000
 MAX_TRANSLATIONS = 4
+_RARE = 40
 TOOL_NAME = 0.2
 _CHINESE = re.compile(r"[\u3400-\u9fff]")
 _CALL = re.compile(r"`?(?<![\w:])([A-Za-z_][\w:]*!?)`?\s*\(|`([A-Za-z_][\w:]*!?)`")
@@ -34,9 +35,9 @@ _CAMEL = re.compile(r"[a-z][A-Z]|[A-Z]{2}[a-z]|\d|!$|::")
 class Question:
     """`terms` are weighted index terms in the question's own language, `other` those in the other one.
 
-    `english` is the question for an English-only encoder, `words` its words as index terms. `functions` are names of
-    functions by how sure it is that the question means them, 0 to 1; `foreign` likewise, by way of another tool's name.
-    `corrections` is what was misspelt.
+    `english` is the question for an English-only encoder, `carried` the share of its words that are in it. `words` are
+    its words as index terms. `functions` are names of functions by how sure it is that the question means them, 0 to 1;
+    `foreign` likewise, by way of another tool's name. `corrections` is what was misspelt.
     """
 
     text: str
@@ -44,6 +45,7 @@ class Question:
     terms: Mapping[str, float]
     other: Mapping[str, float]
     english: str
+    carried: float = 1.0
     words: tuple[str, ...] = ()
     functions: Mapping[str, float] = field(default_factory=dict)
     foreign: Mapping[str, float] = field(default_factory=dict)
@@ -52,8 +54,11 @@ class Question:
 
 @dataclass(frozen=True)
 class Understanding:
-    """Turns text into a Question. `rarity` tells in how many documents a term stands; `names` maps lower-case names of
-    functions to functions."""
+    """Turns text into a Question.
+
+    `frequency` tells in how many documents a term stands; `names` maps lower-case names of functions to functions;
+    `ordinary` tells words of the language at large, which are not misspelt though the documents do not use them.
+    """
 
     lexicon: Lexicon
     speller: Speller
@@ -61,6 +66,7 @@ class Understanding:
     foreign: ForeignNames
     names: Mapping[str, str]
     frequency: Mapping[str, int]
+    ordinary: Callable[[str], bool]
 
     def understand(self, text: str) -> Question:
         """A question longer than MAX_CHARACTERS is cut there."""
@@ -71,9 +77,13 @@ class Understanding:
         english: list[str] = []
         corrections: dict[str, str] = {}
         words: list[str] = []
+        dropped = 0
+        functions = self._functions(text, corrections)
         for piece in PIECE.findall(text):
             if piece[0] >= "\u3400":
-                words.extend(self._chinese(piece, terms, other, english, corrections))
+                found = self._chinese(piece, terms, other, english, corrections)
+                dropped += sum(1 for word in found if not self._translations(word))
+                words.extend(found)
             else:
                 self._latin(piece, terms, other, english, corrections, chinese=chinese)
                 words.extend(latin_terms(corrections.get(piece, piece))[:1] if not piece[0].isdigit() else ())
@@ -83,8 +93,9 @@ class Understanding:
             terms=terms,
             other=other,
             english=" ".join(english) if chinese or corrections else text,
+            carried=1 - dropped / len(words) if words else 1.0,
             words=tuple(words),
-            functions=self._functions(text),
+            functions=functions,
             foreign=self.foreign.find(text),
             corrections=corrections,
         )
@@ -99,8 +110,8 @@ class Understanding:
         *,
         chinese: bool,
     ) -> None:
-        corrected = None
-        if len(split_identifier(piece)) == 1 and piece.lower() not in STOPWORDS:
+        corrected = corrections.get(piece)
+        if corrected is None and len(split_identifier(piece)) == 1 and not self._well_spelt(piece.lower()):
             corrected = self.speller.correct(piece.lower())
         if corrected is not None:
             corrections[piece] = corrected
@@ -129,14 +140,10 @@ class Understanding:
         """Adds what the run asks for to the arguments; returns its words, corrected."""
         for term in chinese_terms(run):
             _add(terms, term, 1.0)
-        folded = run
-        for pair in _doubtful(run):
-            meant = [word for word in self.speller.sounds_like(pair) if self.frequency.get(word, 0) >= 3]
-            if meant:
-                best = max(meant, key=lambda word: self.frequency.get(word, 0))
-                corrections[pair] = best
-                _add(terms, best, CORRECTED)
-                folded = folded.replace(pair, best, 1)
+        folded = self._folded(run, corrections)
+        for term in chinese_terms(folded) if folded != run else ():
+            if term not in run:
+                _add(terms, term, CORRECTED)
         words = [word for word in chinese_words(folded) if word not in CHINESE_STOPWORDS]
         for word in words:
             translations = self._translations(word)
@@ -147,6 +154,22 @@ class Understanding:
                 _add(other, translation.stem, translation.probability)
         return words
 
+    def _well_spelt(self, word: str) -> bool:
+        return word in STOPWORDS or self.ordinary(word)
+
+    def _folded(self, run: str, corrections: dict[str, str]) -> str:
+        """The run with characters that only sound right put right; what was corrected is added to `corrections`."""
+        taken: set[int] = set()
+        meant = ((at, piece, self.speller.sounds_like(piece)) for at, piece in _doubtful(run, self.frequency))
+        found = [(len(piece), word[1], at, piece, word[0]) for at, piece, word in meant if word is not None]
+        folded = list(run)
+        for size, _, at, piece, word in sorted(found, reverse=True):
+            if taken.isdisjoint(range(at, at + size)):
+                taken.update(range(at, at + size))
+                corrections[piece] = word
+                folded[at : at + size] = word
+        return "".join(folded)
+
     def _translations(self, word: str) -> list[Translation]:
         found = self.lexicon.english(word)
         if found or len(word) < 3:
@@ -155,8 +178,11 @@ class Understanding:
             found = [*found, *self.lexicon.english(part)[:2]]
         return found
 
-    def _functions(self, text: str) -> dict[str, float]:
-        """Functions named in the text: surely when written as code, else the surer the rarer the word is."""
+    def _functions(self, text: str, corrections: dict[str, str]) -> dict[str, float]:
+        """Functions named in the text: surely when written as code, else the surer the rarer the word is.
+
+        Misspelt names are added to `corrections`.
+        """
         found: dict[str, float] = {}
         called = {name.lower() for match in _CALL.findall(text) for name in match if name}
         for piece in PIECE.findall(text):
@@ -167,6 +193,7 @@ class Understanding:
                 name = self._near(piece.lower())
                 if name is not None:
                     found[name] = max(found.get(name, 0.0), 0.7)
+                    corrections[piece] = name
                 continue
             if name is None:
                 continue
@@ -174,6 +201,8 @@ class Understanding:
                 sure = 1.0
             elif piece.lower() in STOPWORDS:
                 sure = 0.0
+            elif len(piece) > 3 and not self.ordinary(piece.lower()):
+                sure = 0.8
             else:
                 sure = 0.6 / (1 + self.frequency.get(latin_terms(piece)[0], 0) / 40)
             found[name] = max(found.get(name, 0.0), sure)
@@ -184,14 +213,26 @@ class Understanding:
         return self.names[match] if match else None
 
 
-def _doubtful(run: str) -> Iterator[str]:
-    """Pairs where a wrong character may have broken a word: words of two, and what joins a word of one."""
+def _doubtful(run: str, known: Mapping[str, int]) -> Iterator[tuple[int, str]]:
+    """Where a wrong character may have broken a word: words themselves, parts of one that is unknown, and what joins a
+    word of one character to its neighbours. Each with its place."""
+    found: dict[tuple[int, str], None] = {}
     words = chinese_words(run)
-    yield from (word for word in words if len(word) == 2)
-    for word, following in pairwise(words):
-        pair = word[-1] + following[0]
-        if 1 in (len(word), len(following)) and not set(pair) & CHINESE_STOPWORDS:
-            yield pair
+    starts = [0, *accumulate(map(len, words))]
+    for number, (at, word) in enumerate(zip(starts, words, strict=False)):
+        found[at, word] = None
+        if len(word) > 2 and not known.get(word, 0):
+            found.update(((at + start, word[start : start + 2]), None) for start in range(len(word) - 1))
+        elif len(word) == 1 and known.get(word, 0) < _RARE:
+            before, after = words[number - 1] if number else "", words[number + 1] if number + 1 < len(words) else ""
+            found[at - len(before), before + word] = None
+            found[at, word + after] = None
+            # A word of two may itself be the wrong half of a division.
+            if len(before) == 2:
+                found[at - 1, before[-1] + word] = None
+            if len(after) == 2:
+                found[at, word + after[0]] = None
+    yield from ((at, piece) for at, piece in found if len(piece) > 1 and not set(piece) & CHINESE_STOPWORDS)
 
 
 def _add(weights: dict[str, float], term: str, weight: float) -> None:

@@ -23,22 +23,17 @@ from rag.documents import language_of
 from rag.knowledge import KnowledgeBase
 from rag.passages import Passage, fit
 from rag.prompts import prompt
+from rag.rewriting.follow_up import joined, refers_back
 from rag.searcher import Result
 
 # Nearly all questions that the documentation answers lie above, most about other things below.
-CONFIDENT = 0.345
+CONFIDENT = 0.35
 DEEP = 20
 NOT_FOUND = "NOT_FOUND"
 NOTHING = {
     "en": "Not found in the documentation.",
     "zh": "文档中未找到相关内容。",
 }
-_BACK_REFERENCE = re.compile(
-    r"\b(it|its|this|that|these|those|them|they|the same|instead|above|former|latter|what about|how about|and for)\b"
-    r"|它|这个|那个|这些|那些|上面|上述|前者|后者|刚才|那.{0,12}呢|还有.{0,12}呢",
-    re.IGNORECASE,
-)
-_SHORT = 40
 _CITATION = re.compile(r"\s?\[(\d+(?:\s*,\s*\d+)*)\]")
 _DETAILS = re.compile(r"^(?:Details|详情):\n", re.MULTILINE)
 _HEADING = re.compile(r"^[^\n:]{1,60}:$", re.MULTILINE)
@@ -146,7 +141,7 @@ def _understand(deps: RetrievalDeps) -> Node:
             raise UserError("There is no question.", "Give `question`, or messages that end in one.")
         earlier = asked[:-1] if asked and asked[-1].strip() == question else asked
         standalone = question
-        if earlier and _refers_back(question):
+        if earlier and refers_back(question):
             standalone = await _standalone(deps, messages, earlier[-1], question)
         asked_for = await asyncio.to_thread(lambda: deps.knowledge.searcher().understand(standalone))
         _progress("understand", question=standalone, language=asked_for.language)
@@ -160,13 +155,9 @@ def _understand(deps: RetrievalDeps) -> Node:
     return understand
 
 
-def _refers_back(question: str) -> bool:
-    return len(question) <= _SHORT * 3 and bool(_BACK_REFERENCE.search(question))
-
-
 async def _standalone(deps: RetrievalDeps, messages: list[AnyMessage], previous: str, question: str) -> str:
     """By the model when there is one; else, and when it fails, both questions together."""
-    together = f"{previous.strip()} {question}"
+    together = joined(previous, question)
     if not deps.has_model:
         return together
     conversation = "\n".join(f"{message.type}: {message.text[:2000]}" for message in messages[-6:])

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from rag.analysis import stem
 from rag.builder import read_manifest, topic_numbers
+from rag.confidence import Evidence, confidence
 from rag.dense import DenseIndex
 from rag.documents import Chunk, Kind, Language, Page
 from rag.embeddings import Encoder
@@ -28,8 +30,7 @@ Floats = NDArray[np.float64]
 NEIGHBOURS = 160
 CANDIDATES = 60
 CONFIDENT_RESULTS = 5
-NAMED = 0.6
-STRANGE = 0.3
+COMMON = 12
 RANK_CONSTANT = 10
 
 # Weights of the lists in the reciprocal rank fusion.
@@ -98,15 +99,17 @@ class Searcher:
                 for name in (*item.page.aliases, item.page.function):
                     self._topic_of_function.setdefault(name, numbers[item.page.topic])
         self._names = {name.lower(): name for name in self._topic_of_function}
-        self._encoder = encoder if (folder / "passages.npz").is_file() else None
+        self._encoder = encoder if (folder / "outside.npy").is_file() else None
         self._dense = DenseIndex.load(folder) if self._encoder is not None else None
+        self._outside = np.load(folder / "outside.npy") if self._encoder is not None else np.zeros((1, 1), np.float32)
         self._understanding = Understanding(
             lexicon=Lexicon.load(folder / "lexicon.tsv"),
-            speller=Speller(_words(folder / "words.txt"), (w for w in self._lexical.vocabulary if w[0] >= "\u3400")),
-            name_speller=Speller(dict.fromkeys(self._names, 1), ()),
+            speller=Speller(_words(folder / "words.txt")),
+            name_speller=Speller(dict.fromkeys(self._names, 1)),
             foreign=ForeignNames({name: entry.foreign for name, entry in phrases().items()}),
             names=self._names,
             frequency=_Frequency(self._lexical),
+            ordinary=self._encoder.knows if self._encoder is not None else self._in_many_texts,
         )
 
     def understand(self, text: str) -> Question:
@@ -119,7 +122,7 @@ class Searcher:
     def find(self, question: str | Question, count: int = 10, *, kinds: Iterable[Kind] | None = None) -> Found:
         """As `search`, with how likely it is that the index knows about the question at all."""
         asked = self.understand(question) if isinstance(question, str) else question
-        scores, similar = self._scores(asked)
+        scores, likeness = self._scores(asked)
         if kinds is not None:
             wanted = set(kinds)
             for number, units in self._units_of_topic.items():
@@ -127,7 +130,8 @@ class Searcher:
                     scores[number] = 0
         best = _top(scores, count)
         results = self._results(best, asked, scores)
-        return Found(asked, results, self._confidence(asked, best[:CONFIDENT_RESULTS], similar))
+        evidence = self._evidence(asked, best[:CONFIDENT_RESULTS], likeness)
+        return Found(asked, results, confidence(evidence) if results else 0.0)
 
     def page(self, function: str, language: Language = "en") -> tuple[Page, str] | None:
         """The page of a function and its source; by name or alias, letters of any case. None when there is none."""
@@ -161,39 +165,37 @@ class Searcher:
     def foreign(self, text: str) -> dict[str, float]:
         return self._understanding.foreign.find(text)
 
-    def _confidence(self, asked: Question, best: NDArray[np.int64], similar: float) -> float:
-        """From 0 to 1: how much of the question one of the best results holds, and how alike the meaning is."""
-        if not len(best):
-            return 0.0
-        named = [
-            sure
+    def _evidence(self, asked: Question, best: NDArray[np.int64], likeness: float | None) -> Evidence:
+        named, foreign = (
+            max((sure for name, sure in found.items() if self._topic_of_function.get(name) in best), default=0.0)
             for found in (asked.functions, asked.foreign)
-            for name, sure in found.items()
-            if self._topic_of_function.get(name) in best
-        ]
-        if max(named, default=0.0) >= NAMED:
-            return 1.0
+        )
         weights = {word: self._lexical.rarity(word) for word in asked.words}
         held = np.zeros(len(self._topics))
         for word, weight in weights.items():
             held[np.unique(self._topic_of_unit[self._lexical.holders(word)])] += weight
         total = sum(weights.values()) or 1.0
-        share = float(held[best].max()) / total
-        strange = sum(weight for word, weight in weights.items() if not self._lexical.frequency(word)) / total
-        known = share if self._dense is None else (share + similar) / 2
-        return round(min(1.0, max(0.0, known - STRANGE * strange + max(named, default=0.0) / 3)), 3)
+        unknown = sum(weight for word, weight in weights.items() if not self._lexical.frequency(word))
+        return Evidence(
+            share=float(held[best].max()) / total if len(best) else 0.0,
+            unknown=unknown / total,
+            named=named,
+            foreign=foreign,
+            likeness=likeness * asked.carried if likeness is not None else None,
+        )
 
-    def _scores(self, asked: Question) -> tuple[Floats, float]:
-        """The final score of each topic, and the greatest likeness of meaning."""
+    def _scores(self, asked: Question) -> tuple[Floats, float | None]:
+        """The final score of each topic, and how much nearer the question is to a passage than to what lies outside."""
         chinese = asked.language == "zh"
         own = self._by_topic(np.where(self._chinese == chinese, self._lexical.score(asked.terms), 0))
         other = self._by_topic(np.where(self._chinese != chinese, self._lexical.score(asked.other), 0))
         lists = [(own, OWN), (other, OTHER)]
-        similar = 0.0
+        likeness = None
         if self._dense is not None and self._encoder is not None and asked.english.strip():
             text = asked.text if self._encoder.multilingual else asked.english
-            numbers, near = self._dense.nearest(self._encoder.embed([text])[0], NEIGHBOURS)
-            similar = float(near[0]) if len(near) else 0.0
+            vector = self._encoder.embed([text])[0]
+            numbers, near = self._dense.nearest(vector, NEIGHBOURS)
+            likeness = float(near.max(initial=0.0) - (self._outside @ vector).max())
             for phrase, weight in ((False, MEANING), (True, PHRASE)):
                 chosen = self._dense.phrase[numbers] == phrase
                 scores = np.zeros(len(self._topics))
@@ -201,7 +203,7 @@ class Searcher:
                 lists.append((scores, weight))
         fused = self._features(asked, reciprocal_rank_fusion(lists))
         if not fused.any():
-            return fused, similar
+            return fused, likeness
         candidates = _top(fused, CANDIDATES)
         final = np.zeros(len(self._topics))
         final[candidates] = FUSED * fused[candidates] / fused.max()
@@ -211,7 +213,7 @@ class Searcher:
                 final[candidates] += SCORE * weight * scores[candidates] / highest
         final[candidates] = self._features(asked, final, FEATURE)[candidates]
         final *= self._kind
-        return final, similar
+        return final, likeness
 
     def _features(self, asked: Question, scores: Floats, weight: float = 0.1) -> Floats:
         """Functions that the question names, itself or by way of another tool's name, are lifted."""
@@ -222,6 +224,9 @@ class Searcher:
                 if number is not None:
                     lifted[number] += weight * sure * factor
         return lifted
+
+    def _in_many_texts(self, word: str) -> bool:
+        return self._lexical.frequency(stem(word)) > COMMON
 
     def _by_topic(self, scores: NDArray[np.float32]) -> Floats:
         found = np.zeros(len(self._topics))

@@ -5,23 +5,31 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+import platformdirs
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings
 
 from core.settings import CONFIG
 
 
+def _default_cache_dir() -> Path:
+    return Path(platformdirs.user_cache_dir("ddb-agent"))
+
+
 class KnowledgeSettings(BaseSettings):
     """Read from `DDB_AGENT_<NAME>` like all settings.
 
-    `documentation` is a folder with docs.en.json and docs.zh.json; without it npm fetches the package. An embedding
-    endpoint is any OpenAI-compatible one: its base URL, a model, and a key. `embedding` none searches by words alone;
-    auto takes the endpoint, else the local model, else nothing.
+    `documentation` is a folder with docs.en.json and docs.zh.json; without it npm fetches the package. `cache_dir` has
+    what all knowledge bases of a user share: the fetched package, and vectors by the hash of their text.
+
+    An embedding endpoint is any OpenAI-compatible one: its base URL, a model, and a key. `embedding` none searches by
+    words alone; auto takes the endpoint, else the local model, else nothing.
     """
 
     model_config = CONFIG
 
     documentation: Path | None = None
+    cache_dir: Path = Field(default_factory=_default_cache_dir)
     embedding: Literal["auto", "none"] = "auto"
     embedding_url: str | None = None
     embedding_model: str = "text-embedding-3-small"
@@ -32,3 +40,8 @@ class KnowledgeSettings(BaseSettings):
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return None if isinstance(value, str) and not value.strip() else value
+
+    @field_validator("documentation", "cache_dir")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return value.expanduser().absolute() if value is not None else None

@@ -13,7 +13,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 from core.errors import NotFoundError, UserError
-from rag.documents import Kind
+from rag.documents import Kind, Progress
 from rag.loaders import SUFFIXES
 from rag.settings import KnowledgeSettings
 
@@ -37,14 +37,18 @@ class SourceFile:
     kind: Kind
 
 
-async def documentation(settings: KnowledgeSettings, cache: Path) -> list[SourceFile]:
+async def documentation(
+    settings: KnowledgeSettings, cache: Path, progress: Progress = lambda _stage, _done, _total: None
+) -> list[SourceFile]:
     """The documentation files: where the settings say, else from the cache, else fetched by npm into the cache.
 
     Raises DocumentationUnavailableError.
     """
     folder = settings.documentation or cache / PACKAGE.replace("@", "-")
     if settings.documentation is None and not all((folder / name).is_file() for name in DOCUMENTS):
+        progress("fetching", 0, 1)
         await _fetch(folder)
+        progress("fetching", 1, 1)
     found = [SourceFile(f"dolphindb/{name}", folder / name, "function") for name in DOCUMENTS]
     found = [item for item in found if item.path.is_file()]
     if not found:
@@ -65,6 +69,7 @@ async def _fetch(folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         process = await asyncio.create_subprocess_exec(
             npm, "pack", PACKAGE, "--pack-destination", temporary, "--silent", "--ignore-scripts",
+            "--fetch-retries=1", "--fetch-retry-mintimeout=2000",
             cwd=temporary, stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip

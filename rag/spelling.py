@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 _FIRST_LEVEL = range(0xB0, 0xD8)
 _SOUND_DISTANCE = 14
 _CANDIDATES = 24
+# How often the word meant must occur, and how many times as often as the one written.
+_COMMON, _COMMONER = 3, 20
 
 
 class Speller:
-    """Known English words by how often they occur, and known two-character Chinese words."""
+    """Known words by how often they occur, English ones and Chinese ones of two to four characters."""
 
-    def __init__(self, words: Mapping[str, int], chinese: Iterable[str]) -> None:
-        self._words = [word for word in words if len(word) >= 4 and word.isalpha()]
+    def __init__(self, words: Mapping[str, int]) -> None:
+        self._words = [word for word in words if len(word) >= 4 and word.isascii() and word.isalpha()]
         self._known = frozenset(words)
         self._counts = np.array([words[word] for word in self._words], np.float32)
         postings: dict[str, list[int]] = {}
@@ -27,12 +29,11 @@ class Speller:
         self._postings: dict[str, NDArray[np.int32]] = {
             pair: np.array(numbers, np.int32) for pair, numbers in postings.items()
         }
-        self._by_first: dict[str, list[str]] = {}
-        self._by_second: dict[str, list[str]] = {}
-        self._chinese = frozenset(word for word in chinese if len(word) == 2)
+        self._chinese = {word: count for word, count in words.items() if 2 <= len(word) <= 4 and word[0] >= "\u3400"}
+        self._chinese_but_one: dict[tuple[str, int, str], list[str]] = {}
         for word in self._chinese:
-            self._by_first.setdefault(word[0], []).append(word[1])
-            self._by_second.setdefault(word[1], []).append(word[0])
+            for at, character in enumerate(word):
+                self._chinese_but_one.setdefault((word[:at], len(word), word[at + 1 :]), []).append(character)
 
     def correct(self, word: str) -> str | None:
         """The known word that `word`, in lower case, was probably meant to be; None when it is known or unlike all."""
@@ -58,13 +59,20 @@ class Speller:
                 best = found if best is None else min(best, found)
         return best[2] if best else None
 
-    def sounds_like(self, pair: str) -> list[str]:
-        """Known two-character words that share one character with `pair` and sound like it; none for a known word."""
-        if len(pair) != 2 or pair in self._chinese:
-            return []
-        found = [pair[0] + other for other in self._by_first.get(pair[0], ()) if _alike(other, pair[1])]
-        found += [other + pair[1] for other in self._by_second.get(pair[1], ()) if _alike(other, pair[0])]
-        return found
+    def sounds_like(self, word: str) -> tuple[str, int] | None:
+        """The commonest known word that differs in one character of like sound, and how often it occurs; None for a
+        word that is common enough itself."""
+        own = self._chinese.get(word, 0)
+        best: tuple[int, str] | None = None
+        for at, character in enumerate(word):
+            for other in self._chinese_but_one.get((word[:at], len(word), word[at + 1 :]), ()):
+                if _alike(other, character):
+                    candidate = word[:at] + other + word[at + 1 :]
+                    found = (self._chinese[candidate], candidate)
+                    best = found if best is None else max(best, found)
+        if best is None or best[0] < max(_COMMON, _COMMONER * own):
+            return None
+        return best[1], best[0]
 
 
 def edit_distance(left: str, right: str, limit: int) -> int:

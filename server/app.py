@@ -11,12 +11,29 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from core.settings import Settings
+from server.answers import PROBLEMS
 from server.config import ServerConfig, load_object
 from server.errors import add_error_handlers
 from server.metrics import Metrics
 from server.middleware import RequestGate
-from server.routes import agent, assistants, auth, crons, protocol, runs, store, system, threads
+from server.rates import Rates
+from server.routes import (
+    agent,
+    artifacts,
+    assistants,
+    auth,
+    crons,
+    environments,
+    memory,
+    operations,
+    protocol,
+    runs,
+    store,
+    system,
+    threads,
+)
 from server.services import open_services
+from server.workspace import PLACE, workspace_site
 
 EXPOSED = ["Content-Location", "Location", "X-Pagination-Total", "X-Pagination-Next", "X-Request-Id"]
 
@@ -35,12 +52,13 @@ def create_app(
     False runs are left to the workers of other processes.
     """
     metrics = Metrics()
+    rates = None if local else Rates(settings.requests_per_minute)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             app.state.services = await stack.enter_async_context(
-                open_services(settings, config, graphs=graphs, local=local, worker=worker, metrics=metrics)
+                open_services(settings, config, graphs=graphs, local=local, worker=worker, metrics=metrics, rates=rates)
             )
             if config.http_app is not None:
                 custom = load_object(config.http_app, config.directory)
@@ -55,10 +73,16 @@ def create_app(
         description="LangGraph's thread API over durable runs.",
         lifespan=lifespan,
         redoc_url=None,
+        responses=PROBLEMS,
     )
     add_error_handlers(app)
-    for part in (system, auth, assistants, crons, runs, protocol, threads, store, agent):
+    parts = (
+        system, operations, auth, assistants, crons, runs, protocol, threads, store, agent, artifacts, environments,
+        memory,
+    )  # fmt: skip
+    for part in parts:
         app.include_router(part.router)
+    app.mount(PLACE, workspace_site)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -68,5 +92,5 @@ def create_app(
             allow_credentials=True,
             expose_headers=EXPOSED,
         )
-    app.add_middleware(RequestGate, settings=settings, metrics=metrics, local=local)
+    app.add_middleware(RequestGate, settings=settings, metrics=metrics, local=local, rates=rates)
     return app

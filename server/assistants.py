@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from psycopg.errors import UniqueViolation
-from psycopg.rows import DictRow
 from psycopg.sql import SQL, Identifier
 from psycopg.types.json import Jsonb
 
 from core.errors import ConflictError, InvalidInputError, NotFoundError
 from core.postgres import Pool
-from server.bodies import AssistantCreate, AssistantPatch, AssistantSearch
+from server.bodies import AssistantCount, AssistantCreate, AssistantPatch, AssistantSearch
 from server.errors import ForbiddenError
 from server.identity import Principal
 from server.ids import graph_assistant_id, new_id, uuid_or_none
@@ -75,12 +74,14 @@ class Assistants:
                 {"id": assistant_id, "owner": owner},
             )
             row = await cursor.fetchone()
-        return _found(row)
+        if row is None:
+            raise _absent(assistant_id)
+        return row
 
     async def patch(self, principal: Principal, assistant_id: str, body: AssistantPatch) -> dict[str, Any]:
         """A new version with what is given changed; metadata is merged."""
         config, context = body.config, body.context
-        if config is not None or context is not None:
+        if context is not None or (config or {}).get("configurable"):
             config, context = both_ways(config or {}, context or {})
         async with self._pool.connection() as held, held.transaction():
             await self._may_change(held, principal, assistant_id)
@@ -106,7 +107,8 @@ class Assistants:
             )
             row = await cursor.fetchone()
             await held.execute(_KEEP_VERSION, {"id": assistant_id})
-        return _found(row)
+        assert row is not None
+        return row
 
     async def delete(self, principal: Principal, assistant_id: str) -> None:
         async with self._pool.connection() as held, held.transaction():
@@ -131,7 +133,7 @@ class Assistants:
             rows = await cursor.fetchall()
         return rows[: search.limit], len(rows) > search.limit
 
-    async def count(self, owner: str, search: AssistantSearch) -> int:
+    async def count(self, owner: str, search: AssistantCount) -> int:
         where, values = _narrowed(search, {"owner": owner})
         async with self._pool.connection() as held:
             cursor = await held.execute(SQL("SELECT count(*) AS n FROM assistants WHERE {}").format(where), values)
@@ -165,7 +167,7 @@ class Assistants:
                 (assistant_id, version),
             )
             if await cursor.fetchone() is None:
-                raise NotFoundError(f"Assistant {assistant_id} has no version {version}")
+                raise NotFoundError(f"Version {version} not found for assistant {assistant_id}")
         return await self.get(principal.identity, assistant_id)
 
     async def resolve(self, owner: str, reference: str, graphs: list[str]) -> dict[str, Any]:
@@ -179,7 +181,7 @@ class Assistants:
         )
         row = await cursor.fetchone()
         if row is None:
-            raise NotFoundError("Not Found")
+            raise _absent(assistant_id)
         if row["owner"] == SYSTEM and not principal.is_admin:
             raise ForbiddenError("The assistants of graphs are changed by administrators.", "Make one of your own.")
 
@@ -220,7 +222,7 @@ class _OneOnlyError(InvalidInputError):
     status = 400
 
 
-def _narrowed(search: AssistantSearch, values: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+def _narrowed(search: AssistantCount, values: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     where = SQL("owner IN ('', %(owner)s)").format()
     if search.metadata:
         where += SQL(" AND metadata @> %(metadata)s")
@@ -234,7 +236,5 @@ def _narrowed(search: AssistantSearch, values: dict[str, Any]) -> tuple[Any, dic
     return where, values
 
 
-def _found(row: DictRow | None) -> dict[str, Any]:
-    if row is None:
-        raise NotFoundError("Not Found")
-    return row
+def _absent(assistant_id: str) -> NotFoundError:
+    return NotFoundError(f"Assistant {assistant_id} not found")

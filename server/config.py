@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import logging
 import os
 import sys
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dotenv import dotenv_values
+from langgraph.store.base import TTLConfig
 
 from core.errors import ConfigurationError
 
@@ -20,6 +22,11 @@ SUPPORTED = {
     "pip_config_file", "dockerfile_lines", "base_image", "node_version", "keep_pkg_tools", "ui", "ui_config",
     "disable_persistence", "disable_webhooks", "checkpointer", "store",
 }  # fmt: skip
+
+
+UNUSED = (("checkpointer", "path"), ("checkpointer", "ttl"), ("store", "path"), ("store", "index"))
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,7 @@ class ServerConfig:
     descriptions: dict[str, str] = field(default_factory=dict)
     http_app: str | None = None
     auth: str | None = None
+    store_ttl: TTLConfig = field(default_factory=TTLConfig)
 
 
 def load_config(path: Path) -> ServerConfig:
@@ -66,7 +74,23 @@ def load_config(path: Path) -> ServerConfig:
             descriptions[name] = str(value["description"])
     http = text.get("http") or {}
     auth = text.get("auth") or {}
-    return ServerConfig(directory, graphs, descriptions, http.get("app"), auth.get("path"))
+    for name, part in UNUSED:
+        if (text.get(name) or {}).get(part):
+            logger.warning("%s: %s.%s is not used by this server", path, name, part)
+    return ServerConfig(
+        directory, graphs, descriptions, http.get("app"), auth.get("path"), _store_ttl(text.get("store"), path)
+    )
+
+
+def _store_ttl(store: Any, path: Path) -> TTLConfig:
+    """When items of the store expire."""
+    given = (store or {}).get("ttl")
+    if not given:
+        return TTLConfig()
+    minutes = given.get("default_ttl")
+    if minutes is not None and (isinstance(minutes, bool) or not isinstance(minutes, int | float) or minutes < 1):
+        raise ConfigurationError(f"{path}: store.ttl.default_ttl is a number of minutes, at least 1.")
+    return TTLConfig(default_ttl=minutes, refresh_on_read=bool(given.get("refresh_on_read", True)))
 
 
 def _environment(env: Any, directory: Path) -> None:

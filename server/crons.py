@@ -12,15 +12,16 @@ from psycopg.sql import SQL, Identifier
 from psycopg.types.json import Json, Jsonb
 
 from core.errors import InvalidInputError, NotFoundError
-from core.postgres import Pool
-from server.bodies import CronCreate, CronPatch, CronSearch
+from core.postgres import Connection, Pool
+from server.bodies import CronCount, CronCreate, CronPatch, CronSearch
 from server.identity import Principal
 from server.ids import new_id
 from server.json import dumps, storable
 
 _COLUMNS = SQL(
     "cron_id, assistant_id, thread_id, owner AS user_id, end_time, schedule, timezone, payload, next_run_date,"
-    " metadata, on_run_completed, enabled, created_at, updated_at"
+    " metadata, CASE WHEN thread_id IS NULL THEN on_run_completed END AS on_run_completed, enabled, created_at,"
+    " updated_at"
 )
 PAYLOAD = (
     "assistant_id", "input", "config", "context", "webhook", "interrupt_before", "interrupt_after", "stream_mode",
@@ -28,14 +29,14 @@ PAYLOAD = (
 )  # fmt: skip
 
 
-def next_time(schedule: str, timezone: str | None, *, after: datetime | None = None) -> datetime:
+def next_time(schedule: str, timezone: str | None, after: datetime) -> datetime:
     """When a schedule is due next. InvalidInputError for what is not a schedule."""
     try:
         zone = ZoneInfo(timezone) if timezone else UTC
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise InvalidInputError(f"Unknown timezone {timezone!r}.", "Use an IANA name such as Europe/Berlin.") from None
     try:
-        found = croniter(schedule, (after or datetime.now(UTC)).astimezone(zone)).get_next(datetime)
+        found = croniter(schedule, after.astimezone(zone)).get_next(datetime)
     except (ValueError, KeyError) as error:
         raise InvalidInputError(
             f"Invalid cron schedule: {schedule!r}. Reason: {error}.",
@@ -81,7 +82,7 @@ class Crons:
                     "metadata": Jsonb(body.metadata or {}),
                     "completed": body.on_run_completed,
                     "enabled": body.enabled,
-                    "next": next_time(body.schedule, body.timezone),
+                    "next": next_time(body.schedule, body.timezone, await _now(held)),
                 },
             )
             row = await cursor.fetchone()
@@ -116,7 +117,7 @@ class Crons:
                 (
                     schedule, zone, body.end_time if "end_time" in given else known["end_time"],
                     storable(dumps(payload)), Jsonb(body.metadata or {}), body.on_run_completed, body.enabled,
-                    next_time(schedule, zone), owner, cron_id,
+                    next_time(schedule, zone, await _now(held)), owner, cron_id,
                 ),
             )  # fmt: skip
             row = await cursor.fetchone()
@@ -132,19 +133,21 @@ class Crons:
             if await cursor.fetchone() is None:
                 raise NotFoundError(f"There is no cron {cron_id}.")
 
-    async def search(self, owner: str, search: CronSearch) -> list[dict[str, Any]]:
+    async def search(self, owner: str, search: CronSearch) -> tuple[list[dict[str, Any]], bool]:
+        """A page of crons and whether there are more."""
         where, values = _where(owner, search)
         order = SQL("ASC" if search.sort_order == "asc" else "DESC")
         async with self._pool.connection() as held:
             cursor = await held.execute(
-                SQL("SELECT {} FROM crons WHERE {} ORDER BY {} {} LIMIT %(limit)s OFFSET %(offset)s").format(
+                SQL("SELECT {} FROM crons WHERE {} ORDER BY {} {}, cron_id LIMIT %(limit)s OFFSET %(offset)s").format(
                     _COLUMNS, where, Identifier(search.sort_by or "created_at"), order
                 ),
-                {**values, "limit": search.limit, "offset": search.offset},
+                {**values, "limit": search.limit + 1, "offset": search.offset},
             )
-            return await cursor.fetchall()
+            rows = await cursor.fetchall()
+        return rows[: search.limit], len(rows) > search.limit
 
-    async def count(self, owner: str, search: CronSearch) -> int:
+    async def count(self, owner: str, search: CronCount) -> int:
         where, values = _where(owner, search)
         async with self._pool.connection() as held:
             cursor = await held.execute(SQL("SELECT count(*) AS n FROM crons WHERE {}").format(where), values)
@@ -165,9 +168,17 @@ class Crons:
             for row in rows:
                 await held.execute(
                     "UPDATE crons SET next_run_date = %s WHERE cron_id = %s AND owner = %s",
-                    (next_time(row["schedule"], row["timezone"], after=row["now"]), row["cron_id"], row["owner"]),
+                    (next_time(row["schedule"], row["timezone"], row["now"]), row["cron_id"], row["owner"]),
                 )
         return rows
+
+
+async def _now(held: Connection) -> datetime:
+    """The time by the clock that all processes share."""
+    row = await (await held.execute("SELECT now() AS now")).fetchone()
+    assert row is not None
+    found: datetime = row["now"]
+    return found
 
 
 def cron_body(payload: dict[str, Any]) -> dict[str, Any]:
@@ -175,7 +186,7 @@ def cron_body(payload: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in orjson.loads(dumps(payload)).items() if key != "schedule"}
 
 
-def _where(owner: str, search: CronSearch) -> tuple[Any, dict[str, Any]]:
+def _where(owner: str, search: CronCount) -> tuple[Any, dict[str, Any]]:
     where = SQL("owner = %(owner)s").format()
     values: dict[str, Any] = {"owner": owner}
     for name in ("assistant_id", "thread_id", "enabled"):

@@ -12,7 +12,6 @@ import logging
 import re
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from core.postgres import Pool
@@ -25,6 +24,7 @@ ATTEMPT_STRIDE = 1_000_000_000
 FLUSH_SECONDS = 0.05
 WATCHED_FLUSH_SECONDS = 0.008
 MEMORY_BYTES = 8_000_000
+STATEMENT_BYTES = 2_000_000
 SEPARATOR = b"\r\n\r\n"
 _ID = re.compile(rb"\r\nid: (\d+)$")
 
@@ -70,7 +70,7 @@ class Live:
         self._events: deque[Event] = deque()
         self._size = 0
         self._changed: set[asyncio.Future[None]] = set()
-        self._ended = asyncio.Event()
+        self._ended: set[asyncio.Future[None]] = set()
 
     def append(self, name: str, data: object) -> Event:
         self.number += 1
@@ -88,11 +88,8 @@ class Live:
         """The events after `number`; None when some of them are only in the log."""
         if number < self.first - 1:
             return None
-        behind = self.number - number
-        if behind <= 0:
+        if number >= self.number:
             return []
-        if behind >= len(self._events):
-            return list(self._events)
         found: list[Event] = []
         for event in reversed(self._events):
             if event.number <= number:
@@ -103,31 +100,43 @@ class Live:
     def finish(self, result: bytes | None) -> None:
         self.done = True
         self.result = result
-        self._ended.set()
         self.wake()
+        ended, self._ended = self._ended, set()
+        for future in ended:
+            _resolve(future)
 
     def wake(self) -> None:
-        changed, self._changed = self._changed, set()
-        for future in changed:
-            if not future.done():
-                future.set_result(None)
+        if self._changed:
+            changed, self._changed = self._changed, set()
+            for future in changed:
+                _resolve(future)
 
     async def changed(self, seconds: float) -> None:
         """Returns at the next event, at the end, or after `seconds`."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._changed.add(future)
-        try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await future
-        finally:
-            self._changed.discard(future)
+        await _among(self._changed, seconds)
 
     async def ended(self, seconds: float) -> None:
         """Returns at the end, or after `seconds`."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._ended.wait()
+        if not self.done:
+            await _among(self._ended, seconds)
+
+
+async def _among(waiting: set[asyncio.Future[None]], seconds: float) -> None:
+    """Waits to be resolved with the others of a set, at most `seconds`. Called for every event: no more than needed."""
+    loop = asyncio.get_running_loop()
+    future = loop.create_future()
+    timer = loop.call_later(seconds, _resolve, future)
+    waiting.add(future)
+    try:
+        await future
+    finally:
+        timer.cancel()
+        waiting.discard(future)
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 @dataclass
@@ -174,32 +183,42 @@ class EventLog:
 
     async def flush(self) -> None:
         async with self._flushing:
-            batches, self._pending = self._pending, {}
-            batches = {run_id: events for run_id, events in batches.items() if events}
-            if not batches:
-                return
-            try:
-                async with self.pool.connection() as held:
-                    await held.execute(
-                        "INSERT INTO run_events (run_id, first, last, data)"
-                        " SELECT * FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::bytea[])"
-                        " ON CONFLICT DO NOTHING",
-                        (
-                            list(batches),
-                            [events[0].number for events in batches.values()],
-                            [events[-1].number for events in batches.values()],
-                            [joined(events) for events in batches.values()],
-                        ),
-                    )
-                    if watched := [run_id for run_id in batches if run_id in self._watched]:
-                        await held.execute(
-                            "SELECT pg_notify('ddb_agent_runs', 'events ' || name) FROM unnest(%s::text[]) name",
-                            (watched,),
-                        )
-            except BaseException:
-                for run_id, events in batches.items():
-                    self._pending[run_id] = events + self._pending.get(run_id, [])
-                raise
+            while batches := self._next_batches():
+                try:
+                    await self._write(batches)
+                except BaseException:
+                    for run_id, events in batches.items():
+                        self._pending[run_id] = events + self._pending.get(run_id, [])
+                    raise
+
+    def _next_batches(self) -> dict[str, list[Event]]:
+        batches: dict[str, list[Event]] = {}
+        size = 0
+        for run_id in list(self._pending):
+            if size >= STATEMENT_BYTES:
+                break
+            batches[run_id] = events = self._pending.pop(run_id)
+            size += sum(len(event.data) for event in events)
+        return batches
+
+    async def _write(self, batches: dict[str, list[Event]]) -> None:
+        async with self.pool.connection() as held:
+            await held.execute(
+                "INSERT INTO run_events (run_id, first, last, data)"
+                " SELECT * FROM unnest(%b::text[], %b::bigint[], %b::bigint[], %b::bytea[])"
+                " ON CONFLICT DO NOTHING",
+                (
+                    list(batches),
+                    [events[0].number for events in batches.values()],
+                    [events[-1].number for events in batches.values()],
+                    [joined(events) for events in batches.values()],
+                ),
+            )
+            if watched := [run_id for run_id in batches if run_id in self._watched]:
+                await held.execute(
+                    "SELECT pg_notify('ddb_agent_runs', 'events ' || name) FROM unnest(%s::text[]) name",
+                    (watched,),
+                )
 
 
 def joined(events: list[Event]) -> bytes:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from langchain_core.messages import BaseMessage, BaseMessageChunk, message_chunk_to_message
+from langchain_core.runnables import RunnableConfig
+from langgraph.graph import END
 from langgraph.runtime import RunControl
-from langgraph.types import Command, Send
+from langgraph.types import Command, Send, StateSnapshot
 
 from core.postgres import Pool
 from server.graphs import Graph, Graphs, context_fields
 from server.identity import Principal
 from server.json import dumps, interrupt_json
 from server.runs import Run
-from server.state import checkpoint_of, public_config, thread_interrupts
+from server.saver import RunSaver
+from server.state import checkpoint_of, place_of, public_config, thread_interrupts
 
 RECURSION_LIMIT = 400
 # What only the server may set: who the user is and which run this is.
@@ -94,7 +97,7 @@ def run_context(run: Run, graph: Graph, config: Mapping[str, Any]) -> dict[str, 
     given = {**run.assistant_context, **(run.kwargs.get("context") or {})}
     configurable = config["configurable"]
     context = {key: value for key, value in configurable.items() if key in fields and key not in RESERVED}
-    context.update(given)
+    context.update({key: value for key, value in given.items() if key in fields})
     if "owner" in fields:
         context["owner"] = run.owner
     return context
@@ -126,12 +129,13 @@ def graph_input(kwargs: Mapping[str, Any]) -> Any:
     return kwargs.get("input")
 
 
-async def execute(run: Run, graphs: Graphs, pool: Pool, emit: Emit, control: RunControl, outcome: Outcome) -> None:
+async def execute(
+    run: Run, graphs: Graphs, pool: Pool, saver: RunSaver, emit: Emit, control: RunControl, outcome: Outcome
+) -> None:
     """Runs the graph to its end or to where it waits. `outcome` is filled as it goes, so that it tells also about
     an attempt that failed or was cancelled."""
     config = run_config(run)
     kwargs = run.kwargs
-    strict = kwargs.get("durability") == "sync"
     async with graphs.open(
         run.graph_id,
         config=config,
@@ -139,7 +143,7 @@ async def execute(run: Run, graphs: Graphs, pool: Pool, emit: Emit, control: Run
         user=config["configurable"]["langgraph_auth_user"],
         context={**run.assistant_context, **(kwargs.get("context") or {})},
         owner=run.owner,
-        strict=strict,
+        saver=saver,
     ) as graph:
         start = graph_input(kwargs)
         if run.attempt > 1 and await _begun(pool, run):
@@ -148,12 +152,29 @@ async def execute(run: Run, graphs: Graphs, pool: Pool, emit: Emit, control: Run
                 config["configurable"].pop(key, None)
         emit("metadata", {"run_id": run.run_id, "attempt": run.attempt})
         translate = _Translation(kwargs["stream_mode"], emit, outcome)
+        only_updates = isinstance(start, Command) and start.update is not None and not start.goto
+        before = await _latest(graph, run) if only_updates else None
         async for namespace, mode, chunk in _stream(graph, start, config, run, control):
             translate.part(namespace, mode, chunk)
+        if before is not None:
+            await _keep_update(graph, run, config, before)
         if outcome.stopped or outcome.values is None:
-            state = await graph.aget_state({"configurable": {"thread_id": run.thread_id}})
+            state = await _latest(graph, run)
             outcome.interrupts = thread_interrupts(state)
             outcome.values = state.values if outcome.values is None else outcome.values
+
+
+async def _latest(graph: Graph, run: Run) -> StateSnapshot:
+    return await graph.aget_state({"configurable": {"thread_id": run.thread_id}})
+
+
+async def _keep_update(graph: Graph, run: Run, config: dict[str, Any], before: StateSnapshot) -> None:
+    """An update after which no node ran is left pending at the last checkpoint, where the next one would conflict
+    with it: make a checkpoint of it."""
+    after = await _latest(graph, run)
+    if not after.next and checkpoint_of(after.config) == checkpoint_of(before.config):
+        place = {"configurable": {"thread_id": run.thread_id, "checkpoint_ns": ""}, "metadata": config["metadata"]}
+        await graph.aupdate_state(cast("RunnableConfig", place), None, as_node=END)
 
 
 async def _stream(
@@ -177,13 +198,15 @@ async def _stream(
     # Which overload it is depends on the modes, which are not known here.
     stream: Any = graph.astream
     stream_events: Any = graph.astream_events
+    subgraphs = bool(kwargs.get("subgraphs"))
     if "events" not in kwargs["stream_mode"]:
-        async for part in stream(start, config, subgraphs=True, **arguments):
-            yield part
+        async for part in stream(start, config, subgraphs=subgraphs, **arguments):
+            yield part if subgraphs else ((), *part)
         return
-    async for event in stream_events(start, config, version="v2", subgraphs=True, **arguments):
+    async for event in stream_events(start, config, version="v2", subgraphs=subgraphs, **arguments):
         if event["event"] == "on_chain_stream" and event["run_id"] == run.run_id:
-            yield event["data"]["chunk"]
+            part = event["data"]["chunk"]
+            yield part if subgraphs else ((), *part)
         else:
             yield (), "events", event
 
@@ -243,21 +266,20 @@ class _Translation:
 
     def _message(self, chunk: Any, suffix: str) -> None:
         message, metadata = chunk
-        self._count(message)
         if "messages-tuple" in self._modes:
             self._emit("messages" + suffix, b"[%s,%s]" % (dumps(message), self._shown(metadata)))
         if "messages" not in self._modes or message.id is None:
             return
         if message.id not in self._messages:
-            self._emit("messages/metadata" + suffix, {message.id: {"metadata": metadata}})
+            self._emit("messages/metadata", {message.id: {"metadata": metadata}})
         if isinstance(message, BaseMessageChunk):
             known = self._messages.get(message.id)
             self._messages[message.id] = whole = known + message if isinstance(known, BaseMessageChunk) else message
-            self._emit("messages/partial" + suffix, [message_chunk_to_message(whole)])
+            self._emit("messages/partial", [message_chunk_to_message(whole)])
         elif message.id not in self._complete:
             self._messages[message.id] = message
             self._complete.add(message.id)
-            self._emit("messages/complete" + suffix, [message])
+            self._emit("messages/complete", [message])
 
     def _shown(self, metadata: dict[str, Any]) -> bytes:
         """The metadata of a token, which is the same for all tokens of a call of the model."""
@@ -267,12 +289,6 @@ class _Translation:
                 {key: value for key, value in metadata.items() if not key.startswith("langgraph_auth_user")}
             )
         return self._metadata_json
-
-    def _count(self, message: BaseMessage) -> None:
-        usage = getattr(message, "usage_metadata", None)
-        if usage:
-            self._outcome.input_tokens += usage.get("input_tokens", 0)
-            self._outcome.output_tokens += usage.get("output_tokens", 0)
 
 
 def _public(mode: str, chunk: Any) -> Any:
@@ -284,6 +300,7 @@ def _public(mode: str, chunk: Any) -> Any:
         if chunk.get("type") == "checkpoint":
             payload["checkpoint"] = checkpoint_of(chunk["payload"].get("config"))
             payload["parent_checkpoint"] = checkpoint_of(chunk["payload"].get("parent_config"))
+            payload["tasks"] = [_with_checkpoint(task) for task in payload.get("tasks") or []]
         return {**chunk, "payload": payload}
     shown = dict(chunk)
     for key in ("config", "parent_config"):
@@ -293,6 +310,13 @@ def _public(mode: str, chunk: Any) -> Any:
         if isinstance(task, dict) and isinstance(task.get("state"), dict):
             task["state"] = public_config(task["state"])
     return shown
+
+
+def _with_checkpoint(task: dict[str, Any]) -> dict[str, Any]:
+    """A task of a subgraph with the place of its checkpoints instead of a config."""
+    if not isinstance(task.get("state"), dict):
+        return task
+    return {**{key: value for key, value in task.items() if key != "state"}, "checkpoint": place_of(task["state"])}
 
 
 def _event_json(event: Any) -> Any:

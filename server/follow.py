@@ -11,12 +11,19 @@ from server.worker import Worker
 
 LOOK_SECONDS = 1.0
 BEAT_SECONDS = 5.0
+# Each write to a client costs as much as making an event, so those of a burst go out together: the first at once, later
+# ones after a pause that grows with the number of runs under way.
+PROMPT_WRITES = 6
+PAUSE_SECONDS = 0.002
+PAUSE_PER_RUN_SECONDS = 0.0005
+LONGEST_PAUSE_SECONDS = 0.1
 
 
 async def follow(worker: Worker, runs: Runs, owner: str, run_id: str, after: int) -> AsyncIterator[list[Event]]:
     """The events of a run after a number, as they come, until its end. An empty list is a sign of life."""
     watched = False
     silent = 0.0
+    writes = 0
     while True:
         live = worker.lives.get(run_id)
         if live is not None:
@@ -24,6 +31,10 @@ async def follow(worker: Worker, runs: Runs, owner: str, run_id: str, after: int
             if events:
                 after = events[-1].number
                 yield events
+                writes += 1
+                if writes >= PROMPT_WRITES and not live.done:
+                    pause = max(PAUSE_SECONDS, PAUSE_PER_RUN_SECONDS * worker.active)
+                    await live.ended(min(pause, LONGEST_PAUSE_SECONDS))
                 continue
             if events is not None:
                 if live.done:

@@ -39,9 +39,8 @@ class _Source:
 class Graphs:
     """Opens the graphs by name, each use with a checkpointer of its own over the shared pool."""
 
-    def __init__(self, pool: Pool, relaxed: Pool, store: BaseStore) -> None:
+    def __init__(self, pool: Pool, store: BaseStore) -> None:
         self._pool = pool
-        self._relaxed = relaxed
         self._store = store
         self._sources: dict[str, _Source] = {}
         self.descriptions: dict[str, str] = {}
@@ -52,6 +51,10 @@ class Graphs:
 
     def __contains__(self, name: str) -> bool:
         return name in self._sources
+
+    def context_schema(self, name: str) -> Any:
+        """What the context of a graph is like; None also for one that is made anew for each use."""
+        return getattr(self._sources[name].made, "context_schema", None)
 
     async def load(self, config: ServerConfig, stack: AsyncExitStack) -> None:
         """Imports every graph. What a factory without arguments opens stays open until `stack` is left."""
@@ -77,10 +80,9 @@ class Graphs:
         user: Any = None,
         context: Any = None,
         owner: str = "",
-        strict: bool = False,
+        saver: RunSaver | None = None,
     ) -> AsyncIterator[Graph]:
-        """The graph for one use. `owner` is whose part of the store it sees; `strict` makes every checkpoint wait for
-        the disk."""
+        """The graph for one use. `owner` is whose part of the store it sees; `saver` is for a run, else one is made."""
         source = self._sources.get(name)
         if source is None:
             raise InvalidInputError(f"The graph {name!r} is not served.", f"Served are: {', '.join(self.names)}.")
@@ -91,7 +93,7 @@ class Graphs:
                 assert source.factory is not None
                 made = self._call(source.factory, config, access, user, context, owner)
                 graph = copy(_compiled(name, await _entered(made, stack)))
-            saver = RunSaver(self._pool if strict or access != "threads.create_run" else self._relaxed)
+            saver = saver or RunSaver(self._pool)
             stack.push_async_callback(saver.close)
             graph.checkpointer = saver
             graph.store = OwnedStore(self._store, owner)

@@ -62,8 +62,9 @@ async def start_crons(services: Services) -> None:
 
 
 async def tidy(services: Services) -> None:
-    """Removes old events and runs, threads past their time, the threads of stateless runs, and spent tokens."""
+    """Removes old events and runs, threads and items of the store past their time, the threads of stateless runs, and spent tokens."""
     settings = services.settings
+    await services.store.sweep_ttl()
     async with services.pool.connection() as held:
         await held.execute(
             "DELETE FROM run_events e WHERE created_at < now() - make_interval(secs => %s)"

@@ -28,7 +28,7 @@ def _default(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, BaseException):
-        return repr(value)
+        return {"error": type(value).__name__, "message": str(value)}
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value).decode("utf-8", errors="replace")
     if hasattr(value, "_asdict"):

@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 import re
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,14 +15,29 @@ from server.json import dumps
 
 FIELDS = ("request_id", "run_id", "thread_id", "cron_id", "milliseconds")
 _SECRET = re.compile(
-    r"(?i)(authorization|x-api-key|password|passwd|secret|token|api[_-]?key)([\"']?\s*[:=]\s*[\"']?)(?:bearer\s+)?[^\s\"',;&]+"
+    r"(?i)(authorization|x-api-key|cookie|password|passwd|secret|token|ticket|api[_-]?key)"
+    r"([\"']?\s*[:=]\s*[\"']?)(?:(?:bearer|basic)\s+)?[^\s\"',;&]+"
 )
 _URL_PASSWORD = re.compile(r"(://[^:/@\s]+:)[^@/\s]+@")
+# Our API keys, tokens of ours and others (JWT), keys of model endpoints and of Alibaba's cloud.
+_KEY = re.compile(r"\b(?:ddba_[\w-]{16,}|eyJ[\w-]{8,}\.[\w-]+\.[\w-]*|sk-[\w-]{16,}|LTAI\w{8,})")
+
+_bound: ContextVar[dict[str, str] | None] = ContextVar("bound", default=None)
+
+
+@contextmanager
+def bound_to(**names: str) -> Iterator[None]:
+    """Meanwhile every line of this task, and of those it starts, carries these ids."""
+    token = _bound.set({**(_bound.get() or {}), **names})
+    try:
+        yield
+    finally:
+        _bound.reset(token)
 
 
 def masked(text: str) -> str:
     """`text` without what looks like a secret."""
-    return _URL_PASSWORD.sub(r"\1***@", _SECRET.sub(r"\1\2***", text))
+    return _KEY.sub("***", _URL_PASSWORD.sub(r"\1***@", _SECRET.sub(r"\1\2***", text)))
 
 
 class JsonFormatter(logging.Formatter):
@@ -30,6 +48,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": masked(record.getMessage()),
         }
+        line.update(_bound.get() or {})
         line.update({name: getattr(record, name) for name in FIELDS if getattr(record, name, None) is not None})
         if record.exc_info and record.exc_info[0] is not None:
             line["exception"] = masked("".join(traceback.format_exception(*record.exc_info)))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -14,7 +13,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.settings import Settings
 from server.json import dumps
+from server.logs import bound_to
 from server.metrics import Metrics
+from server.observation import Observation
+from server.rates import Rates
+from server.workspace import is_workspace
 
 logger = logging.getLogger("ddb_agent.access")
 
@@ -25,6 +28,8 @@ SECURITY_HEADERS = [
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-site"),
 ]
+# Pages of code-server show each other in frames, and say themselves what they may load.
+WORKSPACE_HEADERS = [(name, b"SAMEORIGIN" if name == b"x-frame-options" else value) for name, value in SECURITY_HEADERS]
 DOCUMENT_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -41,7 +46,7 @@ class RequestGate:
     settings: Settings
     metrics: Metrics
     local: bool
-    _recent: dict[str, deque[float]] = field(default_factory=dict)
+    rates: Rates | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -51,12 +56,14 @@ class RequestGate:
         given = headers.get(b"x-request-id", b"").decode("latin-1")
         request_id = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
-        refusal = self._refusal(scope, headers)
+        workspace = is_workspace(scope["path"])
+        refusal = self._refusal(scope, headers, workspace)
         if scope["type"] == "websocket":
             if refusal is not None:
                 await send({"type": "websocket.close", "code": 1008, "reason": refusal[1]})
                 return
-            await self.app(scope, receive, send)
+            with bound_to(request_id=request_id):
+                await self.app(scope, receive, send)
             return
         begun = time.perf_counter()
         status = 500
@@ -70,8 +77,9 @@ class RequestGate:
                 path = getattr(scope.get("route"), "path", "") or "other"
                 self.metrics.request(scope["method"], path, status, time.perf_counter() - begun)
                 present = {name for name, _ in message["headers"]}
-                extra = [(name, value) for name, value in SECURITY_HEADERS if name not in present]
-                if scope["path"] not in ("/docs", "/redoc") and DOCUMENT_POLICY[0] not in present:
+                always = WORKSPACE_HEADERS if workspace else SECURITY_HEADERS
+                extra = [(name, value) for name, value in always if name not in present]
+                if scope["path"] not in ("/docs", "/redoc") and not workspace and DOCUMENT_POLICY[0] not in present:
                     extra.append(DOCUMENT_POLICY)
                 message["headers"] = [*message["headers"], *extra, (b"x-request-id", request_id.encode())]
             await send(message)
@@ -79,13 +87,17 @@ class RequestGate:
         if refusal is not None:
             await _refuse(answer, *refusal)
             return
-        if headers.get(b"content-type", b"").startswith(b"text/plain"):
+        if headers.get(b"content-type", b"").startswith(b"text/plain") and not workspace:
             # Studio sends JSON under this type; foreign pages that try the same were refused by their origin.
             scope["headers"] = [
                 (name, b"application/json" if name == b"content-type" else value) for name, value in scope["headers"]
             ]
         try:
-            await self.app(scope, _limited(receive, self.settings.request_bytes), answer)
+            # The proxy has a limit of its own.
+            received = receive if workspace else _limited(receive, self.settings.request_bytes)
+            observation: Observation = scope["app"].state.services.observation
+            with bound_to(request_id=request_id), observation.request(scope["method"], scope["path"]):
+                await self.app(scope, received, answer)
         except TooLargeError:
             if not started:
                 await _refuse(answer, 413, f"The request is larger than {self.settings.request_bytes} bytes.")
@@ -95,7 +107,7 @@ class RequestGate:
                 extra={"request_id": request_id, "milliseconds": round((time.perf_counter() - begun) * 1000, 1)},
             )  # fmt: skip
 
-    def _refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> tuple[int, str] | None:
+    def _refusal(self, scope: Scope, headers: dict[bytes, bytes], workspace: bool) -> tuple[int, str] | None:
         host = headers.get(b"host", b"").decode("latin-1")
         name = urlsplit(f"//{host}").hostname if host else None
         if self.local and name not in LOOPBACK:
@@ -106,25 +118,18 @@ class RequestGate:
         if b"\x00" in scope.get("path", "").encode() or b"%00" in scope.get("query_string", b""):
             return 422, "The NUL character is not allowed."
         length = headers.get(b"content-length", b"0")
-        if length.isdigit() and int(length) > self.settings.request_bytes:
+        if length.isdigit() and int(length) > self.settings.request_bytes and not workspace:
             return 413, f"The request is larger than {self.settings.request_bytes} bytes."
-        if scope["type"] == "http" and not self.local and not self._within_rate(scope, headers):
+        if not self._within_rate(scope, headers):
             return 429, "Too many requests. Wait a minute."
         return None
 
     def _within_rate(self, scope: Scope, headers: dict[bytes, bytes]) -> bool:
+        if self.rates is None:
+            return True
         client = scope.get("client") or ("?", 0)
-        who = (headers.get(b"x-api-key") or headers.get(b"authorization") or str(client[0]).encode()).decode("latin-1")
-        now = time.monotonic()
-        recent = self._recent.setdefault(who, deque())
-        while recent and recent[0] < now - 60:
-            recent.popleft()
-        if len(recent) >= self.settings.requests_per_minute:
-            return False
-        recent.append(now)
-        if len(self._recent) > 10_000:
-            self._recent = {key: times for key, times in self._recent.items() if times and times[-1] > now - 60}
-        return True
+        who = headers.get(b"x-api-key") or headers.get(b"authorization") or str(client[0]).encode()
+        return self.rates.admit(who.decode("latin-1"))
 
 
 def _same_origin(origin: str, host: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing, suppress
 from typing import Any
 
@@ -51,6 +51,18 @@ class Json(Response):
 
     def render(self, content: Any) -> bytes:
         return content if isinstance(content, bytes) else dumps(content)
+
+
+def page_headers(limit: int, offset: int, found: int, *, more: bool) -> dict[str, str]:
+    headers = {"X-Pagination-Total": str(offset + found + (1 if more else 0))}
+    if more:
+        headers["X-Pagination-Next"] = str(offset + limit)
+    return headers
+
+
+def selected(rows: Sequence[Mapping[str, Any]], select: Sequence[str] | None) -> list[Mapping[str, Any]]:
+    """`rows` with the fields asked for only, all without `select`."""
+    return list(rows) if select is None else [{key: row.get(key) for key in select} for row in rows]
 
 
 class EventStream(Response):

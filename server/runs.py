@@ -15,7 +15,8 @@ from psycopg.types.json import Json, Jsonb
 
 from core.errors import ConflictError, NotFoundError
 from core.postgres import Connection, Pool
-from server.bodies import RunCreate
+from core.thread_lock import UNLOCKED
+from server.bodies import Checkpoint, RunCreate
 from server.events import Event, joined
 from server.identity import Principal
 from server.ids import new_id
@@ -29,6 +30,7 @@ _COLUMNS = SQL(
     " principal, multitask_strategy, temporary, webhook, error, cancel, attempt, watched, available_at, created_at,"
     " updated_at"
 )
+SELECT_RUNS = SQL("SELECT {columns} FROM runs").format(columns=_COLUMNS)
 BUSY = "Thread is already running a task. Wait for it to finish or choose a different multitask strategy."
 ABSENT = "Thread or assistant not found."
 TRIES = 10
@@ -58,6 +60,8 @@ class Run:
     available_at: datetime
     created_at: datetime
     updated_at: datetime
+    blank: bool = False
+    """Known to be the first on its thread: there is no checkpoint to look for."""
 
     @property
     def ended(self) -> bool:
@@ -93,15 +97,13 @@ class Run:
 
 def run_kwargs(body: RunCreate) -> dict[str, Any]:
     """What a run is executed with, as it is stored."""
-    checkpoint = body.checkpoint.model_dump(exclude_none=True, exclude={"thread_id"}) if body.checkpoint else {}
+    given = body.checkpoint or Checkpoint.model_validate((body.config or {}).get("configurable") or {})
+    checkpoint = given.model_dump(exclude_none=True, exclude={"thread_id"})
     if body.checkpoint_id:
         checkpoint["checkpoint_id"] = body.checkpoint_id
-    command = None
-    if body.command is not None:
-        command = body.command.model_dump(exclude_unset=True)
     return {
         "input": body.input,
-        "command": command,
+        "command": body.command.given() if body.command is not None else None,
         "config": body.config or {},
         "context": body.context or {},
         "checkpoint": checkpoint or None,
@@ -192,6 +194,8 @@ class Runs:
             active = await cursor.fetchall()
             if strategy == "reject" and any(not row["later"] for row in active):
                 raise ConflictError(BUSY)
+            if strategy == "reject" and not values["delay"] and not await _unlocked(held, values["thread"]):
+                raise ConflictError(BUSY)
             if strategy in ("interrupt", "rollback"):
                 action: CancelAction = "rollback" if strategy == "rollback" else "interrupt"
                 cancelled = await _cancel(held, values["owner"], [row["run_id"] for row in active], action)
@@ -205,9 +209,7 @@ class Runs:
     async def get(self, owner: str, thread_id: str, run_id: str) -> Run:
         async with self.pool.connection() as held, held.cursor(row_factory=class_row(Run)) as cursor:
             await cursor.execute(
-                SQL("SELECT {columns} FROM runs WHERE owner = %s AND thread_id = %s AND run_id = %s").format(
-                    columns=_COLUMNS
-                ),
+                SELECT_RUNS + SQL(" WHERE owner = %s AND thread_id = %s AND run_id = %s"),
                 (owner, thread_id, run_id),
             )
             run = await cursor.fetchone()
@@ -228,11 +230,12 @@ class Runs:
     ) -> list[Run]:
         async with self.pool.connection() as held, held.cursor(row_factory=class_row(Run)) as cursor:
             await cursor.execute(
-                SQL(
-                    "SELECT {columns} FROM runs WHERE owner = %(owner)s AND thread_id = %(thread)s"
+                SELECT_RUNS
+                + SQL(
+                    " WHERE owner = %(owner)s AND thread_id = %(thread)s"
                     " AND (%(status)s::text IS NULL OR status = %(status)s)"
                     " ORDER BY created_at DESC, run_id DESC LIMIT %(limit)s OFFSET %(offset)s"
-                ).format(columns=_COLUMNS),
+                ),
                 {"owner": owner, "thread": thread_id, "status": status, "limit": limit, "offset": offset},
             )
             return await cursor.fetchall()
@@ -241,10 +244,7 @@ class Runs:
         """The run at a place in the order in which a thread's runs were made."""
         async with self.pool.connection() as held, held.cursor(row_factory=class_row(Run)) as cursor:
             await cursor.execute(
-                SQL(
-                    "SELECT {columns} FROM runs WHERE owner = %s AND thread_id = %s"
-                    " ORDER BY created_at, run_id OFFSET %s LIMIT 1"
-                ).format(columns=_COLUMNS),
+                SELECT_RUNS + SQL(" WHERE owner = %s AND thread_id = %s ORDER BY created_at, run_id OFFSET %s LIMIT 1"),
                 (owner, thread_id, place),
             )
             return await cursor.fetchone()
@@ -335,11 +335,12 @@ class Runs:
                         " AND (o.status = 'running'"
                         " OR (o.status = 'pending' AND o.available_at <= now()"
                         " AND (o.created_at, o.run_id) < (r.created_at, r.run_id))))"
+                        " AND {unlocked}"
                         " ORDER BY r.created_at LIMIT %(limit)s FOR UPDATE OF r, t SKIP LOCKED),"
                         " taken AS (UPDATE runs SET status = 'running', worker = %(worker)s, attempt = attempt + 1,"
                         " lease_until = now() + make_interval(secs => %(lease)s), updated_at = clock_timestamp()"
                         " FROM free WHERE runs.run_id = free.run_id RETURNING runs.*) SELECT {columns} FROM taken"
-                    ).format(columns=_COLUMNS),
+                    ).format(columns=_COLUMNS, unlocked=SQL(UNLOCKED).format(thread=SQL("r.thread_id"))),
                     {"worker": worker, "limit": limit, "lease": lease_seconds},
                 )
                 return await cursor.fetchall()
@@ -404,6 +405,7 @@ class Runs:
             rows = await cursor.fetchall()
             if dead := [row["thread_id"] for row in rows if row["status"] == "error"]:
                 await settle_threads(held, dead, status="error")
+                await _call_webhooks(held, [row["run_id"] for row in rows if row["status"] == "error"])
             for row in rows:
                 await held.execute("SELECT pg_notify(%s, %s)", (CHANNEL, f"new {row['run_id']}"))
             return [row["run_id"] for row in rows]
@@ -436,6 +438,8 @@ class Runs:
             "last": events[-1].number if events else None,
             "data": joined(events) if events else None,
             "channel": CHANNEL,
+            "webhook": run.webhook,
+            "webhook_state": storable(end.values) if run.webhook and end.values is not None else None,
         }
         async with self.pool.connection() as held:
             cursor = await held.execute(
@@ -448,6 +452,9 @@ class Runs:
                 " e AS (INSERT INTO run_events (run_id, first, last, data)"
                 " SELECT run_id, %(first)s::bigint, %(last)s::bigint, %(data)s::bytea FROM r"
                 " WHERE %(last)s::bigint IS NOT NULL ON CONFLICT DO NOTHING),"
+                " h AS (INSERT INTO webhook_calls (run_id, address, state)"
+                " SELECT run_id, %(webhook)s::text, %(webhook_state)s::json FROM r WHERE %(webhook)s::text IS NOT NULL"
+                " ON CONFLICT DO NOTHING),"
                 " w AS (SELECT EXISTS (SELECT 1 FROM runs WHERE thread_id = %(thread)s AND status = 'pending'"
                 " AND available_at <= now()) AS waiting),"
                 " t AS (UPDATE threads SET status ="
@@ -523,30 +530,49 @@ async def _insert(held: Connection, values: dict[str, Any], *, when_free: bool) 
         await cursor.execute(
             SQL(
                 "WITH a AS (SELECT * FROM assistants WHERE assistant_id = %(assistant)s AND owner IN ('', %(owner)s)),"
+                " l AS MATERIALIZED (SELECT {unlocked} AS free),"
+                " k AS (SELECT free, CASE WHEN free THEN %(worker)s::text END AS worker FROM l),"
                 " t AS (UPDATE threads SET status ="
                 " CASE WHEN %(delay)s::float8 > 0 THEN threads.status ELSE 'busy' END,"
                 " updated_at = clock_timestamp(),"
                 " config = %(config)s, title = CASE WHEN title = '' THEN %(title)s ELSE title END,"
                 " metadata = threads.metadata"
                 " || jsonb_build_object('graph_id', a.graph_id, 'assistant_id', a.assistant_id)"
-                " FROM a WHERE threads.thread_id = %(thread)s AND threads.owner = %(owner)s"
+                " FROM a, k WHERE threads.thread_id = %(thread)s AND threads.owner = %(owner)s"
+                " AND (k.free OR %(strategy)s <> 'reject' OR %(delay)s::float8 > 0)"
                 "{free} RETURNING threads.thread_id, threads.metadata),"
                 " r AS (INSERT INTO runs (run_id, thread_id, owner, assistant_id, graph_id, status, metadata, kwargs,"
                 " assistant_config, assistant_context, principal, multitask_strategy, temporary, webhook, worker,"
                 " attempt, lease_until, watched, available_at)"
                 " SELECT %(run)s, t.thread_id, %(owner)s, a.assistant_id, a.graph_id,"
-                " CASE WHEN %(worker)s::text IS NULL THEN 'pending' ELSE 'running' END,"
+                " CASE WHEN k.worker IS NULL THEN 'pending' ELSE 'running' END,"
                 " a.metadata || (t.metadata - 'title') || %(metadata)s"
                 " || jsonb_build_object('graph_id', a.graph_id, 'assistant_id', a.assistant_id),"
                 " %(kwargs)s::json, a.config, a.context, %(principal)s, %(strategy)s, %(temporary)s, %(webhook)s,"
-                " %(worker)s::text, CASE WHEN %(worker)s::text IS NULL THEN 0 ELSE 1 END,"
-                " CASE WHEN %(worker)s::text IS NOT NULL THEN now() + make_interval(secs => %(lease)s) END,"
-                " %(worker)s::text IS NULL, now() + make_interval(secs => %(delay)s)"
-                " FROM t, a RETURNING *) SELECT {columns} FROM r"
-            ).format(columns=_COLUMNS, free=free),
+                " k.worker, CASE WHEN k.worker IS NULL THEN 0 ELSE 1 END,"
+                " CASE WHEN k.worker IS NOT NULL THEN now() + make_interval(secs => %(lease)s) END,"
+                " k.worker IS NULL, now() + make_interval(secs => %(delay)s)"
+                " FROM t, a, k RETURNING *) SELECT {columns},"
+                " NOT EXISTS (SELECT 1 FROM checkpoints WHERE thread_id = %(thread)s) AS blank FROM r"
+            ).format(columns=_COLUMNS, free=free, unlocked=SQL(UNLOCKED).format(thread=SQL("%(thread)s"))),
             values,
         )
         return await cursor.fetchone()
+
+
+async def _call_webhooks(held: Connection, run_ids: list[str]) -> None:
+    """For runs that ended without a worker."""
+    await held.execute(
+        "INSERT INTO webhook_calls (run_id, address) SELECT run_id, webhook FROM runs WHERE run_id = ANY(%s)"
+        " AND webhook IS NOT NULL AND status NOT IN ('pending', 'running') ON CONFLICT DO NOTHING",
+        (run_ids,),
+    )
+
+
+async def _unlocked(held: Connection, thread_id: str) -> bool:
+    cursor = await held.execute(SQL("SELECT {} AS found").format(SQL(UNLOCKED).format(thread=SQL("%s"))), (thread_id,))
+    row = await cursor.fetchone()
+    return bool(row and row["found"])
 
 
 async def _cancel(
@@ -571,6 +597,7 @@ async def _cancel(
             " WHERE owner = %s AND run_id = ANY(%s) AND status = 'pending' RETURNING thread_id",
             (owner, waiting),
         )
+        await _call_webhooks(held, waiting)
     await settle_threads(held, [row["thread_id"] for row in await cursor.fetchall()])
     for run_id in run_ids:
         await held.execute("SELECT pg_notify(%s, %s)", (CHANNEL, f"cancel {run_id} {action}"))

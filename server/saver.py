@@ -1,26 +1,196 @@
-"""A checkpointer for one run, which writes nothing any more once the run is over."""
+"""The checkpoints of runs: written together for all runs of a process, and only as long as a run is this worker's."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
+import psycopg
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata
+from langgraph.checkpoint.base import (
+    WRITES_IDX_MAP,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    get_serializable_checkpoint_metadata,
+)
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.checkpoint.serde.types import _DeltaSnapshot
 
 from core.postgres import Pool
+from server.database import DATABASE_ERRORS
+
+BATCH = 500
+# The statement is atomic: a checkpoint is never seen without its values. Rows of a run that this worker does not hold
+# any more are left out.
+WRITE = """
+WITH held AS MATERIALIZED (
+    SELECT run_id FROM runs WHERE run_id = ANY(%(runs)s::text[]) AND worker = %(worker)s AND status = 'running'
+),
+values_ AS (
+    INSERT INTO checkpoint_blobs (thread_id, checkpoint_ns, channel, version, type, blob)
+    SELECT thread_id, ns, channel, version, kind, data FROM ROWS FROM (
+        json_to_recordset(%(values)s::json)
+            AS (run text, thread_id text, ns text, channel text, version text, kind text),
+        unnest(%(value_data)b::bytea[])
+    ) AS v (run, thread_id, ns, channel, version, kind, data) WHERE run IN (SELECT run_id FROM held)
+    ON CONFLICT (thread_id, checkpoint_ns, channel, version) DO NOTHING
+),
+writes AS (
+    INSERT INTO checkpoint_writes
+        (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, blob)
+    SELECT thread_id, ns, id, task, path, idx, channel, kind, data FROM ROWS FROM (
+        json_to_recordset(%(writes)s::json) AS (run text, thread_id text, ns text, id text, task text,
+            path text, idx integer, channel text, kind text),
+        unnest(%(write_data)b::bytea[])
+    ) AS w (run, thread_id, ns, id, task, path, idx, channel, kind, data) WHERE run IN (SELECT run_id FROM held)
+    ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id, task_id, idx) DO UPDATE
+        SET channel = EXCLUDED.channel, type = EXCLUDED.type, blob = EXCLUDED.blob
+        WHERE EXCLUDED.idx < 0
+),
+checkpoints_ AS (
+    INSERT INTO checkpoints (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, checkpoint, metadata)
+    SELECT thread_id, ns, id, parent, checkpoint, metadata FROM json_to_recordset(%(checkpoints)s::json)
+        AS c (run text, thread_id text, ns text, id text, parent text, checkpoint jsonb, metadata jsonb)
+    WHERE run IN (SELECT run_id FROM held)
+    ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id)
+        DO UPDATE SET checkpoint = EXCLUDED.checkpoint, metadata = EXCLUDED.metadata
+)
+SELECT run_id FROM held
+"""
+
+
+class RunLostError(Exception):
+    """The run is not this worker's any more."""
+
+
+class _Value(NamedTuple):
+    run: str
+    thread_id: str
+    ns: str
+    channel: str
+    version: str
+    kind: str
+
+
+class _Write(NamedTuple):
+    run: str
+    thread_id: str
+    ns: str
+    id: str
+    task: str
+    path: str
+    idx: int
+    channel: str
+    kind: str
+
+
+@dataclass
+class _Entry:
+    """What one step of one run stores."""
+
+    run_id: str
+    values: dict[_Value, bytes | None] = field(default_factory=dict)
+    writes: list[tuple[_Write, bytes]] = field(default_factory=list)
+    checkpoint: dict[str, Any] | None = None
+    done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class CheckpointLog:
+    """Stores the steps of all runs of a worker, those that come while it stores together in the next statement."""
+
+    def __init__(self, pool: Pool, worker: str) -> None:
+        self._pool = pool
+        self._worker = worker
+        self._waiting: list[_Entry] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    async def put(self, entry: _Entry) -> None:
+        """Returns when the entry is stored. Raises RunLostError, or what the database says."""
+        self._waiting.append(entry)
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write_all(), name="checkpoints")
+        await asyncio.shield(entry.done)
+
+    async def _write_all(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+            await self._write_each(batch)
+
+    async def _write_each(self, batch: list[_Entry]) -> None:
+        try:
+            held = await self._write(batch)
+        except psycopg.Error as error:
+            if len(batch) > 1 and not isinstance(error, DATABASE_ERRORS):
+                # What one of them holds cannot be stored: the others shall not suffer.
+                for entry in batch:
+                    await self._write_each([entry])
+                return
+            _fail(batch, error)
+        except Exception as error:
+            _fail(batch, error)
+        else:
+            for entry in batch:
+                if entry.done.done():
+                    continue
+                if entry.run_id in held:
+                    entry.done.set_result(None)
+                else:
+                    entry.done.set_exception(RunLostError(f"The run {entry.run_id} is another worker's."))
+
+    async def _write(self, batch: list[_Entry]) -> set[str]:
+        values = {row: data for entry in batch for row, data in entry.values.items()}
+        writes: dict[tuple[Any, ...], tuple[_Write, bytes]] = {}
+        for entry in batch:
+            for row, data in entry.writes:
+                key = (row.thread_id, row.ns, row.id, row.task, row.idx)
+                if row.idx < 0 or key not in writes:
+                    writes[key] = (row, data)
+        checkpoints: dict[tuple[str, str, str], dict[str, Any]] = {}
+        for entry in batch:
+            if (row_ := entry.checkpoint) is not None:
+                checkpoints[(row_["thread_id"], row_["ns"], row_["id"])] = row_
+        async with self._pool.connection() as held:
+            cursor = await held.execute(
+                WRITE,
+                {
+                    "worker": self._worker,
+                    "runs": list({entry.run_id for entry in batch}),
+                    "values": json.dumps([row._asdict() for row in values]),
+                    "value_data": list(values.values()),
+                    "writes": json.dumps([row._asdict() for row, _ in writes.values()]),
+                    "write_data": [data for _, data in writes.values()],
+                    "checkpoints": json.dumps(list(checkpoints.values())),
+                },
+            )
+            return {row["run_id"] for row in await cursor.fetchall()}
+
+
+def _fail(batch: list[_Entry], error: Exception) -> None:
+    for entry in batch:
+        if not entry.done.done():
+            entry.done.set_exception(error)
 
 
 class RunSaver(AsyncPostgresSaver):
-    """A graph that is cancelled writes what it has in the background; such a write must not come after the run was
-    rolled back, or after another worker took it over."""
+    """The checkpointer of one use of a graph.
 
-    def __init__(self, pool: Pool) -> None:
+    A run's writes through a `CheckpointLog`. A graph that is cancelled writes what it has in the background; such a
+    write must not come after the run was rolled back, so `close` ends writing.
+    """
+
+    def __init__(self, pool: Pool, log: CheckpointLog | None = None, run_id: str = "", *, blank: bool = False) -> None:
+        """`blank` says that the thread has no checkpoints yet."""
         super().__init__(pool, serde=JsonPlusSerializer(allowed_msgpack_modules=None))
-        self._writing = 0
+        self._log = log
+        self._run_id = run_id
+        self._blank = blank
+        self._under_way = 0
         self._closed = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -29,6 +199,9 @@ class RunSaver(AsyncPostgresSaver):
         """Ends writing; returns when the last write that had begun is done."""
         self._closed = True
         await self._idle.wait()
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        return None if self._blank else await super().aget_tuple(config)
 
     async def aput(
         self,
@@ -39,28 +212,61 @@ class RunSaver(AsyncPostgresSaver):
     ) -> RunnableConfig:
         if self._closed:
             return config
-        self._begin()
-        try:
+        if self._log is None:
             return await super().aput(config, checkpoint, metadata, new_versions)
-        finally:
-            self._end()
+        configurable = config["configurable"]
+        thread_id, ns = configurable["thread_id"], configurable["checkpoint_ns"]
+        entry = _Entry(self._run_id)
+        kept: dict[str, Any] = {}
+        for channel, value in checkpoint["channel_values"].items():
+            if value is None or isinstance(value, str | int | float | bool):
+                kept[channel] = value
+                continue
+            if isinstance(value, _DeltaSnapshot):
+                kept[channel] = True
+            if (version := new_versions.get(channel)) is not None:
+                kind, data = self.serde.dumps_typed(value)
+                entry.values[_Value(self._run_id, thread_id, ns, channel, str(version), kind)] = data
+        entry.checkpoint = {
+            "run": self._run_id,
+            "thread_id": thread_id,
+            "ns": ns,
+            "id": checkpoint["id"],
+            "parent": configurable.get("checkpoint_id"),
+            "checkpoint": {**checkpoint, "channel_values": kept},
+            "metadata": get_serializable_checkpoint_metadata(config, metadata),
+        }
+        await self._put(self._log, entry)
+        return {"configurable": {"thread_id": thread_id, "checkpoint_ns": ns, "checkpoint_id": checkpoint["id"]}}
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         if self._closed:
             return
-        self._begin()
-        try:
+        if self._log is None:
             await super().aput_writes(config, writes, task_id, task_path)
-        finally:
-            self._end()
+            return
+        configurable = config["configurable"]
+        place = (configurable["thread_id"], configurable["checkpoint_ns"], configurable["checkpoint_id"])
+        entry = _Entry(self._run_id)
+        for number, (channel, value) in enumerate(writes):
+            kind, data = self.serde.dumps_typed(value)
+            index = WRITES_IDX_MAP.get(channel, number)
+            entry.writes.append((_Write(self._run_id, *place, task_id, task_path, index, channel, kind), data))
+        await self._put(self._log, entry)
 
-    def _begin(self) -> None:
-        self._writing += 1
+    async def _put(self, log: CheckpointLog, entry: _Entry) -> None:
+        self._blank = False
+        self._under_way += 1
         self._idle.clear()
+        # Also when whoever waits for it is cancelled, it is under way until it is stored.
+        entry.done.add_done_callback(self._ended)
+        await log.put(entry)
 
-    def _end(self) -> None:
-        self._writing -= 1
-        if self._writing == 0:
+    def _ended(self, done: asyncio.Future[None]) -> None:
+        if not done.cancelled():
+            done.exception()
+        self._under_way -= 1
+        if self._under_way == 0:
             self._idle.set()

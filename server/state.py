@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import StateSnapshot
 
+from core.errors import InvalidInputError
 from server.json import interrupt_json
 
 CHECKPOINT_KEYS = ("checkpoint_id", "thread_id", "checkpoint_ns", "checkpoint_map")
@@ -15,11 +17,14 @@ HIDDEN_PREFIXES = ("__", "langgraph_auth_user")
 
 def checkpoint_of(config: RunnableConfig | None) -> dict[str, Any] | None:
     """The checkpoint a config points at."""
-    if not config:
-        return None
-    configurable = config.get("configurable", {})
-    found = {key: configurable[key] for key in CHECKPOINT_KEYS if configurable.get(key) is not None}
+    found = place_of(config)
     return found if "checkpoint_id" in found else None
+
+
+def place_of(config: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Where a config points: at a checkpoint, or at the latest of a subgraph's when it names none."""
+    configurable = (config or {}).get("configurable", {})
+    return {key: configurable[key] for key in CHECKPOINT_KEYS if configurable.get(key) is not None}
 
 
 def public_config(config: RunnableConfig | None) -> RunnableConfig | None:
@@ -43,7 +48,7 @@ def snapshot_json(snapshot: StateSnapshot) -> dict[str, Any]:
                 "path": task.path,
                 "error": repr(task.error) if isinstance(task.error, BaseException) else task.error,
                 "interrupts": [interrupt_json(item, full=False) for item in task.interrupts],
-                "checkpoint": checkpoint_of(state) if isinstance(state, dict) else None,
+                "checkpoint": place_of(state) if isinstance(state, dict) else None,
                 "state": snapshot_json(state) if isinstance(state, StateSnapshot) else None,
                 "result": task.result,
             }
@@ -54,7 +59,7 @@ def snapshot_json(snapshot: StateSnapshot) -> dict[str, Any]:
         "values": snapshot.values,
         "next": list(snapshot.next),
         "tasks": tasks,
-        "metadata": snapshot.metadata,
+        "metadata": _metadata(snapshot.metadata, checkpoint),
         "created_at": snapshot.created_at,
         "checkpoint": checkpoint,
         "parent_checkpoint": parent,
@@ -62,6 +67,10 @@ def snapshot_json(snapshot: StateSnapshot) -> dict[str, Any]:
         "checkpoint_id": checkpoint and checkpoint["checkpoint_id"],
         "parent_checkpoint_id": parent and parent["checkpoint_id"],
     }
+
+
+def _metadata(metadata: Any, checkpoint: dict[str, Any] | None) -> Any:
+    return {**metadata, "thread_id": checkpoint["thread_id"]} if metadata and checkpoint else metadata
 
 
 def empty_state(checkpoint: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -78,6 +87,22 @@ def empty_state(checkpoint: dict[str, Any] | None = None) -> dict[str, Any]:
         "checkpoint_id": checkpoint and checkpoint.get("checkpoint_id"),
         "parent_checkpoint_id": None,
     }
+
+
+def selected_state(state: dict[str, Any], select: Sequence[str] | None) -> dict[str, Any]:
+    """The fields of a state asked for, and with `values.<key>` one of its values only; all without `select`."""
+    if select is None:
+        return state
+    found: dict[str, Any] = {}
+    for name in select:
+        field, _, key = name.partition(".")
+        if field not in state or (key and field != "values"):
+            raise InvalidInputError(f"A state has no {name!r}.", f"It has: {', '.join(state)}; and values.<key>.")
+        if not key:
+            found[field] = state[field]
+        elif isinstance(state["values"], Mapping) and key in state["values"] and "values" not in select:
+            found.setdefault("values", {})[key] = state["values"][key]
+    return found
 
 
 def thread_interrupts(snapshot: StateSnapshot) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from psycopg.errors import UniqueViolation
@@ -17,19 +17,18 @@ from server.bodies import ThreadCount, ThreadSearch, TimeToLive
 from server.ids import new_id
 from server.json import dumps, storable
 
-FIELDS = (
-    "thread_id", "created_at", "updated_at", "state_updated_at", "metadata", "status", "config", "values", "error",
-    "interrupts", "title", "ttl",
-)  # fmt: skip
 _COLUMNS = SQL(
     "thread_id, created_at, updated_at, state_updated_at, metadata, status, config, state_values AS values, error,"
     " interrupts, title, CASE WHEN expires_at IS NOT NULL THEN json_build_object('strategy', ttl_strategy,"
     " 'ttl_minutes', ttl_minutes, 'expires_at', expires_at) END AS ttl"
 )
 
+# Temporary threads are those of runs without one; expired ones wait for the housekeeping.
+_SEEN = SQL("NOT temporary AND (expires_at IS NULL OR expires_at > now() OR ttl_strategy <> 'delete')")
+
 
 class ThreadStore:
-    """Every statement carries the owner; temporary threads, of runs without one, are not seen."""
+    """Every statement carries the owner."""
 
     def __init__(self, pool: Pool, core: Threads) -> None:
         self._pool = pool
@@ -72,7 +71,7 @@ class ThreadStore:
     async def get(self, owner: str, thread_id: str) -> dict[str, Any]:
         async with self._pool.connection() as held:
             cursor = await held.execute(
-                SQL("SELECT {} FROM threads WHERE owner = %s AND thread_id = %s AND NOT temporary").format(_COLUMNS),
+                SQL("SELECT {} FROM threads WHERE owner = %s AND thread_id = %s AND {}").format(_COLUMNS, _SEEN),
                 (owner, thread_id),
             )
             row = await cursor.fetchone()
@@ -91,8 +90,8 @@ class ThreadStore:
                     " ttl_strategy = coalesce(%(strategy)s, ttl_strategy),"
                     " ttl_minutes = coalesce(%(ttl)s, ttl_minutes),"
                     " expires_at = coalesce(now() + make_interval(secs => %(ttl)s::float8 * 60), expires_at)"
-                    " WHERE owner = %(owner)s AND thread_id = %(thread)s AND NOT temporary RETURNING {}"
-                ).format(_COLUMNS),
+                    " WHERE owner = %(owner)s AND thread_id = %(thread)s AND {} RETURNING {}"
+                ).format(_SEEN, _COLUMNS),
                 {
                     "metadata": Jsonb(dict(metadata or {})),
                     "title": title if isinstance(title := (metadata or {}).get("title"), str) else None,
@@ -153,8 +152,8 @@ class ThreadStore:
                     "INSERT INTO threads (thread_id, owner, title, metadata, config, state_values, interrupts, error,"
                     " status) SELECT %s, owner, title, metadata, config, state_values, interrupts, error,"
                     " CASE WHEN status = 'busy' THEN 'idle' ELSE status END FROM threads"
-                    " WHERE owner = %s AND thread_id = %s AND NOT temporary RETURNING {}"
-                ).format(_COLUMNS),
+                    " WHERE owner = %s AND thread_id = %s AND {} RETURNING {}"
+                ).format(_SEEN, _COLUMNS),
                 (copied, owner, thread_id),
             )
             row = await cursor.fetchone()
@@ -244,14 +243,14 @@ class ThreadStore:
         }
 
 
-def shown(row: Mapping[str, Any], select: list[str] | None = None) -> dict[str, Any]:
+def shown(row: Mapping[str, Any], select: Sequence[str] | None = None) -> dict[str, Any]:
     """A thread's row as it is answered."""
     found = {key: value for key, value in row.items() if key != "ttl" or value is not None}
     return found if select is None else {key: found.get(key) for key in select}
 
 
 def _where(owner: str, search: ThreadSearch | ThreadCount) -> tuple[Composed, dict[str, Any]]:
-    where = SQL("owner = %(owner)s AND NOT temporary").format()
+    where = SQL("owner = %(owner)s AND {}").format(_SEEN)
     values: dict[str, Any] = {"owner": owner}
     if search.metadata:
         where += SQL(" AND metadata @> %(metadata)s")

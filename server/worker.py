@@ -22,8 +22,10 @@ from server.events import ATTEMPT_STRIDE, EventLog, Live
 from server.execution import Outcome, execute, output_json
 from server.graphs import Graphs
 from server.json import dumps
-from server.metrics import Metrics
+from server.logs import bound_to
+from server.observation import Observation
 from server.runs import CancelAction, End, Run, Runs
+from server.saver import CheckpointLog, RunLostError, RunSaver
 from server.state import thread_interrupts
 from server.webhooks import Webhooks
 
@@ -55,7 +57,7 @@ class Worker:
     graphs: Graphs
     log: EventLog
     relaxed: Pool
-    metrics: Metrics
+    observation: Observation
     webhooks: Webhooks
     enabled: bool = True
     id: str = field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}")
@@ -64,6 +66,10 @@ class Worker:
     _held: dict[str, _Held] = field(default_factory=dict)
     _wanted: asyncio.Event = field(default_factory=asyncio.Event)
     _waiting: dict[str, set[asyncio.Event]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._checkpoints = CheckpointLog(self.relaxed, self.id)
+        self._strict = CheckpointLog(self.runs.pool, self.id)
 
     @property
     def free(self) -> int:
@@ -136,12 +142,11 @@ class Worker:
         run = held.run
         waits = False
         try:
-            waits = await self._until_end(held, live)
+            with bound_to(run_id=run.run_id, thread_id=run.thread_id):
+                waits = await self._logged(held, live)
         except asyncio.CancelledError:
             if not held.lost:
                 raise
-        except Exception:
-            logger.exception("the end of a run could not be written", extra={"run_id": run.run_id})
         finally:
             del self._held[run.run_id]
             self.log.drop(run.run_id)
@@ -153,6 +158,16 @@ class Worker:
             if waits or self.free == 1:
                 self.wake()
 
+    async def _logged(self, held: _Held, live: Live) -> bool:
+        try:
+            return await self._until_end(held, live)
+        except asyncio.CancelledError:
+            logger.info("the run is let go" if held.lost else "the run is cut short")
+            raise
+        except Exception:
+            logger.exception("the end of a run could not be written")
+            return False
+
     def _forget(self, run_id: str, live: Live) -> None:
         if self.lives.get(run_id) is live:
             del self.lives[run_id]
@@ -162,10 +177,14 @@ class Worker:
         while True:
             outcome = Outcome()
             try:
-                async with self.metrics.run(held.run.graph_id):
+                async with self.observation.run(held.run, outcome):
                     return await self._attempt(held, live, outcome)
+            except RunLostError as error:
+                held.lost = True
+                logger.warning("%s", error)
+                return False
             except WEARY as error:
-                logger.warning("run waits for the database: %s", error, extra={"run_id": held.run.run_id})
+                logger.warning("the run waits for the database: %s", error)
                 again = await self._when_back(held)
                 if again is None:
                     held.lost = True
@@ -198,7 +217,7 @@ class Worker:
             if run.attempt == 1 and (run.kwargs.get("command") is not None or run.kwargs.get("input") is None):
                 await self.runs.keep_base_writes(run, self.id, await self._base_writes(run))
             async with asyncio.timeout(self.settings.run_timeout):
-                await execute(run, self.graphs, self.relaxed, self._emitter(run, emit), held.control, outcome)
+                await execute(run, self.graphs, self.relaxed, self._saver(run), emit, held.control, outcome)
         except asyncio.CancelledError:
             if held.cancel is None:
                 # Lost, or this process ends.
@@ -211,32 +230,23 @@ class Worker:
             await self.log.flush()
             await self.runs.release(self.id, run.run_id)
             return False
-        except WEARY:
+        except (*WEARY, RunLostError):
             raise
         except TimeoutError as error:
             return await self._failed(held, live, outcome, error, status="timeout")
         except Exception as error:
-            if (cause := _database_cause(error)) is not None:
+            if (cause := _cause(error)) is not None:
                 raise cause from error
-            logger.exception("run failed", extra={"run_id": run.run_id, "thread_id": run.thread_id})
+            logger.exception("the run failed")
             return await self._failed(held, live, outcome, error)
         status = "interrupted" if outcome.stopped else "idle"
         end = self._end("success", status, outcome)
         return await self._finish(held, live, end)
 
-    def _emitter(self, run: Run, emit: Any) -> Any:
-        if run.kwargs.get("subgraphs"):
-            return emit
-
-        def root_only(name: str, data: Any) -> None:
-            # Tokens of subgraphs are shown also to those who did not ask for the subgraphs' own events.
-            head, _, inner = name.partition("|")
-            if not inner:
-                emit(name, data)
-            elif head.startswith("messages"):
-                emit(head, data)
-
-        return root_only
+    def _saver(self, run: Run) -> RunSaver:
+        if run.kwargs.get("durability") == "sync":
+            return RunSaver(self.runs.pool, self._strict, run.run_id, blank=run.blank)
+        return RunSaver(self.relaxed, self._checkpoints, run.run_id, blank=run.blank)
 
     async def _base_writes(self, run: Run) -> list[tuple[str, int]]:
         async with self.runs.pool.connection() as held:
@@ -270,7 +280,7 @@ class Worker:
         if is_invalid_resume(error):
             said["error"] = INVALID_RESUME
             thread_status = "interrupted"
-        self.metrics.error(said["error"])
+        self.observation.metrics.error(said["error"])
         await self._look(held.run, outcome)
         self.log.add(held.run.run_id, live.append("error", said))
         end = self._end(status, thread_status, outcome, said)
@@ -278,17 +288,24 @@ class Worker:
 
     async def _look(self, run: Run, outcome: Outcome) -> None:
         """What an attempt that did not come to its end left in the thread."""
-        async with self.graphs.open(run.graph_id) as graph:
-            state = await graph.aget_state({"configurable": {"thread_id": run.thread_id}})
+        try:
+            async with self.graphs.open(run.graph_id) as graph:
+                state = await graph.aget_state({"configurable": {"thread_id": run.thread_id}})
+        except WEARY:
+            raise
+        except Exception:
+            # A run must end also when its graph can neither be made nor read its state.
+            logger.exception("the state of the thread cannot be read")
+            return
         outcome.values = state.values
         outcome.interrupts = thread_interrupts(state)
         outcome.stopped = bool(state.next)
 
     def _end(self, status: str, thread_status: str, outcome: Outcome, error: dict[str, Any] | None = None) -> End:
         output = dumps({"__error__": error}) if error and status != "interrupted" else output_json(outcome)
-        values = output
+        values: bytes | None = output
         if outcome.interrupted or (error and status != "interrupted"):
-            values = dumps(outcome.values if outcome.values is not None else {})
+            values = dumps(outcome.values) if outcome.values is not None else None
         return End(
             status=status,
             thread_status=thread_status,
@@ -309,12 +326,14 @@ class Worker:
                 ours, waits = await self.runs.finish(run, self.id, end, events)
                 break
             except WEARY as error:
-                logger.warning("the end of a run waits for the database: %s", error, extra={"run_id": run.run_id})
+                logger.warning("the end of the run waits for the database: %s", error)
                 await asyncio.sleep(RETRY_SECONDS)
         if ours:
-            self.metrics.ended(run.graph_id, end.status)
+            self.observation.metrics.ended(run.graph_id, end.status)
+            logger.info("the run ended: %s, attempt %s", end.status, run.attempt)
             live.finish(end.output or end.values)
-            self.webhooks.send(run, end)
+            if run.webhook:
+                self.webhooks.wake()
         return waits
 
     # The loops.
@@ -383,12 +402,14 @@ class Worker:
                         await self.runs.release(self.id, run_id)
 
 
-def _database_cause(error: BaseException) -> BaseException | None:
-    """The database's error that an error of the checkpointer came from, if any."""
+def _cause(error: BaseException) -> BaseException | None:
+    """The checkpointer's error that an error of a graph came from, if any: the run was lost, or the database is away."""
     seen: BaseException | None = error
     for _ in range(8):
         if seen is None:
             return None
+        if isinstance(seen, RunLostError):
+            return seen
         if isinstance(seen, WEARY) and (type(seen).__module__ or "").startswith("psycopg"):
             return seen
         seen = seen.__cause__ or seen.__context__

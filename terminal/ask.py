@@ -23,7 +23,7 @@ from graph.review import ReviewRequest
 from graph.state import Mode, RunContext
 from graph.tools import toolbox
 from terminal.console import TextConsole
-from terminal.conversation import Display, Turn, thread_for, turn
+from terminal.conversation import Display, Turn, looked_after, thread_for, turn
 from terminal.review import Decisions, answer_all, approve_all, ask_person, prompt, show
 
 LOCAL_USER = "local"
@@ -43,6 +43,7 @@ async def ask(
     thread_id: str | None,
     yes: bool,
     as_json: bool,
+    rewrite: bool | None = None,
 ) -> int:
     """Ask, print, and return the exit code: 0 answered, 1 failed, 3 waiting for a person."""
     check_question(question, thread_id)
@@ -54,7 +55,7 @@ async def ask(
             return decisions
         return ask_person(request, console, prompt(console)) if interactive else None
 
-    async with open_host(settings) as host:
+    async with open_host(settings) as host, looked_after(host, LOCAL_USER):
         thread = await thread_for(host, LOCAL_USER, thread_id, question)
         try:
             ended = await turn(
@@ -65,7 +66,7 @@ async def ask(
                 display=Display(console, quiet=as_json),
                 review=review,
                 mode=mode,
-                context=RunContext(owner=LOCAL_USER, interactive=interactive),
+                context=RunContext(owner=LOCAL_USER, interactive=interactive, rewrite=rewrite),
                 answer_waiting=answer_all,
             )
         except (asyncio.CancelledError, OSError, UserError):
@@ -121,6 +122,7 @@ def summary(ended: Turn) -> dict[str, Any]:
         "scripts": answer["scripts"] if answer else [],
         "artifacts": answer["artifacts"] if answer else [],
         "citations": answer["citations"] if answer else [],
+        "understood": answer.get("understood") if answer else None,
         "tokens": {
             "input": answer["input_tokens"] if answer else 0,
             "output": answer["output_tokens"] if answer else 0,

@@ -12,12 +12,16 @@ from rich.console import Console
 
 from core.errors import UserError
 from core.settings import Settings
+from graph.history import question, understood_of
 from graph.host import Host, open_host, run_config, unfinished
+from graph.remembering import answered
 from graph.review import ReviewRequest
-from graph.state import Answer, Mode
+from graph.state import Answer, Mode, RunContext
+from rag.memory.examples import Examples
 from terminal.ask import LOCAL_USER, check_question
 from terminal.console import TextConsole
-from terminal.conversation import Display, thread_for, turn
+from terminal.conversation import Display, looked_after, thread_for, turn
+from terminal.memory import show_examples, terms_command
 from terminal.pins import pin
 from terminal.review import YES, Ask, Decisions, Undecided, answer_all, ask_person, prompt
 from terminal.saving import contents
@@ -26,6 +30,10 @@ HELP = """\
 /plan          plan first, and wait for approval
 /act           carry things out (the usual mode)
 /use TARGET    pin a table or a file, so that the model always sees its description
+/undo          ask the last question again as you wrote it, without what was made explicit
+/remember      keep the last question and its script as an example for questions like it
+/examples      the examples that you have
+/terms         what your words mean; /terms WORD = MEANING says it, /terms WORD = forgets it
 /save [FILE]   save the last answer: .md answer and script, .dos the script, .csv or .json its result
 /thread        the id of this thread
 /quit          leave; the thread stays
@@ -52,7 +60,7 @@ class Chat:
         if unfinished(state):
             await self.say(None)
 
-    async def say(self, text: str | None) -> None:
+    async def say(self, text: str | None, *, rewrite: bool | None = None) -> None:
         """A text as a question, or as the answer to what the thread waits for; None to go on."""
         ended = await turn(
             self.host,
@@ -62,6 +70,7 @@ class Chat:
             display=Display(self.console),
             review=self._review,
             mode=self.mode if text is not None else None,
+            context=RunContext(owner=LOCAL_USER, rewrite=rewrite),
             answer_waiting=answer_all,
         )
         if ended.waiting is not None:
@@ -94,6 +103,14 @@ class Chat:
                 saved = await self._save(rest or "answer.md")
                 if saved is not None:
                     self.console.print(f"saved: {saved}", markup=False, highlight=False, soft_wrap=True)
+            case "/undo":
+                await self._undo()
+            case "/remember":
+                await self._remember()
+            case "/examples":
+                await show_examples(self.host.deps.store, self.console)
+            case "/terms":
+                await terms_command(self.host.deps.store, rest, self.console)
             case "/thread":
                 self.console.print(self.thread_id, markup=False, highlight=False)
             case "/help":
@@ -104,6 +121,21 @@ class Chat:
 
     def _review(self, request: ReviewRequest) -> Decisions | None:
         return ask_person(request, self.console, prompt(self.console))
+
+    async def _undo(self) -> None:
+        messages = (await self.host.state(LOCAL_USER, self.thread_id)).values.get("messages", [])
+        asked = question(messages)
+        understood = understood_of(asked)
+        if asked is None or understood is None or not understood["changes"]:
+            raise UserError("Nothing of the last question was changed.", "Its words went to the model as they are.")
+        self.console.print(f"again, as it stands: {asked.text}", style="dim", markup=False, highlight=False)
+        await self.say(asked.text, rewrite=False)
+
+    async def _remember(self) -> None:
+        messages = (await self.host.state(LOCAL_USER, self.thread_id)).values.get("messages", [])
+        found = answered(messages)
+        kept = await Examples(self.host.deps.store).save(LOCAL_USER, found.question, found.script)
+        self.console.print(f"remembered as {kept.id}: {kept.question}", markup=False, highlight=False, soft_wrap=True)
 
     async def _use(self, target: str) -> None:
         if not target:
@@ -139,7 +171,7 @@ class Chat:
 async def chat(settings: Settings, *, mode: Mode, thread_id: str | None) -> int:
     console = TextConsole()
     read = prompt(console)
-    async with open_host(settings) as host:
+    async with open_host(settings) as host, looked_after(host, LOCAL_USER):
         thread = await thread_for(host, LOCAL_USER, thread_id, "chat" if thread_id is None else None)
         talk = Chat(host, console, thread, mode)
         entry = host.deps.models.entry("actor")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, cast
 
@@ -11,19 +14,25 @@ from langgraph.types import Command
 from rich.console import Console
 from rich.text import Text
 
-from core.errors import NotFoundError
+from core.errors import NotFoundError, UserError
 from core.thread_lock import exclusive
 from graph.host import Host, unfinished
 from graph.review import ReviewRequest
-from graph.state import Answer, Input, Mode, RunContext
+from graph.state import Answer, Input, Mode, QuestionChange, RunContext
+from provision.service import Environments
 from terminal.console import script_block, visible
 from terminal.review import Decisions
+
+log = logging.getLogger(__name__)
 
 Review: TypeAlias = Callable[[ReviewRequest], Decisions | None]
 
 TITLE_LENGTH = 60
 SHOWN_LINES = 40
-LOOKING = {"list_tables", "describe_table", "inspect_database", "validate_script", "optimize_query"}
+LOOKING = {
+    "list_tables", "describe_table", "inspect_database", "validate_script", "optimize_query", "create_environment",
+    "list_environments", "use_environment", "delete_environment", "extend_environment", "list_files",
+}  # fmt: skip
 LOOK_LENGTH = 160
 
 
@@ -46,12 +55,15 @@ class Display:
     _streaming: bool = field(default=False, init=False)
     _said: str = field(default="", init=False)
     _answer: Answer | None = field(default=None, init=False)
+    _notices: set[str] = field(default_factory=set, init=False)
 
     def part(self, part: Any) -> None:
         if self.quiet:
             return
         if part["type"] == "messages":
             self._message(part["data"])
+        elif part["type"] == "custom":
+            self._event(part["data"])
         elif part["type"] == "updates":
             for node, update in part["data"].items():
                 if isinstance(update, dict):
@@ -65,6 +77,19 @@ class Display:
             self._streaming = True
             self._said += text
             self.console.print(text, end="", markup=False, highlight=False, soft_wrap=True)
+
+    def _event(self, data: dict[str, Any]) -> None:
+        if data.get("event") == "provisioning":
+            line = " ".join(filter(None, (data["step"], data["message"])))
+            self.console.print(f"  … {line}", style="dim", markup=False, highlight=False, soft_wrap=True)
+        elif data.get("event") == "understood":
+            for line in understood_lines(
+                data["changes"], data["notes"], [item["question"] for item in data["examples"]]
+            ):
+                self.console.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
+        elif data.get("event") == "notice":
+            self._notices.add(data["message"])
+            self.console.print(data["message"], style="yellow", markup=False, highlight=False, soft_wrap=True)
 
     def _end_stream(self) -> None:
         if self._streaming:
@@ -80,10 +105,19 @@ class Display:
                 self._result(message)
         self._answer = update.get("answer", self._answer)
         if node == "complete" and self._answer is not None:
-            if self._answer["text"].strip() != self._said.strip():
+            if rest := self._unsaid(self._answer["text"].strip()):
                 self.console.print()
-                self.console.print(self._answer["text"], markup=False, highlight=False, soft_wrap=True)
+                self.console.print(rest, markup=False, highlight=False, soft_wrap=True)
             self._said, self._answer = "", None
+            self._notices.clear()
+
+    def _unsaid(self, text: str) -> str:
+        """What has not been shown of the answer: not the text that was streamed, nor notices given before."""
+        said = self._said.strip()
+        if text == said:
+            return ""
+        rest = text.removeprefix(f"{said}\n\n") if said else text
+        return "\n".join(line for line in rest.splitlines() if line not in self._notices).strip()
 
     def _calls(self, message: AIMessage) -> None:
         for call in message.tool_calls:
@@ -106,9 +140,18 @@ class Display:
             self.console.print(f"  … ({len(lines) - SHOWN_LINES} more lines)", style=style)
 
 
+def understood_lines(changes: Sequence[QuestionChange], notes: Sequence[str], examples: Sequence[str]) -> list[str]:
+    """How a question was read, for people."""
+    read = [f'"{change["original"]}" → {change["replacement"]}' for change in changes]
+    like = [f"like an example you know: {example}" for example in examples]
+    return [f"  {line}" for line in (*read, *notes, *like)]
+
+
 def _brief(args: dict[str, Any]) -> str:
     shown = ", ".join(
-        f"{key}={value}" for key, value in args.items() if key != "script" and value not in ("", [], None)
+        f"{key}={value}"
+        for key, value in args.items()
+        if key not in ("script", "content") and value not in ("", [], None)
     )
     return shown if len(shown) <= 100 else f"{shown[:100]}…"
 
@@ -158,6 +201,28 @@ async def turn(
         await host.threads.touch(owner, thread_id)
         state = await host.state(owner, thread_id)
         return Turn(thread_id, answer=state.values.get("answer"))
+
+
+@asynccontextmanager
+async def looked_after(host: Host, owner: str) -> AsyncIterator[None]:
+    """Meanwhile what is due of the owner's environments is taken away: no server may be running that does it."""
+    sweeping = asyncio.create_task(_sweep(host.deps.environments, owner))
+    try:
+        yield
+    finally:
+        sweeping.cancel()
+        await asyncio.gather(sweeping, return_exceptions=True)
+
+
+async def _sweep(environments: Environments, owner: str) -> None:
+    reaper = environments.reaper()
+    while True:
+        try:
+            if await environments.list(owner, limit=1):
+                await reaper.sweep()
+        except UserError as error:
+            log.warning("environments could not be looked after: %s", error)
+        await asyncio.sleep(environments.settings.reaper_seconds)
 
 
 async def pending(host: Host, owner: str, thread_id: str) -> ReviewRequest | None:

@@ -19,14 +19,16 @@ from core.settings import Settings
 from core.tokens import TokenCounter
 from dolphin.environment import default_environment
 from dolphin.sessions import Sessions
+from rag.knowledge import KnowledgeBase
 from terminal.console import TextConsole, visible
+from terminal.kb import LEXICAL_ONLY, NOT_DOCUMENTED, counts
 
 PACKAGES = ("langgraph", "langchain-core", "langchain-openai", "langgraph-checkpoint-postgres", "dolphindb")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """`kind` is embedded, configured or failed."""
+    """`kind` is embedded, configured, missing or failed; what is missing is optional."""
 
     part: str
     kind: str
@@ -43,6 +45,7 @@ async def doctor(settings: Settings) -> int:
         ("Postgres", _postgres),
         ("DolphinDB", _dolphindb),
         ("model", _models),
+        ("knowledge", _knowledge),
     ]
     failed = False
     for part, check in checks:
@@ -52,7 +55,7 @@ async def doctor(settings: Settings) -> int:
             findings = [Finding(part, "failed", error.message, error.remedy)]
         for finding in findings:
             failed = failed or finding.kind == "failed"
-            style = {"failed": "bold red", "embedded": "cyan"}.get(finding.kind, "green")
+            style = {"failed": "bold red", "embedded": "cyan", "missing": "yellow"}.get(finding.kind, "green")
             kind = Text.assemble((f"{finding.kind:>10}", style), f"  {finding.part}: {visible(finding.text)}")
             console.print(kind, soft_wrap=True)
             if finding.remedy:
@@ -120,6 +123,18 @@ async def _models(settings: Settings) -> list[Finding]:
         remedy = "" if listed else f"The endpoint does not list {record['model']}: check its name."
         findings.append(Finding(role, "configured", f"{record['model']} at {record['base_url']}", remedy))
     return [*findings, _tokens(registry)]
+
+
+async def _knowledge(settings: Settings) -> list[Finding]:
+    found = await asyncio.to_thread(KnowledgeBase(settings).status)
+    if found.manifest is None:
+        text = "there is no knowledge base: the agent does without documentation"
+        return [Finding("knowledge", "missing", text, "Build it: ddb-agent kb build")]
+    searched = "by words alone" if found.lexical_only else f"by words and by meaning ({found.encoder})"
+    text = f"{counts(found.manifest['counts'])}, searched {searched}"
+    if not found.documented:
+        return [Finding("knowledge", "missing", text, NOT_DOCUMENTED)]
+    return [Finding("knowledge", "embedded", text, LEXICAL_ONLY if found.lexical_only else "")]
 
 
 def _tokens(registry: ModelRegistry) -> Finding:

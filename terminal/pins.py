@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from core.errors import UserError
+from graph.binding import reference_of
 from graph.host import Host
 from graph.state import Pin
 
@@ -21,7 +22,8 @@ async def pin(host: Host, owner: str, thread_id: str, target: str) -> Pin:
         return await asyncio.to_thread(file_pin, found)
     if re.search(r"[/\\]", target) and not target.startswith(("loadTable", "dfs://")):
         raise UserError(f"There is no file {target}.", "Give the path of a file, or the name of a table.")
-    environment = await host.deps.environment(owner, "default")
+    state = await host.state(owner, thread_id)
+    environment = await host.deps.environment(owner, reference_of(state.values))
     table = await host.deps.catalog.describe(environment, thread_id, target)
     return Pin(kind="table", name=target, text=table.text)
 

@@ -104,6 +104,8 @@ def _show(name: str, args: dict[str, Any], description: str, console: Console) -
     console.print(description, markup=False, highlight=False, soft_wrap=True)
     if script := args.get("script"):
         console.print(script_block(str(script)))
+    if content := args.get("content"):
+        console.print(str(content), style="dim", markup=False, highlight=False, soft_wrap=True)
     if options := args.get("options"):
         console.print("   " + " | ".join(options), markup=False, highlight=False)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import ipaddress
 import signal
+import socket
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +18,7 @@ from core.postgres import database_url, open_pool, release_database
 from core.settings import Settings
 
 DEFAULT_CONFIG = Path("langgraph.json")
+GARBAGE_THRESHOLDS = (5_000, 20, 20)
 
 
 def serve(settings: Settings, *, host: str, port: int, config: Path | None, worker: bool = True) -> int:
@@ -43,6 +46,10 @@ def serve(settings: Settings, *, host: str, port: int, config: Path | None, work
             if services is not None and not services.worker.draining:
                 loop.call_soon_threadsafe(lambda: drains.append(loop.create_task(services.worker.drain())))
             super().handle_exit(sig, frame)
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            _settle_garbage()
 
     drains: list[asyncio.Task[None]] = []
     server = Server(
@@ -76,6 +83,7 @@ def work(settings: Settings, *, config: Path | None) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         async with open_services(settings, loaded):
+            _settle_garbage()
             logging.getLogger("ddb_agent").info("worker is ready")
             await stop.wait()
 
@@ -85,6 +93,13 @@ def work(settings: Settings, *, config: Path | None) -> int:
         finally:
             release_database(settings)
     return 0
+
+
+def _settle_garbage() -> None:
+    """What was loaded stays: the collector need not look at it again and again, which took a tenth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GARBAGE_THRESHOLDS)
 
 
 def is_loopback(host: str) -> bool:

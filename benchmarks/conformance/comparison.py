@@ -9,6 +9,9 @@ _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _NULLS = ("", "null", "NULL", "NaN", "nan", "00i", "00b", "00F", "00l", "00h", "00c", "00f", "00d", "00s", "00m")
 _TRUTH = {"true": "1", "false": "0"}
 _TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|[+-]?(?:\d+\.\d+|\.\d+|\d+)(?:[eE][+-]?\d+)?(?![\w.:])|[^\s\[\](),<>{}"]+|\S')
+_PAIR = re.compile(r" +: *(?=\S)|(?<=\d):(?= +\d)")
+_UNNAMED = re.compile(r"(?:#|col|C)?\d*")
+_ROW_LABELS = ("label", "lable")
 _RULE = re.compile(r"\s*-+(?:\s+-+)*\s*")
 
 Grid = tuple[list[str], list[list[str]]]
@@ -16,7 +19,7 @@ Grid = tuple[list[str], list[list[str]]]
 
 def same(expected: str, actual: str) -> bool:
     """Tables are compared cell by cell, dictionaries entry by entry, anything else token by token."""
-    stated, shown = expected.strip("\n").rstrip(" ;"), actual.strip("\n")
+    stated, shown = (_PAIR.sub(":", text.strip("\n")) for text in (expected.rstrip(" ;\n"), actual))
     if stated == shown:
         return True
     table = _grid(stated)
@@ -30,7 +33,11 @@ def same(expected: str, actual: str) -> bool:
         return one.keys() == two.keys() and all(same(one[key], two[key]) for key in one)
     if _grid(shown) is not None or (shown.startswith("[") and "," not in stated):
         # A table without rules, or a vector without commas: the values in their order have to do.
-        return _same_tokens(_values(stated), _values(shown))
+        one, two = _values(stated), _values(shown)
+        width = len(grid[0]) if (grid := _grid(shown)) else 0
+        if width and all(map(_UNNAMED.fullmatch, [*one[:width], *two[:width]])):
+            one, two = one[width:], two[width:]
+        return _same_tokens(one, two)
     return _same_tokens(_tokens(stated), _tokens(shown))
 
 
@@ -50,6 +57,8 @@ def _tokens(text: str) -> list[str]:
 
 
 def _same_tokens(expected: list[str], actual: list[str]) -> bool:
+    if not any(expected) and not any(actual) or expected == ["NULL"] and not any(actual):
+        return True
     if "..." in expected:
         expected = expected[: expected.index("...")]
         actual = actual[: len(expected)]
@@ -117,8 +126,9 @@ def _same_grids(expected: Grid, actual: Grid) -> bool:
     heads = [[head.strip("\"'") for head in grid[0]] for grid in (expected, actual)]
     if len(heads[0]) != len(heads[1]):
         return False
-    # Unnamed columns are written #0, col0, col1, C0 or 0 by turns; "label" stands over row labels.
-    unnamed = [all(re.fullmatch(r"(?:#|col|C)?\d*|label|lable", head) for head in head_row) for head_row in heads]
+    # Unnamed columns are written #0, col0, col1, C0 or 0 by turns; "label" or nothing stands over row labels.
+    heads = [["" if head in _ROW_LABELS else head for head in row] for row in heads]
+    unnamed = [all(map(_UNNAMED.fullmatch, row)) for row in heads]
     if heads[0] != heads[1] and not all(unnamed):
         return False
     stated, shown = expected[1], actual[1]

@@ -35,7 +35,9 @@ def capabilities(language: Language) -> str:
         "with conditions on values, numbers and dates, and rank the results;\n"
         "- compute VWAP, OHLC bars, moving averages, returns, correlations and drawdowns;\n"
         "- create sample data, load a CSV file, save a table to a database, delete rows, drop tables;\n"
-        "- run a script you give me (in ``` fences, or after `run:`).\n"
+        "- run a script you give me (in ``` fences, or after `run:`);\n"
+        "- rent a DolphinDB server (`give me a 4-core DolphinDB for two hours`), list, use, extend and delete "
+        "environments, write the last script to the workspace.\n"
         "For free conversation, set up a real model: point `DDB_AGENT_MODELS` at a model file with an entry for any "
         "OpenAI-compatible endpoint (`model`, `base_url`, `api_key_env`) and restart.",
         "我是 ddb-agent 的离线模型：由规则组成，不是大语言模型。我可以\n"
@@ -44,7 +46,9 @@ def capabilities(language: Language) -> str:
         "日期）并排名；\n"
         "- 计算 VWAP、K 线、移动平均、收益率、相关系数、最大回撤；\n"
         "- 生成示例数据、加载 CSV 文件、把表保存到数据库、删除行、删除表；\n"
-        "- 运行您给出的脚本（放在 ``` 中，或写在“运行:”之后）。\n"
+        "- 运行您给出的脚本（放在 ``` 中，或写在“运行:”之后）；\n"
+        "- 租用 DolphinDB 服务器（“给我一个4核的DolphinDB用两个小时”），列出、使用、延长和删除环境，"
+        "把脚本写入工作区。\n"
         "需要自由对话时请配置真正的模型：用 `DDB_AGENT_MODELS` 指定模型文件，写入任意 OpenAI 兼容接口的 "
         "`model`、`base_url`、`api_key_env`，然后重新启动。",
     )

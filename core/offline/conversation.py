@@ -16,6 +16,7 @@ Mode = Literal["plan", "act"]
 
 _MODE = re.compile(r"^\s*\W{0,4}MODE:\s*(plan|act)\b", re.IGNORECASE | re.ASCII | re.MULTILINE)
 _PINNED = re.compile(r"^## Pinned context\s*$(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+_EXPLICIT = re.compile(r"\n\n\(Made explicit: (.*?)\)(?:\n\(Note: .*\))*\Z", re.DOTALL)
 _GOAL = re.compile(r"^\W*(?:Goal|目标)[:：]\s*(.+)$", re.MULTILINE)
 _APPROVAL = re.compile(
     r"\bapproved?\b|\bapproves\b|\bcarry (?:it |this |the plan )?out\b|\bgo ahead\b|\bproceed\b|^\s*(?:yes|ok"
@@ -110,7 +111,7 @@ def read_conversation(messages: Iterable[BaseMessage]) -> Conversation:
         if isinstance(message, SystemMessage):
             system.append(message.text)
         elif isinstance(message, HumanMessage):
-            _add_human(tasks, message.text)
+            _add_human(tasks, explicit(message.text))
         elif isinstance(message, AIMessage) and tasks:
             for call in message.tool_calls:
                 step = Step(call["name"], call["args"])
@@ -127,6 +128,12 @@ def read_conversation(messages: Iterable[BaseMessage]) -> Conversation:
     return Conversation(
         "plan" if mode and mode[1].lower() == "plan" else "act", pinned[1] if pinned else "", tasks or [Task("")]
     )
+
+
+def explicit(text: str) -> str:
+    """The question as the program made it explicit, when it did."""
+    found = _EXPLICIT.search(text)
+    return found[1] if found else text
 
 
 def _add_human(tasks: list[Task], text: str) -> None:

@@ -6,11 +6,15 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from core.offline.environment_words import environment_intent
 from core.offline.lexicon import NUMBER, integer
+from core.offline.remembering import memory_intent
 
 Intent = Literal[
     "script", "greeting", "capabilities", "documentation", "sample_data", "load_file", "export_file", "save_table",
-    "drop", "delete_rows", "list_tables", "describe_table", "check_script", "chart", "update", "query",
+    "drop", "delete_rows", "list_tables", "describe_table", "check_script", "chart", "update", "query", "remember",
+    "define_term", "forget_term",
+    "rent", "list_environments", "give_back", "extend", "use_environment", "write_script",
 ]  # fmt: skip
 
 _PATH = r"""(?P<path>(?:/|[A-Za-z]:[\\/]|\./|~/)[^\s"'`，。；、]*\.(?:csv|txt|tsv))"""
@@ -93,6 +97,10 @@ def recognise(text: str) -> Intent:
         return "capabilities"
     if beyond_rules(text):
         return "query"
+    if (told := memory_intent(stripped)) is not None:
+        return told
+    if (about_environments := environment_intent(text)) is not None:
+        return about_environments
     if documented_function(text) is not None:
         return "documentation"
     if _matches(
@@ -149,9 +157,9 @@ def recognise(text: str) -> Intent:
 
 
 def parts(text: str) -> list[str]:
-    """The text, or its parts where one makes a table and the next asks something of it."""
+    """The text, or its parts where one makes something and the next asks something of it."""
     found = [part for part in _THEN.split(text) if part and part.strip()]
-    makes = ("load_file", "sample_data")
+    makes = ("load_file", "sample_data", "rent", "use_environment", "write_script")
     if len(found) > 1 and literal_script(text) is None and all(recognise(part) in makes for part in found[:-1]):
         return [part.strip() for part in found]
     return [text]

@@ -55,8 +55,10 @@ _NOT_NAMES = frozenset(
 def failure_text(step: Step) -> str:
     """The server's words of a failed call."""
     text = (step.result or "").strip()
-    text = re.split(r"\nHINT:", text, maxsplit=1)[0]
-    return re.sub(r"^ERROR:\s*", "", text).strip() or "no result"
+    text, *hints = re.split(r"\nHINT:", text, maxsplit=1)
+    said = re.sub(r"^ERROR:\s*", "", text).strip() or "no result"
+    gone = any("use_environment" in hint for hint in hints)
+    return f"{said} Say `use the default environment`, or ask for another server." if gone else said
 
 
 def failed(step: Step) -> bool:

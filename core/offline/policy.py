@@ -10,6 +10,7 @@ from typing import Any
 
 from core.offline import answers
 from core.offline.conversation import Conversation
+from core.offline.environments import extend, give_back, list_environments, rent, use_environment, write_script
 from core.offline.execution import RefusedError, execute, propose
 from core.offline.intents import (
     MAX_QUESTION,
@@ -23,6 +24,7 @@ from core.offline.intents import (
 )
 from core.offline.language import normalise, say
 from core.offline.lookup import choose_table, describe, failed, failure_text, list_tables
+from core.offline.memory import define_term, forget_term, remember
 from core.offline.querying import answer_query
 from core.offline.replay import NextCallError, PartDoneError, Replay, ReplyError
 from core.offline.storing import delete_rows, drop, export_file, load_file, pinned_file, save_table
@@ -224,4 +226,13 @@ _HANDLERS: dict[Intent, Callable[[Replay, str], None]] = {
     "drop": drop,
     "update": _update,
     "delete_rows": delete_rows,
+    "remember": remember,
+    "define_term": define_term,
+    "forget_term": forget_term,
+    "rent": rent,
+    "list_environments": list_environments,
+    "give_back": give_back,
+    "extend": extend,
+    "use_environment": use_environment,
+    "write_script": write_script,
 }

@@ -120,9 +120,13 @@ class Replay:
 
     def made_table(self, name: str, answer: str, signed: str, **more: Any) -> NoReturn:
         """End the task, or this part of it, whose outcome is the table `name`."""
+        self.made = name
+        self.part_done(answer, signed, **more)
+
+    def part_done(self, answer: str, signed: str, **more: Any) -> NoReturn:
+        """End the task, or this part of it."""
         if not self.following:
             self.finish(signed, **more)
-        self.made = name
         self._told.append(answer)
         raise PartDoneError
 

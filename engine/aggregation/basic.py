@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.aggregation.rows import Kernel, counts, first_rows, gather, last_rows, numbers, place, ranks, totals
+from engine.aggregation.rows import (
+    Kernel,
+    Numbers,
+    counts,
+    first_rows,
+    gather,
+    last_rows,
+    numbers,
+    place,
+    present,
+    ranks,
+    sums,
+    whole_sums,
+)
 from engine.errors import CallError
 from engine.grouping import Groups
 from engine.types import DECIMAL, FLOATING, INTEGRAL, Type, null
@@ -27,7 +40,7 @@ def doubles(data: Array, missing: Array | None = None) -> Vector:
 
 
 def count(groups: Groups, x: Vector) -> Vector:
-    return ints(counts(groups, ~x.nulls()))
+    return ints(counts(groups, present(x)))
 
 
 def size(groups: Groups, _: Vector) -> Vector:
@@ -36,14 +49,19 @@ def size(groups: Groups, _: Vector) -> Vector:
 
 def total(groups: Groups, x: Vector) -> Vector:
     """`sum`: LONG of integers, DOUBLE of floating point numbers, decimals keep their scale."""
-    valid = ~x.nulls()
+    valid = present(x)
     empty = counts(groups, valid) == 0
     if x.type in FLOATING:
-        return doubles(totals(groups, np.where(valid, x.data, 0.0).astype(np.float64)), empty)
+        values = Numbers(x)
+        return doubles(sums(groups, values.at)[0], empty)
     if x.type in (Type.BOOL, Type.VOID, *INTEGRAL):
-        return _longs(totals(groups, np.where(valid, x.data, 0).astype(np.int64)), empty)
+
+        def known(rows: slice) -> Array:
+            return x.data[rows] if valid is None else np.where(valid[rows], x.data[rows], 0)
+
+        return _longs(whole_sums(groups, known), empty)
     if x.type in DECIMAL:
-        wide = np.where(valid, x.data, 0).astype(object)
+        wide = (x.data if valid is None else np.where(valid, x.data, 0)).astype(object)
         result = Type.DECIMAL128
         out = nulls(result, groups.count, x.scale)
         for group, amount in zip(groups.codes, wide, strict=True):
@@ -60,22 +78,19 @@ def _longs(data: Array, missing: Array) -> Vector:
 
 def power_sum(exponent: int) -> Kernel:
     def kernel(groups: Groups, x: Vector) -> Vector:
-        values = numbers(x)
-        valid = ~np.isnan(values)
+        values = Numbers(x)
         with np.errstate(over="ignore"):
-            powers = np.where(valid, values, 0.0) ** exponent
-        return doubles(totals(groups, powers), counts(groups, valid) == 0)
+            powers = sums(groups, lambda rows: [values.at(rows)[0] ** exponent])[0]
+        return doubles(powers, values.counts(groups) == 0)
 
     return kernel
 
 
 def average(groups: Groups, x: Vector) -> Vector:
-    valid = ~x.nulls()
-    number = counts(groups, valid)
-    values = numbers(x)
-    sums = totals(groups, np.where(valid, values, 0.0))
+    values = Numbers(x)
+    number = values.counts(groups)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return doubles(sums / number, number == 0)
+        return doubles(sums(groups, values.at)[0] / number, number == 0)
 
 
 def harmonic(groups: Groups, x: Vector) -> Vector:
@@ -84,7 +99,8 @@ def harmonic(groups: Groups, x: Vector) -> Vector:
     with np.errstate(divide="ignore"):
         inverse = np.where(valid, 1.0 / values, 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return doubles(counts(groups, valid) / totals(groups, inverse), counts(groups, valid) == 0)
+        result = counts(groups, valid) / sums(groups, lambda rows: [inverse[rows]])[0]
+    return doubles(result, counts(groups, valid) == 0)
 
 
 def product(groups: Groups, x: Vector) -> Vector:
@@ -105,12 +121,12 @@ def _extreme(groups: Groups, x: Vector, largest: bool) -> Vector:
             raise CallError(f"Values of type {x.type.name} cannot be ordered.")
         order, _ = ranks(x)
         return gather(x, _extreme_rows(groups, order, ~x.nulls(), largest, last=False))
-    valid = ~x.nulls()
+    valid = present(x)
     floating = x.data.dtype.kind == "f"
     limits = np.finfo(x.data.dtype) if floating else np.iinfo(x.data.dtype)
     low, high = (-np.inf, np.inf) if floating else (limits.min, limits.max)
     start = low if largest else high
-    values = np.where(valid, x.data, np.array(start, dtype=x.data.dtype))
+    values = x.data if valid is None else np.where(valid, x.data, np.array(start, dtype=x.data.dtype))
     if groups.count == 1:
         out = np.array([reduce.reduce(values, initial=start)], dtype=x.data.dtype)
     else:
@@ -169,11 +185,11 @@ def at_extreme(*, largest: bool) -> Kernel:
 
 
 def first(groups: Groups, x: Vector) -> Vector:
-    return gather(x, first_rows(groups, np.ones(groups.rows, dtype=bool)))
+    return gather(x, first_rows(groups))
 
 
 def last(groups: Groups, x: Vector) -> Vector:
-    return gather(x, last_rows(groups, np.ones(groups.rows, dtype=bool)))
+    return gather(x, last_rows(groups))
 
 
 def acceptable(x: Vector, k: Scalar | None) -> Array:

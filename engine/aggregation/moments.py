@@ -5,20 +5,52 @@ from __future__ import annotations
 import numpy as np
 
 from engine.aggregation.basic import doubles
-from engine.aggregation.rows import Kernel, counts, numbers, totals
+from engine.aggregation.rows import Kernel, Numbers, counts, numbers, present, sums
 from engine.grouping import Groups
 from engine.values import Array, Vector
 
 ZERO_VARIANCE = 1e-12
 
 
-def _centered(groups: Groups, values: Array, valid: Array) -> tuple[Array, Array, Array]:
-    """Counts, means and the deviations of rows from the mean of their group (0 where not valid)."""
-    number = counts(groups, valid)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = totals(groups, np.where(valid, values, 0.0)) / number
-        deviation = np.where(valid, values - mean[groups.codes], 0.0)
-    return number, mean, deviation
+class Centered:
+    """Columns of numbers as deviations from the means of their groups."""
+
+    def __init__(self, groups: Groups, *columns: Vector) -> None:
+        self.groups = groups
+        self.values = Numbers(*columns)
+        self.number = self.values.counts(groups)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            self.means = [total / self.number for total in sums(groups, self.values.at)]
+
+    def at(self, rows: slice) -> list[Array]:
+        """The deviations of each column, 0 in the rows that do not count."""
+        valid = self.values.valid(rows)
+        out = []
+        for column, mean in zip(self.values.columns, self.means, strict=True):
+            deviation = numbers(column.take(rows)) - (mean[0] if len(mean) == 1 else mean[self.groups.codes[rows]])
+            out.append(deviation if valid is None else np.where(valid, deviation, 0.0))
+        return out
+
+    def powers(self, *exponents: int) -> list[Array]:
+        """The sums of powers (2, 3 or 4) of the deviations of the first column."""
+
+        def terms(rows: slice) -> list[Array]:
+            deviation = self.at(rows)[0]
+            squared = deviation * deviation
+            return [
+                squared * squared if each == 4 else squared * deviation if each == 3 else squared for each in exponents
+            ]
+
+        return sums(self.groups, terms)
+
+    def products(self) -> list[Array]:
+        """Of two columns, the sums of the squares of each and of their products."""
+
+        def terms(rows: slice) -> list[Array]:
+            dx, dy = self.at(rows)
+            return [dx * dx, dy * dy, dx * dy]
+
+        return sums(self.groups, terms)
 
 
 def variance(*, sample: bool, root: bool = False) -> Kernel:
@@ -26,29 +58,26 @@ def variance(*, sample: bool, root: bool = False) -> Kernel:
     lost = 1 if sample else 0
 
     def kernel(groups: Groups, x: Vector) -> Vector:
-        values = numbers(x)
-        number, _, deviation = _centered(groups, values, ~np.isnan(values))
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-            result = totals(groups, deviation * deviation) / (number - lost)
-        return doubles(np.sqrt(result) if root else result, number <= lost)
+            centered = Centered(groups, x)
+            result = centered.powers(2)[0] / (centered.number - lost)
+        return doubles(np.sqrt(result) if root else result, centered.number <= lost)
 
     return kernel
 
 
 def standard_error(groups: Groups, x: Vector) -> Vector:
-    number = counts(groups, ~x.nulls())
+    number = counts(groups, present(x))
     deviation = variance(sample=True, root=True)(groups, x).data
     with np.errstate(invalid="ignore", divide="ignore"):
         return doubles(deviation / np.sqrt(number), number <= 1)
 
 
 def skewness(groups: Groups, x: Vector, biased: bool = True) -> Vector:
-    values = numbers(x)
-    n, _, deviation = _centered(groups, values, ~np.isnan(values))
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        squared = deviation * deviation
-        second = totals(groups, squared) / n
-        third = totals(groups, squared * deviation) / n
+        centered = Centered(groups, x)
+        n = centered.number
+        second, third = (total / n for total in centered.powers(2, 3))
         result = third / second**1.5
         if not biased:
             result = result * np.sqrt(n * (n - 1.0)) / (n - 2.0)
@@ -56,42 +85,34 @@ def skewness(groups: Groups, x: Vector, biased: bool = True) -> Vector:
 
 
 def kurtosis(groups: Groups, x: Vector, biased: bool = True) -> Vector:
-    values = numbers(x)
-    n, _, deviation = _centered(groups, values, ~np.isnan(values))
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        squared = deviation * deviation
-        second = totals(groups, squared) / n
-        result = totals(groups, squared * squared) / n / second**2
+        centered = Centered(groups, x)
+        n = centered.number
+        second, fourth = (total / n for total in centered.powers(2, 4))
+        result = fourth / second**2
         if not biased:
             result = (n - 1.0) / ((n - 2.0) * (n - 3.0)) * ((n + 1.0) * result - 3.0 * (n - 1.0)) + 3.0
     return doubles(result, (n < (3 if biased else 4)) | ~(second > 1e-14))
-
-
-def _pair(groups: Groups, x: Vector, y: Vector) -> tuple[Array, Array, Array, Array, Array]:
-    first, second = numbers(x), numbers(y, "Y")
-    valid = ~(np.isnan(first) | np.isnan(second))
-    number, mean_x, dx = _centered(groups, first, valid)
-    _, mean_y, dy = _centered(groups, second, valid)
-    return number, mean_x, mean_y, dx, dy
 
 
 def covariance(*, sample: bool) -> Kernel:
     lost = 1 if sample else 0
 
     def kernel(groups: Groups, x: Vector, y: Vector) -> Vector:
-        number, _, _, dx, dy = _pair(groups, x, y)
         with np.errstate(invalid="ignore", divide="ignore"):
-            return doubles(totals(groups, dx * dy) / (number - lost), number <= lost)
+            centered = Centered(groups, x, y)
+            return doubles(centered.products()[2] / (centered.number - lost), centered.number <= lost)
 
     return kernel
 
 
 def correlation(groups: Groups, x: Vector, y: Vector) -> Vector:
-    number, _, _, dx, dy = _pair(groups, x, y)
     with np.errstate(invalid="ignore", divide="ignore"):
-        sxx, syy = totals(groups, dx * dx), totals(groups, dy * dy)
+        centered = Centered(groups, x, y)
+        sxx, syy, sxy = centered.products()
+        number = centered.number
         flat = (sxx / number < ZERO_VARIANCE) | (syy / number < ZERO_VARIANCE)
-        result = totals(groups, dx * dy) / np.sqrt(sxx * syy)
+        result = sxy / np.sqrt(sxx * syy)
     return doubles(np.clip(result, -1.0, 1.0), (number < 2) | flat)
 
 
@@ -102,51 +123,71 @@ def slope(groups: Groups, y: Vector, x: Vector) -> Vector:
 
 def regression(groups: Groups, y: Vector, x: Vector) -> tuple[Vector, Vector, Vector]:
     """Intercept, slope and mean square error of the regression of y on x."""
-    number, mean_x, mean_y, dx, dy = _pair(groups, x, y)
     with np.errstate(invalid="ignore", divide="ignore"):
-        sxx, sxy = totals(groups, dx * dx), totals(groups, dx * dy)
+        centered = Centered(groups, x, y)
+        number, (mean_x, mean_y) = centered.number, centered.means
+        sxx, _, sxy = centered.products()
         coefficient = sxy / sxx
         intercept = mean_y - coefficient * mean_x
-        residual = dy - coefficient[groups.codes] * dx
-        error = totals(groups, np.where(np.isnan(residual), 0.0, residual**2)) / number
+
+        def squared_residuals(rows: slice) -> list[Array]:
+            dx, dy = centered.at(rows)
+            residual = dy - coefficient[groups.codes[rows]] * dx
+            return [np.where(np.isnan(residual), 0.0, residual**2)]
+
+        error = sums(groups, squared_residuals)[0] / number
     poor = (number < 2) | ~(sxx > 0)
     return doubles(intercept, poor), doubles(coefficient, poor), doubles(error, poor)
 
 
 def weighted_average(groups: Groups, value: Vector, weight: Vector) -> Vector:
-    values, weights = numbers(value, "value"), numbers(weight, "weight")
-    valid = ~(np.isnan(values) | np.isnan(weights))
+    values = Numbers(value, weight, names=("value", "weight"))
+
+    def terms(rows: slice) -> list[Array]:
+        each, weights = values.at(rows)
+        return [each * weights, weights]
+
     with np.errstate(invalid="ignore", divide="ignore"):
-        products = totals(groups, np.where(valid, values * weights, 0.0))
-        result = products / totals(groups, np.where(valid, weights, 0.0))
+        products, mass = sums(groups, terms)
+        result = products / mass
     result = np.where(np.isfinite(result), result, np.nan)
-    return doubles(result, counts(groups, valid) == 0)
+    return doubles(result, values.counts(groups) == 0)
 
 
 def weighted_sum(exponent: int = 1) -> Kernel:
     """`wsum`, and `wsum2` of squares of the first column."""
 
     def kernel(groups: Groups, x: Vector, y: Vector) -> Vector:
-        first, second = numbers(x), numbers(y, "Y")
-        valid = ~(np.isnan(first) | np.isnan(second))
+        values = Numbers(x, y)
+
+        def terms(rows: slice) -> list[Array]:
+            first, second = values.at(rows)
+            return [first**exponent * second]
+
         with np.errstate(invalid="ignore", over="ignore"):
-            products = np.where(valid, first**exponent * second, 0.0)
-        return doubles(totals(groups, products), counts(groups, valid) == 0)
+            return doubles(sums(groups, terms)[0], values.counts(groups) == 0)
 
     return kernel
 
 
 def weighted_covariance(groups: Groups, x: Vector, y: Vector, weights: Vector) -> Vector:
-    first, second, weight = numbers(x), numbers(y, "Y"), numbers(weights, "weights")
-    valid = ~(np.isnan(first) | np.isnan(second) | np.isnan(weight))
-    weight = np.where(valid, weight, 0.0)
+    values = Numbers(x, y, weights)
+
+    def moments(rows: slice) -> list[Array]:
+        first, second, weight = values.at(rows)
+        return [weight, first * weight, second * weight]
+
     with np.errstate(invalid="ignore", divide="ignore"):
-        mass = totals(groups, weight)
-        mean_x = totals(groups, np.where(valid, first * weight, 0.0)) / mass
-        mean_y = totals(groups, np.where(valid, second * weight, 0.0)) / mass
-        product = (first - mean_x[groups.codes]) * (second - mean_y[groups.codes]) * weight
-        number = counts(groups, valid)
-        result = totals(groups, np.where(valid, product, 0.0)) / mass * number / (number - 1)
+        mass, mean_x, mean_y = sums(groups, moments)
+        mean_x, mean_y = mean_x / mass, mean_y / mass
+
+        def products(rows: slice) -> list[Array]:
+            codes = groups.codes[rows]
+            first, second, weight = values.at(rows)
+            return [np.where(weight == 0, 0.0, (first - mean_x[codes]) * (second - mean_y[codes]) * weight)]
+
+        number = values.counts(groups)
+        result = sums(groups, products)[0] / mass * number / (number - 1)
     return doubles(np.where(np.isfinite(result), result, np.nan), number < 2)
 
 
@@ -166,31 +207,35 @@ def weighted_regression(y: Vector, x: Vector, weights: Vector) -> tuple[float, f
 
 def distance(groups: Groups, x: Vector, y: Vector) -> Vector:
     """`euclidean`."""
-    difference = numbers(x) - numbers(y, "Y")
-    valid = ~np.isnan(difference)
-    return doubles(np.sqrt(totals(groups, np.where(valid, difference, 0.0) ** 2)), counts(groups, valid) == 0)
+    values = Numbers(x, y)
+
+    def terms(rows: slice) -> list[Array]:
+        first, second = values.at(rows)
+        return [(first - second) ** 2]
+
+    return doubles(np.sqrt(sums(groups, terms)[0]), values.counts(groups) == 0)
 
 
-def _ratio(groups: Groups, x: Vector, y: Vector) -> tuple[Array, Array, Array, Array]:
-    first, second = numbers(x), numbers(y, "Y")
-    valid = ~(np.isnan(first) | np.isnan(second))
-    first, second = np.where(valid, first, 0.0), np.where(valid, second, 0.0)
-    return (
-        totals(groups, first * second),
-        totals(groups, first**2),
-        totals(groups, second**2),
-        counts(groups, valid) == 0,
-    )
+def _products(groups: Groups, x: Vector, y: Vector) -> tuple[Array, Array, Array, Array]:
+    """The sums of the products and of both squares, and which groups are empty."""
+    values = Numbers(x, y)
+
+    def terms(rows: slice) -> list[Array]:
+        first, second = values.at(rows)
+        return [first * second, first**2, second**2]
+
+    product, xx, yy = sums(groups, terms)
+    return product, xx, yy, values.counts(groups) == 0
 
 
 def cosine(groups: Groups, x: Vector, y: Vector) -> Vector:
-    product, xx, yy, empty = _ratio(groups, x, y)
+    product, xx, yy, empty = _products(groups, x, y)
     with np.errstate(invalid="ignore", divide="ignore"):
         return doubles(product / np.sqrt(xx * yy), empty)
 
 
 def tanimoto(groups: Groups, x: Vector, y: Vector) -> Vector:
     """The Tanimoto distance."""
-    product, xx, yy, empty = _ratio(groups, x, y)
+    product, xx, yy, empty = _products(groups, x, y)
     with np.errstate(invalid="ignore", divide="ignore"):
         return doubles(1.0 - product / (xx + yy - product), empty)

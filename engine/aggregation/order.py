@@ -8,7 +8,8 @@ from itertools import pairwise
 import numpy as np
 
 from engine.aggregation.basic import doubles, ints
-from engine.aggregation.rows import codes_of, counts, first_rows, gather, numbers, ranks, totals
+from engine.aggregation.moments import Centered
+from engine.aggregation.rows import codes_of, counts, first_rows, gather, numbers, ranks, sums
 from engine.grouping import Groups
 from engine.values import Array, Vector
 
@@ -91,16 +92,14 @@ def median(groups: Groups, x: Vector) -> Vector:
 
 def absolute_deviation(groups: Groups, x: Vector, use_median: bool = False) -> Vector:
     """`mad`: around the mean, or the median around the median."""
-    values = numbers(x)
-    valid = ~np.isnan(values)
     if use_median:
+        values = numbers(x)
         center = median(groups, x).data
         return median(groups, doubles(np.abs(values - center[groups.codes])))
-    number = counts(groups, valid)
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = totals(groups, np.where(valid, values, 0.0)) / number
-        deviation = np.where(valid, np.abs(values - mean[groups.codes]), 0.0)
-        return doubles(totals(groups, deviation) / number, number == 0)
+        centered = Centered(groups, x)
+        total = sums(groups, lambda rows: [np.abs(centered.at(rows)[0])])[0]
+        return doubles(total / centered.number, centered.number == 0)
 
 
 def distinct_rows(groups: Groups, columns: list[Vector]) -> Array:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 import numpy as np
 
 from engine.errors import CallError
-from engine.grouping import Groups
+from engine.grouping import BLOCK, ContiguousGroups, Groups
 from engine.types import DECIMAL, FLOATING, INTEGRAL, Type
 from engine.values import Array, Vector, nulls
 
@@ -17,12 +17,12 @@ Kernel: TypeAlias = Callable[..., Vector]
 
 def whole(rows: int) -> Groups:
     """All rows as one group."""
-    return Groups(np.zeros(rows, dtype=np.intp), 1)
+    return ContiguousGroups(np.array([rows]))
 
 
 def segments(sizes: Array) -> Groups:
     """Consecutive groups of the given sizes."""
-    return Groups(np.repeat(np.arange(len(sizes)), sizes), len(sizes))
+    return ContiguousGroups(sizes)
 
 
 def gather(column: Vector, positions: Array) -> Vector:
@@ -38,44 +38,113 @@ def gather(column: Vector, positions: Array) -> Vector:
 
 def place(groups: Groups) -> Array:
     """The position of every row within its group."""
-    rank = np.empty(groups.rows, dtype=np.int64)
-    rank[groups.order] = np.arange(groups.rows) - np.repeat(groups.offsets[:-1], groups.sizes)
-    return rank
+    return np.asarray(groups.places - groups.offsets[:-1][groups.codes])
 
 
-def first_rows(groups: Groups, chosen: Array) -> Array:
-    """The first chosen row of each group, -1 if there is none."""
-    out = np.full(groups.count, groups.rows, dtype=np.int64)
-    rows = np.flatnonzero(chosen)
-    np.minimum.at(out, groups.codes[rows], rows)
-    out[out == groups.rows] = -1
-    return out
+def blocks(groups: Groups) -> Iterator[slice]:
+    """Runs of rows small enough for the processor's cache, long enough for a table of all groups; at least one."""
+    size = max(BLOCK, 4 * groups.count)
+    for first in range(0, max(groups.rows, 1), size):
+        yield slice(first, min(first + size, groups.rows))
 
 
-def last_rows(groups: Groups, chosen: Array) -> Array:
-    """The last chosen row of each group, -1 if there is none."""
+def first_rows(groups: Groups, chosen: Array | None = None) -> Array:
+    """The first chosen row of each group (None: all rows are), -1 if there is none."""
     out = np.full(groups.count, -1, dtype=np.int64)
-    rows = np.flatnonzero(chosen)
-    np.maximum.at(out, groups.codes[rows], rows)
+    for rows in reversed(list(blocks(groups))):
+        codes, numbers = groups.codes[rows], np.arange(rows.start, rows.stop)
+        if chosen is not None:
+            codes, numbers = codes[chosen[rows]], numbers[chosen[rows]]
+        # The last of several values given to one element stays.
+        out[codes[::-1]] = numbers[::-1]
     return out
 
 
-def counts(groups: Groups, chosen: Array) -> Array:
-    """How many rows of each group are chosen."""
+def last_rows(groups: Groups, chosen: Array | None = None) -> Array:
+    """The last chosen row of each group (None: all rows are), -1 if there is none."""
+    out = np.full(groups.count, -1, dtype=np.int64)
+    for rows in blocks(groups):
+        codes, numbers = groups.codes[rows], np.arange(rows.start, rows.stop)
+        if chosen is not None:
+            codes, numbers = codes[chosen[rows]], numbers[chosen[rows]]
+        out[codes] = numbers
+    return out
+
+
+def present(column: Vector) -> Array | None:
+    """A mask of the elements that are not NULL; None if all are."""
+    missing = column.nulls()
+    return ~missing if missing.any() else None
+
+
+def counts(groups: Groups, chosen: Array | None) -> Array:
+    """How many rows of each group are chosen (None: all are)."""
+    if chosen is None:
+        return groups.sizes
     if groups.count == 1:
         return np.array([np.count_nonzero(chosen)], dtype=np.int64)
-    return groups.sizes if chosen.all() else np.bincount(groups.codes[chosen], minlength=groups.count)
-
-
-def totals(groups: Groups, values: Array) -> Array:
-    """The sum of each group; integers stay exact (64 bits)."""
-    if groups.count == 1:
-        return np.array([values.sum()], dtype=values.dtype)
-    if values.dtype.kind == "f":
-        return np.bincount(groups.codes, weights=values, minlength=groups.count)
-    out = np.zeros(groups.count, dtype=values.dtype)
-    np.add.at(out, groups.codes, values)
+    out = np.zeros(groups.count, dtype=np.int64)
+    for rows in blocks(groups):
+        out += np.bincount(groups.codes[rows][chosen[rows]], minlength=groups.count)
     return out
+
+
+def sums(groups: Groups, terms: Callable[[slice], Sequence[Array]]) -> list[Array]:
+    """The sums of each group of several numbers per row, which `terms` gives for a run of rows."""
+    totals: list[Array] = []
+    for rows in blocks(groups):
+        if groups.count == 1:
+            parts = [np.array([np.sum(term, dtype=np.float64)]) for term in terms(rows)]
+        else:
+            codes = groups.codes[rows]
+            parts = [np.bincount(codes, weights=term, minlength=groups.count) for term in terms(rows)]
+        if not totals:
+            totals = parts
+        else:
+            for total, part in zip(totals, parts, strict=True):
+                total += part
+    return totals
+
+
+def whole_sums(groups: Groups, terms: Callable[[slice], Array]) -> Array:
+    """The exact sums (64 bits) of each group of whole numbers."""
+    out = np.zeros(groups.count, dtype=np.int64)
+    for rows in blocks(groups):
+        values = terms(rows).astype(np.int64, copy=False)
+        if groups.count == 1:
+            out += values.sum()
+        else:
+            np.add.at(out, groups.codes[rows], values)
+    return out
+
+
+class Numbers:
+    """Columns of numbers read together, a run of rows at a time: a row where one of them is NULL does not count."""
+
+    def __init__(self, *columns: Vector, names: Sequence[str] = ("X", "Y", "weights")) -> None:
+        for column, name in zip(columns, names, strict=False):
+            numbers(column.take(slice(0, 0)), name)
+        self.columns = columns
+        self.complete = not any(bool(column.nulls().any()) for column in columns)
+
+    def valid(self, rows: slice) -> Array | None:
+        """Which rows count; None if all do."""
+        if self.complete:
+            return None
+        missing = self.columns[0].take(rows).nulls()
+        for column in self.columns[1:]:
+            missing = missing | column.take(rows).nulls()
+        return np.asarray(~missing)
+
+    def at(self, rows: slice) -> list[Array]:
+        """The numbers of each column, 0 in the rows that do not count."""
+        valid = self.valid(rows)
+        values = [numbers(column.take(rows)) for column in self.columns]
+        return values if valid is None else [np.where(valid, part, 0.0) for part in values]
+
+    def counts(self, groups: Groups) -> Array:
+        """How many rows of each group count."""
+        return counts(groups, self.valid(slice(None)))
 
 
 def numbers(column: Vector, name: str = "X") -> Array:

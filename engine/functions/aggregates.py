@@ -11,7 +11,7 @@ from engine.aggregation import basic, order
 from engine.aggregation.catalogue import AGGREGATES, MAXIMUM, MINIMUM
 from engine.aggregation.moments import weighted_regression
 from engine.aggregation.order import INTERPOLATIONS, SortedGroups
-from engine.aggregation.rows import Kernel, counts, numbers, totals, whole
+from engine.aggregation.rows import Kernel, Numbers, counts, numbers, sums, whole
 from engine.arguments import boolean_argument, float_argument, is_omitted
 from engine.arguments import choice_argument as choice
 from engine.declarations import columns_of, declare_aggregate, every_form
@@ -52,9 +52,11 @@ for _name, _aggregate in AGGREGATES.items():
 
 
 def _root_mean_square(groups: Groups, x: Vector) -> Vector:
-    number = counts(groups, ~x.nulls())
+    values = Numbers(x)
+    number = values.counts(groups)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return basic.doubles(np.sqrt(totals(groups, np.nan_to_num(numbers(x)) ** 2) / number), number == 0)
+        squares = sums(groups, lambda rows: [values.at(rows)[0] ** 2])[0]
+        return basic.doubles(np.sqrt(squares / number), number == 0)
 
 
 def _in_context(kernel: Kernel) -> Kernel:

@@ -10,9 +10,12 @@ from engine import lifting
 from engine.aggregation.basic import doubles
 from engine.aggregation.rows import numbers
 from engine.arguments import boolean_argument, integer_argument, is_omitted, optional_float
+from engine.cast import CLOCKS, DAY, INSTANTS
 from engine.declarations import columns_of, every_form
 from engine.errors import CallError, UnsupportedError
+from engine.forms import as_vector
 from engine.functions.registry import Kind, Registry
+from engine.operators.temporal import UNITS
 from engine.types import Type
 from engine.values import Matrix, Nothing, Scalar, Value, Vector
 
@@ -26,7 +29,7 @@ def _weighting(values: tuple[Value, ...]) -> dict[str, Any]:
     given: list[Value | None] = [*values, *([None] * (7 - len(values)))]
     half_life = given[2]
     if isinstance(half_life, Scalar) and half_life.type is Type.DURATION:
-        raise UnsupportedError("A duration as halfLife")
+        raise CallError("a duration as halfLife needs times, and neither com, span nor alpha.")
     names = ("com", "span", "halflife", "alpha")
     decay = {name: optional_float(value, name) for name, value in zip(names, given[:4], strict=True)}
     chosen = {name: value for name, value in decay.items() if value is not None}
@@ -46,14 +49,52 @@ def _weighted(column: Vector, weighting: dict[str, Any]) -> Any:
     return pd.Series(numbers(column)).ewm(**weighting)
 
 
+def _mean_in_time(x: Vector, values: tuple[Value, ...], times: Value | None) -> Vector:
+    """The mean with weights that halve in a duration of the times."""
+    import pandas as pd
+
+    half_life = values[2] if len(values) > 2 else None
+    if not isinstance(half_life, Scalar) or half_life.type is not Type.DURATION or half_life.value is None:
+        raise CallError("times needs a duration as halfLife.")
+    if any(not is_omitted(value) for value in (*values[:2], *values[3:4])):
+        raise CallError("exactly one of com, span, halfLife and alpha must be specified.")
+    amount, unit = half_life.value
+    moments = as_vector(times)  # type: ignore[arg-type]
+    if len(moments) != len(x) or moments.type not in (*INSTANTS, *CLOCKS) or moments.nulls().any():
+        raise CallError("times must be a temporal vector as long as X, without NULLs.")
+    raws = moments.data.astype(np.int64)
+    if len(raws) and bool((np.diff(raws) <= 0).any()):
+        raise CallError("times must be strictly increasing.")
+    if unit == "B":
+        if moments.type is not Type.DATE:
+            raise CallError("times must be DATE for a halfLife in business days.")
+        steps = np.busday_count(np.datetime64("1970-01-01"), raws.astype("datetime64[D]")) * DAY
+        length = amount * DAY
+    elif unit in UNITS:
+        steps = raws * (INSTANTS.get(moments.type) or CLOCKS[moments.type])
+        length = amount * UNITS[unit]
+    else:
+        raise UnsupportedError(f"A halfLife in {unit}")
+    given: list[Value | None] = [*values[4:], *([None] * (7 - max(len(values), 4)))]
+    if not boolean_argument(given[1], "adjust", True):
+        raise CallError("adjust must be true with times.")
+    series = pd.Series(numbers(x)).ewm(
+        halflife=pd.Timedelta(length, "ns"),
+        times=pd.Series(steps.astype("datetime64[ns]")),
+        min_periods=integer_argument(given[0], "minPeriods", 0),
+        ignore_na=boolean_argument(given[2], "ignoreNA", False),
+    )
+    return doubles(series.mean().to_numpy())
+
+
 def _declare_single(name: str, method: str, extra: str) -> None:
     @functions.builtin(name, f"X, {DECAY}, {extra}", kind=Kind.SEQUENCE)
     def moment(x: Vector, *rest: Value) -> Vector:
-        weighting = _weighting(rest[:7])
         last = rest[7] if len(rest) > 7 else None
+        if method == "mean" and not is_omitted(last):
+            return _mean_in_time(x, rest[:7], last)
+        weighting = _weighting(rest[:7])
         if method == "mean":
-            if not is_omitted(last):
-                raise UnsupportedError("The parameter times of ewmMean")
             return doubles(_weighted(x, weighting).mean().to_numpy())
         bias = boolean_argument(last, "bias", False)
         return doubles(getattr(_weighted(x, weighting), method)(bias=bias).to_numpy())

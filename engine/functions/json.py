@@ -48,7 +48,7 @@ def standard_json(value: Value) -> str:
     if isinstance(value, Dictionary):
         pairs = [
             f"{json.dumps(_key_text(key, value.key_type), ensure_ascii=False)}: {standard_json(item)}"
-            for key, item in value.items.items()
+            for key, item in value.listed()
         ]
         return "{" + ",".join(pairs) + "}"
     raise CallError("this form has no JSON form.")

@@ -213,5 +213,5 @@ def earth_distance(x: Vector, y: Vector) -> Vector:
 @functions.elementwise("symbolCode", "X")
 def symbol_code(x: Vector) -> Vector:
     if x.symbols is None:
-        raise CallError("X must be of type SYMBOL.")
+        raise CallError("X must be a vector of type SYMBOL.")
     return Vector(Type.INT, x.data.copy())

@@ -293,31 +293,38 @@ def _regressions(y: Value, x: Value, window: Value, least: Value | None, parts: 
     return AnyVector([one(part) for part in parts])
 
 
-def _weighted_average(x: Vector, weights: Vector) -> Vector:
+def _weighted_average(groups: Groups, x: Vector, weights: Vector) -> Vector:
     """Averages of windows as long as the weights, the last weight for the latest row."""
-    columns = columns_of([x])
+    column = running.in_order(groups, columns_of([x])[0])
     length = len(weights)
-    rows, groups = count_windows(whole(len(x)), length).expand()
-    sizes = groups.sizes
+    rows, windows = count_windows(groups, length).expand()
+    sizes = windows.sizes
     place = np.arange(len(rows)) - np.repeat(np.cumsum(sizes) - sizes, sizes) + np.repeat(length - sizes, sizes)
-    result = AGGREGATES["wavg"].kernel(groups, columns[0].take(rows), weights.take(place))
-    return _blank(result, sizes < length)
+    result = AGGREGATES["wavg"].kernel(windows, column.take(rows), weights.take(place))
+    return running.back(groups, _blank(result, sizes < length))
 
 
 def _declare_weighted_average() -> None:
     """`mavg` also takes a vector of weights instead of a window."""
     counted = functions.functions["mavg"]
-    plain = counted.implementation
+    plain, of_groups = counted.implementation, counted.grouped
+    assert of_groups is not None
 
     @every_form
     def average(x: Value, window: Value, least: Value | None = None) -> Value:
         if isinstance(window, Vector) and len(window) > 1:
             weights = window
-            return lifting.sequence(lambda column: _weighted_average(column, weights), [x])
+            return lifting.sequence(lambda column: _weighted_average(whole(len(column)), column, weights), [x])
         result: Value = plain(x, window, *([] if least is None else [least]))
         return result
 
+    def grouped_average(groups: Groups, x: Value, window: Value, *rest: Value) -> Vector:
+        if isinstance(window, Vector) and len(window) > 1:
+            return _weighted_average(groups, columns_of([x], groups.rows)[0], window)
+        return of_groups(groups, x, window, *rest)
+
     counted.implementation = average
+    counted.grouped = grouped_average
 
 
 _declare_weighted_average()

@@ -215,7 +215,7 @@ def _null_filled(x: Vector, y: Vector) -> Vector:
         texts = np.where(missing, y.strings() if y.type in LITERAL else cast_vector(y, Type.STRING).data, x.strings())
         return cast_vector(Vector(Type.STRING, texts.astype(object)), Type.SYMBOL)
     other = y if y.type is x.type and y.scale == x.scale else cast_vector(y, x.type, x.scale)
-    return x.with_data(np.where(missing, other.data, x.data).astype(x.data.dtype))
+    return x.with_data(np.where(missing, other.data, x.data).astype(x.data.dtype, copy=False))
 
 
 @functions.builtin("nullFill", "X, Y", kind=Kind.ELEMENTWISE, vectors=2)
@@ -403,10 +403,11 @@ def volume_bar(x: Vector, interval: Value, label: Value | None = None) -> Vector
 @functions.builtin("trueRange", "high, low, close", kind=Kind.SEQUENCE, vectors=3)
 def true_range(high: Vector, low: Vector, close: Vector) -> Vector:
     top, bottom, last = numbers(high), numbers(low), numbers(close)
-    before = np.concatenate(([np.nan], last[:-1]))
+    before = np.concatenate(([np.nan], last[:-1]))[: len(last)]
     with np.errstate(invalid="ignore"):
         spans = np.stack((top - bottom, np.abs(top - before), np.abs(bottom - before)))
     missing = np.isnan(spans).all(axis=0)
+    missing[:1] = True
     result = np.max(np.where(np.isnan(spans), -np.inf, spans), axis=0)
     return doubles(result, missing)
 

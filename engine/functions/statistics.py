@@ -61,7 +61,7 @@ def stat(ctx: Context, x: Value) -> Dictionary:
         "Stdev": STD(groups, column).scalar(0),
         "Count": basic.count(groups, column).scalar(0),
         "Size": integer(len(column)),
-        "Name": string(getattr(ctx, "argument_names", {}).get(0, "")),
+        "Name": string(column.name or getattr(ctx, "argument_names", {}).get(0, "")),
         "Max": MAXIMUM.kernel(groups, column).scalar(0),
     }
     return Dictionary(Type.STRING, Type.ANY, parts)

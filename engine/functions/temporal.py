@@ -41,15 +41,20 @@ def nanoseconds_of_day(x: Vector) -> tuple[Array, Array]:
     if unit is None:
         raise CallError(f"{x.type.name} has no time of day.")
     missing = x.nulls()
-    data = np.where(missing, 0, x.data).astype(np.int64)
-    return data % (DAY // unit) * unit, missing
+    data = np.where(missing, 0, x.data).astype(np.int64, copy=False)
+    return _modulo(data, DAY // unit) * unit, missing
+
+
+def _modulo(data: Array, divisor: int) -> Array:
+    """`data % divisor`; dividing by a constant is fast, its remainder is not."""
+    return np.asarray(data - data // divisor * divisor)
 
 
 def _declare_clock(name: str, unit: int, modulus: int) -> None:
     @functions.elementwise(name, "X")
     def part(x: Vector) -> Vector:
         within, missing = nanoseconds_of_day(x)
-        return _integers(within // unit % modulus, missing)
+        return _integers(_modulo(within // unit, modulus), missing)
 
 
 for _name, _unit, _modulus in (
@@ -223,8 +228,8 @@ def bar(x: Vector, interval: Value, closed: Value | None = None) -> Vector:
     side = choice_argument(closed, "closed", ("left", "right"), "left")
     length = interval_length(x, interval)
     missing = x.nulls()
-    data = np.where(missing, 0, x.data).astype(np.int64)
-    rest = np.fmod(data, length)
+    data = np.where(missing, 0, x.data).astype(np.int64, copy=False)
+    rest = np.fmod(data, length) if not isinstance(length, int) or (data < 0).any() else _modulo(data, length)
     out = data - rest if side == "left" else np.where(rest == 0, data, data + (length - rest))
     return x.with_data(np.where(missing, null(x.type), out).astype(x.data.dtype))
 

@@ -63,7 +63,7 @@ def regex_find_text(x: Value, pattern: Value, only_first: Value | None = None, o
     expression, start = compiled(pattern), _start(offset)
 
     def matches(text: str) -> list[str]:
-        return [match.group(0) for match in expression.finditer(_checked(text)[start:])]
+        return [match.group(0) for match in expression.finditer(_checked(text)[start:]) if match.group(0)]
 
     rows = mapped(as_vector(x), matches, "str")
     if boolean_argument(only_first, "onlyFirst", True):

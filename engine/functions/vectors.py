@@ -14,7 +14,7 @@ from engine.arguments import boolean_argument, choice_argument, integer_argument
 from engine.context import Context
 from engine.errors import CallError
 from engine.forms import as_vector, element
-from engine.functions.registry import Registry
+from engine.functions.registry import Builtin, Registry
 from engine.grouping import Groups
 from engine.limits import check_allocation
 from engine.types import LITERAL, Type
@@ -22,9 +22,13 @@ from engine.values import (
     AnyVector,
     Array,
     ArrayVector,
+    Closure,
+    Code,
     Dictionary,
     IndexedSeries,
     Matrix,
+    Partial,
+    Pattern,
     Scalar,
     Set,
     Table,
@@ -51,6 +55,9 @@ def take(ctx: Context, x: Value, n: Value) -> Value:
     if isinstance(x, Scalar):
         check_allocation(number, x.type, ctx.node)
         return repeat(x, number)
+    if isinstance(x, Builtin | Closure | Partial | Pattern | Code):
+        check_allocation(number, Type.ANY, ctx.node)
+        return AnyVector([x] * number)
     check_allocation(abs(number), x.type if isinstance(x, Vector | Matrix | ArrayVector) else Type.ANY, ctx.node)
     size = row_count(x)
     if not size:

@@ -6,6 +6,7 @@ import math
 
 from dolphin.script.builtin_names import BUILTIN_NAMES
 from engine.errors import ScriptError, UnsupportedError
+from engine.source import HINT_CODES
 from engine.types import Type
 from engine.values import Scalar, Value
 
@@ -23,11 +24,12 @@ _RIGHTS = (
     "MVCC_MANAGE", "CATALOG_CREATE", "ORCA_TABLE_CREATE",
 )  # fmt: skip
 
-_HINTS = {"HINT_HASH": 32, "HINT_SNAPSHOT": 64, "HINT_KEEPORDER": 128, "HINT_EXPLAIN": 32768}
+_FORMS = ("SCALAR", "VECTOR", "PAIR", "MATRIX", "SET", "DICT", "TABLE")
 
 CONSTANTS: dict[str, Value] = {
+    **{name: Scalar(Type.INT, code) for code, name in enumerate(_FORMS)},
     **{type_.name: Scalar(Type.INT, int(type_)) for type_ in Type},
-    **{name: Scalar(Type.INT, code) for name, code in (_PARTITIONS | _HINTS).items()},
+    **{name: Scalar(Type.INT, code) for name, code in (_PARTITIONS | HINT_CODES).items()},
     **{name: Scalar(Type.STRING, name) for name in (*_KINDS, *_RIGHTS)},
     "pi": Scalar(Type.DOUBLE, math.pi),
     "e": Scalar(Type.DOUBLE, math.e),

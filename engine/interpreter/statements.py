@@ -74,6 +74,8 @@ def _assign(interpreter: Interpreter, node: syntax.Assign, scope: Scope) -> None
         if node.operator == "=" and type(target) is syntax.Name:
             # `v = v.append!(x)` gives v itself back: nothing to copy.
             same = node.reference or scope.variables.get(target.id) is value
+            if type(value) is Table and value.name is None:
+                value.name = target.id
             scope.assign(target.id, value if same else assigned(node.value, value))
         else:
             assign_to(interpreter, target, node.operator, value, scope)
@@ -206,7 +208,7 @@ def iterate(value: Value) -> Iterator[Value]:
     elif isinstance(value, Dictionary):
         yield from iterate(dictionary_keys(value))
     elif isinstance(value, Set):
-        yield from iterate(vector(value.type, list(value.members), value.scale))
+        yield from iterate(vector(value.type, value.listed(), value.scale))
     elif isinstance(value, IndexedSeries):
         yield from iterate(value.values)
     elif isinstance(value, Scalar):

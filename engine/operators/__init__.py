@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from engine.errors import ScriptError
-from engine.lifting import elementwise
+from engine.lifting import blockwise, elementwise
 from engine.operators import building, membership
 from engine.operators.arithmetic import arithmetic, negate
 from engine.operators.comparison import bitwise, compare, invert, logic
@@ -64,7 +64,7 @@ def binary(operator: str, left: Value, right: Value) -> Value:
     kernel = _KERNELS.get(operator)
     if kernel is None:
         raise ScriptError(f"The operator {operator} is unknown.")
-    return elementwise(kernel, [left, right])
+    return elementwise(blockwise(kernel), [left, right])
 
 
 def unary(operator: str, value: Value) -> Value:

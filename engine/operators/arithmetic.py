@@ -59,14 +59,16 @@ def _floating(operator: str, left: Vector, right: Vector, type_: Type) -> Vector
             out = np.mod(a, b)
         else:
             out = a / b
-            out[np.broadcast_to(b == 0, out.shape)] = np.nan
+            zero = b == 0
+            if zero.any():
+                out[np.broadcast_to(zero, out.shape)] = np.nan
         return Vector(type_, out.astype(DTYPES[type_], copy=False))
 
 
 def _integral(operator: str, left: Vector, right: Vector, type_: Type) -> Vector:
     dtype = DTYPES[type_]
     missing = left.nulls() | right.nulls()
-    a, b = left.data.astype(dtype), right.data.astype(dtype)
+    a, b = left.data.astype(dtype, copy=False), right.data.astype(dtype, copy=False)
     with np.errstate(all="ignore"):
         if operator == "+":
             out = a + b
@@ -76,7 +78,7 @@ def _integral(operator: str, left: Vector, right: Vector, type_: Type) -> Vector
             out = a * b
         else:
             zero = b == 0
-            divisor = np.where(zero, 1, b)
+            divisor = np.where(zero, 1, b) if zero.any() else b
             out = a // divisor if operator == "/" else np.mod(a, divisor)
             missing = missing | zero
     if missing.any():

@@ -25,6 +25,7 @@ from engine.values import (
     Value,
     Vector,
     double,
+    vector,
 )
 
 if TYPE_CHECKING:
@@ -98,8 +99,11 @@ def _join_matrix(left: Matrix, right: Value) -> Matrix:
         raise ScriptError("The matrix and the joined object must have the same number of rows.")
     out = stack([left.column(i) for i in range(left.columns)] + others, left)
     labels = None
-    if left.column_labels is not None and isinstance(right, Matrix) and right.column_labels is not None:
-        both = concat([left.column_labels, right.column_labels])
+    added = right.column_labels if isinstance(right, Matrix) else None
+    if isinstance(right, Vector) and right.name:
+        added = vector(Type.STRING, [right.name])
+    if left.column_labels is not None and added is not None:
+        both = concat([left.column_labels, added])
         labels = both if isinstance(both, Vector) else None
     out.column_labels = labels
     return out
@@ -119,6 +123,8 @@ def _join_table(left: Table, right: Value) -> Table:
 def convert(left: Value, right: Value) -> Value:
     """`x $ TYPE` converts, `x $ rows:columns` reshapes."""
     if isinstance(right, Vector) and len(right) == 2:
+        if right.type not in (*INTEGRAL, Type.VOID):
+            raise ScriptError("The shape of a matrix must be a pair of integers.")
         return reshape(left, right)
     type_, scale = type_argument(right)
     return cast(left, type_, scale)
@@ -146,7 +152,10 @@ def type_argument(value: Value) -> tuple[Type, int]:
         raise ScriptError("A data type is expected.")
     base, _, digits_text = name.partition("(")
     if digits_text:
-        scale = int(digits_text.rstrip(") "))
+        digits_text = digits_text.rstrip(") ")
+        if not digits_text.isdigit():
+            raise ScriptError(f"{name} is not a data type.")
+        scale = int(digits_text)
     try:
         return Type[base.strip().upper()], scale
     except KeyError:

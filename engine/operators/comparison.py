@@ -165,7 +165,9 @@ def symbol_mask(column: Vector, test: Callable[[str], bool]) -> Array:
     """Which elements of a STRING or SYMBOL column pass a test, asked once per distinct symbol."""
     base: SymbolBase | None = column.symbols
     if base is None:
-        return np.fromiter((test(text) for text in column.strings()), dtype=bool, count=len(column))
+        texts = column.data.tolist()
+        known = {text: test(text) for text in set(texts)}
+        return np.fromiter(map(known.__getitem__, texts), dtype=bool, count=len(texts))
     passed = np.fromiter((test(text) for text in base.strings), dtype=bool, count=len(base))
     return np.asarray(passed[column.data])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -11,9 +12,9 @@ import numpy as np
 from engine.cast import cast, cast_vector, common_type, to_float
 from engine.errors import ScriptError
 from engine.forms import as_vector, dictionary_keys, element, size
-from engine.lifting import elementwise
+from engine.lifting import blockwise, elementwise
 from engine.operators.comparison import compare, logic, symbol_mask
-from engine.types import DTYPES, FLOATING, LITERAL, TEMPORAL, Type
+from engine.types import DTYPES, FLOATING, INTEGRAL, LITERAL, TEMPORAL, Type
 from engine.values import (
     NULL,
     AnyVector,
@@ -52,7 +53,7 @@ def contains(left: Value, right: Value) -> Value:
     if isinstance(right, ArrayVector):
         raise ScriptError("The right side of in must not be an array vector.")
     members = as_vector(right)
-    return elementwise(lambda column: Vector(Type.BOOL, member_mask(column, members).astype(np.int8)), [left])
+    return elementwise(blockwise(lambda column: Vector(Type.BOOL, member_mask(column, members).view(np.int8))), [left])
 
 
 def member_mask(column: Vector, members: Vector) -> np.ndarray[Any, Any]:
@@ -66,6 +67,8 @@ def member_mask(column: Vector, members: Vector) -> np.ndarray[Any, Any]:
         return symbol_mask(source, wanted.__contains__)
     if members.type in LITERAL:
         members = cast_vector(members, column.type, column.scale)
+    if column.type in FLOATING and members.type in INTEGRAL:
+        column = cast_vector(column, members.type)
     type_ = common_type(column.type, members.type)
     if type_ is Type.ANY:
         if column.type in TEMPORAL and members.type not in TEMPORAL:
@@ -113,7 +116,7 @@ def between(left: Value, right: Value) -> Value:
     else:
         raise ScriptError("The right side of between must be a pair.")
     return elementwise(
-        lambda x, a, b: logic("and", compare(">=", x, a), compare("<=", x, b)),
+        blockwise(lambda x, a, b: logic("and", compare(">=", x, a), compare("<=", x, b))),
         [left, low, high],
     )
 
@@ -130,16 +133,30 @@ def like(left: Value, right: Value, ignore_case: bool = False) -> Value:
         raise ScriptError("The pattern of like must be a string scalar.")
     text = cast(right, Type.STRING)
     assert isinstance(text, Scalar)
-    matches = like_pattern(text.value or "", ignore_case).fullmatch
+    matches = _matcher(text.value or "", ignore_case)
 
     def kernel(column: Vector) -> Vector:
         if column.type in (Type.VOID, Type.BLOB):
             column = cast_vector(column, Type.STRING)
         if column.type not in LITERAL:
             raise ScriptError("The left side of like must be strings.")
-        return Vector(Type.BOOL, symbol_mask(column, lambda text: matches(text) is not None).astype(np.int8))
+        return Vector(Type.BOOL, symbol_mask(column, matches).view(np.int8))
 
-    return elementwise(kernel, [left])
+    return elementwise(blockwise(kernel), [left])
+
+
+def _matcher(pattern: str, ignore_case: bool) -> Callable[[str], bool]:
+    """Whether a text fits a pattern; a fixed text at one end or inside is looked for directly."""
+    fixed = pattern.strip("%")
+    if not ignore_case and fixed and "%" not in fixed and "?" not in fixed:
+        if pattern == f"{fixed}%":
+            return lambda text: text.startswith(fixed)
+        if pattern == f"%{fixed}":
+            return lambda text: text.endswith(fixed)
+        if pattern == f"%{fixed}%":
+            return lambda text: fixed in text
+    matches = like_pattern(pattern, ignore_case).fullmatch
+    return lambda text: matches(text) is not None
 
 
 def set_of(value: Value) -> Set:

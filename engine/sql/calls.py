@@ -54,7 +54,8 @@ def _called(name: str, node: syntax.Call, context: Executor, scope: Scope) -> Va
             names.append(inner.aliases[0] if inner.aliases else "")
         else:
             values.append(NOTHING if inner is None else _value(inner, context, scope))
-            names.append(argument.name or (inner.id if isinstance(inner, syntax.Name) else ""))
+            renamed = values[-1].name if isinstance(values[-1], Vector) else None
+            names.append(argument.name or renamed or (inner.id if isinstance(inner, syntax.Name) else ""))
     return make_table(name, values, names)
 
 

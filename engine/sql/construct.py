@@ -114,9 +114,9 @@ def table_of_dictionary(dictionary: Dictionary) -> Table:
     """A column per key."""
     columns: list[Value] = [
         value if isinstance(value, Scalar | Vector | AnyVector | ArrayVector) else as_vector(value)
-        for value in dictionary.items.values()
+        for _, value in dictionary.listed()
     ]
-    return table_of_columns([str(key) for key in dictionary.items], columns)
+    return table_of_columns([str(key) for key, _ in dictionary.listed()], columns)
 
 
 def empty_table(names: Sequence[str], types: Sequence[ColumnType], rows: int = 0) -> Table:

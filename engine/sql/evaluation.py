@@ -142,7 +142,7 @@ class GroupEvaluator:
     def members_per_row(self, node: syntax.Expression, count: int) -> AnyVector:
         """An expression that gives `count` columns at once, one element of each per row."""
         if self._sorted is None:
-            self._sorted = self.frame.take(self.groups.order)
+            self._sorted = self.frame if self.groups.contiguous else self.frame.take(self.groups.order)
         scope = SliceScope(self._sorted, self.scope)
         members: list[list[Value]] = [[] for _ in range(count)]
         for rows in self._slices():
@@ -238,7 +238,7 @@ class GroupEvaluator:
     def _call(self, node: syntax.Call) -> Result:
         if self._collects(node):
             return self._collected(node)
-        function = self._function(node)
+        function = self.function(node)
         if function is None or node.style == "partial" or any(each.value is None for each in node.arguments):
             return self._each_group(node)
         parts: list[syntax.Expression] = [each.value for each in node.arguments if each.value is not None]
@@ -300,7 +300,7 @@ class GroupEvaluator:
         """Call a function once per group, its row-wise arguments cut into the groups."""
         _, values = self._aligned(arguments)
         cut = [
-            take(value, self.groups.order) if each.level is not Level.CONSTANT else None  # type: ignore[arg-type]
+            self._arranged(value) if each.level is not Level.CONSTANT else None
             for each, value in zip(arguments, values, strict=True)
         ]
         results: list[Value] = [
@@ -311,10 +311,16 @@ class GroupEvaluator:
         ]
         return self._merged(results)
 
+    def _arranged(self, value: Value) -> Column:
+        """A column of rows in group order."""
+        if isinstance(value, Vector):
+            return value.with_data(self.groups.arrange(value.data))
+        return take(value, self.groups.order)  # type: ignore[arg-type]
+
     def _each_group(self, node: syntax.Expression) -> Result:
         """Evaluate an expression once per group, its columns cut into the groups: always right, seldom fast."""
         if self._sorted is None:
-            self._sorted = self.frame.take(self.groups.order)
+            self._sorted = self.frame if self.groups.contiguous else self.frame.take(self.groups.order)
         scope = SliceScope(self._sorted, self.scope)
         results: list[Value] = []
         for rows in self._slices():
@@ -362,13 +368,14 @@ class GroupEvaluator:
 
     def _collect(self, value: Value) -> Column:
         """The rows of each group as one element."""
-        ordered = take(value, self.groups.order)  # type: ignore[arg-type]
+        ordered = self._arranged(value)
         if isinstance(ordered, Vector):
             return ArrayVector(ordered, self.groups.offsets)
         offsets = self.groups.offsets
         return AnyVector([take(ordered, slice(int(a), int(b))) for a, b in pairwise(offsets)])
 
-    def _function(self, node: syntax.Call) -> Function | None:
+    def function(self, node: syntax.Call) -> Function | None:
+        """The function a call names, if it is one."""
         if not isinstance(node.function, syntax.Name):
             return None
         value = self.scope.lookup(node.function.id)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 
 from engine.errors import ScriptError
+from engine.grouping import Groups
+from engine.indexing import column_value
 from engine.interpreter.scope import Scope
 from engine.types import Type
 from engine.values import AnyVector, Array, ArrayVector, Column, Table, Value, Vector, take
@@ -124,6 +126,27 @@ class Frame:
         ]
         return Frame([*own, *fields], self.rows)
 
+    def arranged(self, groups: Groups, known: Mapping[int, Column]) -> Frame:
+        """The rows of each group brought together; `known` are columns that need not be made for it."""
+        fields = [
+            Field(
+                each.name,
+                known.get(index, partial(self._arranged, groups, index)),
+                each.qualifier,
+                each.label,
+                each.hidden,
+            )
+            for index, each in enumerate(self.fields)
+        ]
+        return Frame(fields, self.rows)
+
+    def _arranged(self, groups: Groups, index: int) -> Column:
+        column = self.column(index)
+        self._taken.pop(index, None)
+        if isinstance(column, Vector):
+            return column.with_data(groups.arrange(column.data))
+        return take(column, groups.order)
+
     def table(self) -> Table:
         visible = self.visible()
         return Table([self.fields[i].label for i in visible], [self.column(i) for i in visible])
@@ -168,8 +191,8 @@ class RowScope(Scope):
             return Vector(Type.BOOL, np.ones(self.frame.rows, dtype=np.int8))
         index = self.frame.find(name)
         if index >= 0:
-            column = self.frame.column(index)
-            return AnyVector(list(column.items)) if isinstance(column, AnyVector) else column
+            column = column_value(self.frame.column(index))
+            return AnyVector(list(column.items), column.columnar) if isinstance(column, AnyVector) else column
         return self.parent.lookup(name) if self.parent is not None else None
 
 

@@ -3,67 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 
 import numpy as np
 
 from engine.errors import ScriptError
 from engine.forms import form_name
-from engine.grouping import Groups
+from engine.grouping import BLOCK, SMALL_RANGE, Groups
 from engine.types import Type
 from engine.values import Array, Column, Vector
 
 DENSE_RANGE = 4
-SMALL_RANGE = 1 << 16
-BLOCK = 1 << 18
-"""Rows sorted at a time."""
-
-
-class OrderedGroups(Groups):
-    """Groups whose sorting uses that codes are small numbers."""
-
-    @cached_property
-    def order(self) -> Array:
-        return np.arange(self.rows) if self.contiguous else stable_order(self.codes, self.count)
-
-
-class ContiguousGroups(Groups):
-    """Groups whose rows already lie one group after the other."""
-
-    @cached_property
-    def contiguous(self) -> bool:
-        return True
-
-
-def stable_order(codes: Array, count: int) -> Array:
-    """Row numbers sorted by codes in 0 … count - 1, equal ones in their order (radix by 16 bits)."""
-    if count <= SMALL_RANGE:
-        narrow = codes.astype(np.uint16)
-        if len(narrow) > 4 * BLOCK and count <= BLOCK >> 4:
-            return _order_by_blocks(narrow, count)
-        return np.argsort(narrow, kind="stable")
-    order = np.argsort((codes & 0xFFFF).astype(np.uint16), kind="stable")
-    shift = 16
-    while count >> shift:
-        high = ((codes >> shift) & 0xFFFF).astype(np.uint16)
-        order = order[np.argsort(high[order], kind="stable")]
-        shift += 16
-    return order
-
-
-def _order_by_blocks(codes: Array, count: int) -> Array:
-    """The same for very many rows: blocks that fit into the processor's cache are sorted, then merged by counting."""
-    sizes = np.bincount(codes, minlength=count)
-    next_place = np.cumsum(sizes) - sizes
-    order = np.empty(len(codes), dtype=np.int64)
-    for first in range(0, len(codes), BLOCK):
-        block = codes[first : first + BLOCK]
-        within = np.bincount(block, minlength=count)
-        places = np.repeat(next_place - (np.cumsum(within) - within), within)
-        places += np.arange(len(block))
-        order[places] = np.argsort(block, kind="stable") + first
-        next_place += within
-    return order
 
 
 def rank_codes(column: Column) -> tuple[Array, int]:
@@ -103,12 +52,16 @@ def _integer_codes(data: Array) -> tuple[Array, int]:
 
 
 def _compress(codes: Array, span: int) -> tuple[Array, int]:
-    """Codes in 0 … span - 1 renumbered without gaps, keeping their order."""
+    """Codes in 0 … span - 1 renumbered in place without gaps, keeping their order."""
     present = np.bincount(codes, minlength=span) > 0
     count = int(present.sum())
     if count == span:
         return codes, count
-    return (np.cumsum(present) - 1)[codes], count
+    table = np.cumsum(present) - 1
+    for first in range(0, len(codes), max(BLOCK, span)):
+        block = codes[first : first + max(BLOCK, span)]
+        block[:] = table[block]
+    return codes, count
 
 
 def _hashed_codes(data: Array) -> tuple[Array, int]:
@@ -150,11 +103,17 @@ def _object_codes(data: Array, may_be_none: bool) -> tuple[Array, int]:
 def _symbol_codes(column: Vector) -> tuple[Array, int]:
     assert column.symbols is not None
     strings = column.symbols.strings
-    present = np.flatnonzero(np.bincount(column.data, minlength=len(strings)))
-    ordered = sorted(present.tolist(), key=strings.__getitem__)
+    size = max(BLOCK, len(strings))
+    seen = np.zeros(len(strings), dtype=bool)
+    for first in range(0, len(column), size):
+        seen[column.data[first : first + size]] = True
+    ordered = sorted(np.flatnonzero(seen).tolist(), key=strings.__getitem__)
     ranks = np.zeros(len(strings), dtype=np.int64)
     ranks[ordered] = np.arange(len(ordered))
-    return ranks[column.data], len(ordered)
+    codes = np.empty(len(column), dtype=np.int64)
+    for first in range(0, len(codes), size):
+        np.take(ranks, column.data[first : first + size], out=codes[first : first + size], mode="clip")
+    return codes, len(ordered)
 
 
 def combined_codes(columns: Sequence[Column]) -> tuple[Array, int]:
@@ -164,7 +123,9 @@ def combined_codes(columns: Sequence[Column]) -> tuple[Array, int]:
         more, size = rank_codes(column)
         if len(more) != len(codes):
             raise ScriptError("The grouping columns must have the same length.")
-        wide = codes * size + more
+        wide = codes
+        wide *= size
+        wide += more
         span = count * max(size, 1)
         codes, count = _hashed_codes(wide) if span > DENSE_RANGE * len(wide) + SMALL_RANGE else _compress(wide, span)
     return codes, count
@@ -172,16 +133,26 @@ def combined_codes(columns: Sequence[Column]) -> tuple[Array, int]:
 
 def groups_of(columns: Sequence[Column]) -> Groups:
     """Groups in the sorted order of their keys."""
-    return OrderedGroups(*combined_codes(columns))
+    return Groups(*combined_codes(columns))
 
 
 def group_rows(columns: Sequence[Column]) -> tuple[Groups, Array]:
     """Groups in the sorted order of their keys, and the first row of every group."""
     codes, count = combined_codes(columns)
-    return OrderedGroups(codes, count), first_rows(codes, count)
+    return Groups(codes, count), first_rows(codes, count)
 
 
 def first_rows(codes: Array, count: int) -> Array:
-    first = np.zeros(count, dtype=np.int64)
-    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
+    """The first row of every code; blocks of rows are looked at until all codes were seen."""
+    rows = len(codes)
+    first = np.full(count, rows, dtype=np.int64)
+    start, left = 0, count
+    while left and start < rows:
+        block = codes[start : start + max(BLOCK, count)]
+        found = np.full(count, rows, dtype=np.int64)
+        found[block[::-1]] = np.arange(start + len(block) - 1, start - 1, -1)
+        np.minimum(first, found, out=first)
+        start += len(block)
+        left = int(np.count_nonzero(first == rows))
+    first[first == rows] = 0
     return first

@@ -6,15 +6,20 @@ All functions work on key columns and return row numbers; -1 stands for no row.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
 from engine.cast import cast_vector, common_type
 from engine.errors import ScriptError
 from engine.forms import concat, form_name
-from engine.sql.keys import combined_codes, rank_codes, stable_order
+from engine.grouping import Groups, scattered, stable_order
+from engine.sql.keys import combined_codes, rank_codes
 from engine.types import LITERAL, Type
 from engine.values import NULL, AnyVector, Array, ArrayVector, Column, Vector, nulls, take
+
+SEARCHES = 1 << 10
+"""Values looked for together."""
 
 
 def common_codes(left: Sequence[Column], right: Sequence[Column]) -> tuple[Array, Array, int]:
@@ -99,9 +104,11 @@ class TimeIndex:
         self.span = high - low + 3
         combined = self.position(codes, times)
         self.order: Array | None = None
+        self._code_count = max(code_count, 1)
         if len(combined) > 1 and not bool((combined[1:] >= combined[:-1]).all()):
-            self.order = np.argsort(combined, kind="stable")
-            combined = combined[self.order]
+            groups = _by_code(codes, times, self._code_count)
+            self.order = np.argsort(combined, kind="stable") if groups is None else groups.order
+            combined = combined[self.order] if groups is None else groups.arrange(combined)
         self.combined = combined
 
     def position(self, codes: Array, times: Array) -> Array:
@@ -113,25 +120,45 @@ class TimeIndex:
         clipped = np.clip(times.astype(np.int64), self._low - 1, self._high + 1)
         return codes.astype(np.int64) * self.span + (clipped - (self._low - 1))
 
-    def query_order(self, codes: Array, times: Array, code_count: int) -> Array:
-        """An order in which many searches are fast: neighbours in it look at neighbouring rows."""
-        if len(times) < 2 or bool((times[1:] >= times[:-1]).all()):
-            return stable_order(codes, max(code_count, 1))
-        return np.argsort(self.position(codes, times), kind="stable")
+    def places(self, codes: Array, times: Array) -> Array:
+        """Where each search comes when they are sorted by code, then time."""
+        groups = _by_code(codes, times, self._code_count)
+        if groups is not None:
+            return groups.places
+        places = np.empty(len(codes), dtype=np.int64)
+        places[np.argsort(self.position(codes, times), kind="stable")] = np.arange(len(codes))
+        return places
 
-    def before(self, codes: Array, times: Array, inclusive: bool, order: Array) -> Array:
-        """How many sorted rows lie before each time (or at it, when inclusive) within its code or below."""
-        wanted = self.position(codes[order], times[order])
-        found = np.empty(len(codes), dtype=np.int64)
-        found[order] = np.searchsorted(self.combined, wanted, side="right" if inclusive else "left")
-        return found
+    def before(self, codes: Array, times: Array, inclusive: bool, places: Array) -> Array:
+        """How many sorted rows lie before each time (or at it, when inclusive) within its code or below.
+
+        The answers are in the order of `places`, in which the times ascend within each code.
+        """
+        return search(self.combined, scattered(self.position(codes, times), places), inclusive)
 
     def start_of(self, codes: Array) -> Array:
         """The first sorted row of each code."""
-        return np.searchsorted(self.combined, codes.astype(np.int64) * self.span, side="left")
+        return np.searchsorted(self.combined, np.arange(self._code_count) * self.span, side="left")[codes]
 
-    def rows(self, positions: Array) -> Array:
-        return positions if self.order is None else self.order[positions]
+
+def _by_code(codes: Array, times: Array, count: int) -> Groups | None:
+    """The rows of each code as groups, if that sorts them by code and time."""
+    return None if bool((times[1:] < times[:-1]).any()) else Groups(codes, count)
+
+
+def search(sorted_values: Array, sorted_wanted: Array, inclusive: bool) -> Array:
+    """`searchsorted` where both sides ascend: neighbours are looked for in the part that a few of them span."""
+    found = np.empty(len(sorted_wanted), dtype=np.int64)
+    side: Literal["left", "right"] = "right" if inclusive else "left"
+    low = 0
+    for first in range(0, len(found), SEARCHES):
+        wanted = sorted_wanted[first : first + SEARCHES]
+        high = low + int(np.searchsorted(sorted_values[low:], wanted[-1], side="right"))
+        part = np.searchsorted(sorted_values[low:high], wanted, side=side)
+        part += low
+        found[first : first + SEARCHES] = part
+        low = int(part[-1])
+    return found
 
 
 def last_before(left_codes: Array, left_times: Array, right_codes: Array, right_times: Array) -> Array:

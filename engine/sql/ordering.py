@@ -9,8 +9,8 @@ import numpy as np
 
 from engine.errors import ScriptError
 from engine.forms import tuple_to_vector
-from engine.grouping import Groups
-from engine.sql.keys import combined_codes, first_rows, rank_codes, stable_order
+from engine.grouping import Groups, stable_order
+from engine.sql.keys import combined_codes, first_rows, rank_codes
 from engine.types import Type
 from engine.values import AnyVector, Array, Column, Scalar, Value, Vector
 
@@ -54,9 +54,19 @@ def _order_of_one(key: SortKey, first: int | None) -> Array | None:
         return None
     if key.nulls_first is not None or key.descending or (first is not None and first < len(column) // 8):
         return None
-    if len(column) < 2 or bool((column.data[1:] >= column.data[:-1]).all()):
+    if is_sorted(key):
         return np.arange(len(column))
     return np.argsort(column.data, kind="stable")
+
+
+def is_sorted(key: SortKey) -> bool:
+    """Whether the rows are in ascending order of a column of whole numbers or times already."""
+    column = key.column
+    if not isinstance(column, Vector) or column.type is Type.SYMBOL or column.data.dtype.kind != "i":
+        return False
+    if key.descending or key.nulls_first is not None:
+        return False
+    return bool((column.data[1:] >= column.data[:-1]).all())
 
 
 def _codes_of(key: SortKey) -> tuple[Array, int]:

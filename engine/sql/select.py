@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from dolphin.script import syntax
 from engine.errors import ScriptError, UnsupportedError
-from engine.grouping import Groups
+from engine.grouping import ContiguousGroups, Groups
 from engine.interpreter.scope import Scope
-from engine.sql import interval, pivoting, resolve
+from engine.sql import batches, interval, pivoting, resolve
 from engine.sql.comma_join import with_join_keys
 from engine.sql.evaluation import Executor, GroupEvaluator, boolean_mask
 from engine.sql.frame import Field, Frame, RowScope, frame_of
@@ -23,9 +24,9 @@ from engine.sql.grouping import (
     is_all,
     per_group,
 )
-from engine.sql.keys import ContiguousGroups, groups_of
+from engine.sql.keys import first_rows, groups_of
 from engine.sql.naming import column_name
-from engine.sql.ordering import Limit, SortKey, distinct_rows, limit_of, sort_order
+from engine.sql.ordering import Limit, SortKey, distinct_rows, is_sorted, limit_of, sort_order
 from engine.sql.output import Output, split_columns
 from engine.sql.pruning import Need, need_of
 from engine.sql.quantifiers import prepare_condition
@@ -295,21 +296,30 @@ def _context(query: syntax.Select, frame: Frame, limit: Limit | None, executor: 
     """Rows stay rows, functions see one group at a time; groups come out in the order of their keys."""
     assert query.grouping is not None
     keep_order = any(hint in KEEP_ORDER for hint in query.hints)
-    frame, groups, original = contiguous(query.grouping.keys, query.csort, frame, executor, scope)
+    arranged = contiguous(query.grouping.keys, query.csort, frame, executor, scope)
+    frame, groups = arranged.frame, arranged.groups
     evaluator = GroupEvaluator(executor, scope, frame, groups)
+    values = [None if each.value is None or is_all(each.value) else each.value for each in query.items]
+    prepared = [None if value is None else prepare(value, frame) for value in values]
+    if any(node is not None and has_windows(node) for node in prepared):
+        raise UnsupportedError("An over clause together with context by")
+    single = [node for item, node in zip(query.items, prepared, strict=True) if node is not None and _is_single(item)]
+    columns = iter(batches.per_row(evaluator, single))
     output = Output()
     nodes: list[syntax.Expression | None] = []
-    for item in query.items:
-        if item.value is None or is_all(item.value):
+    for item, node in zip(query.items, prepared, strict=True):
+        if node is None:
             _add_all(output, item, frame)
             nodes.extend([None] * (len(output.names) - len(nodes)))
-            continue
-        node = prepare(item.value, frame)
-        if has_windows(node):
-            raise UnsupportedError("An over clause together with context by")
-        for name, column in _context_columns(evaluator, node, list(item.aliases) or [column_name(item.value, frame)]):
-            output.add(name, column, qualifier_of(item))
+        elif _is_single(item):
+            assert item.value is not None
+            output.add((*item.aliases, column_name(item.value, frame))[0], next(columns), qualifier_of(item))
             nodes.append(node)
+        else:
+            members = evaluator.members_per_row(node, len(item.aliases))
+            for name, column in split_columns(members, list(item.aliases), groups.rows):
+                output.add(name, column, qualifier_of(item))
+                nodes.append(node)
     table = output.table(frame.rows)
     kept: Array | None = None
     if query.having is not None:
@@ -317,24 +327,36 @@ def _context(query: syntax.Select, frame: Frame, limit: Limit | None, executor: 
         wide = frame.extended(extra)
         condition = GroupEvaluator(executor, scope, wide, groups).per_row(prepare(query.having, wide))
         kept = np.flatnonzero(boolean_mask(condition, frame.rows))
-        codes = np.unique(groups.codes[kept], return_inverse=True)[1]
-        groups = ContiguousGroups(codes, int(codes.max()) + 1 if len(codes) else 0)
+        sizes = np.bincount(groups.codes[kept])
+        groups = ContiguousGroups(sizes[sizes > 0])
     if limit is not None:
         within = limit.within_groups(groups)
         kept = within if kept is None else kept[within]
     if kept is not None:
-        table, frame, original = table.take(kept), frame.take(kept), original[kept]
+        table, frame = table.take(kept), frame.take(kept)
     if keep_order and not query.order:
+        original = arranged.order if kept is None else arranged.order[kept]
         return table.take(np.argsort(original, kind="stable"))
     return _ordered(query, table, frame, nodes, None, executor, scope)
 
 
-def _context_columns(
-    evaluator: GroupEvaluator, node: syntax.Expression, names: list[str]
-) -> list[tuple[str, Column | Scalar]]:
-    if len(names) == 1:
-        return [(names[0], evaluator.per_row(node))]
-    return list(split_columns(evaluator.members_per_row(node, len(names)), names, evaluator.groups.rows))
+def _is_single(item: syntax.SelectItem) -> bool:
+    return len(item.aliases) <= 1
+
+
+@dataclass(frozen=True, slots=True)
+class Arranged:
+    """The rows of each group together, their groups, and what tells where the rows came from."""
+
+    frame: Frame
+    groups: ContiguousGroups
+    source: Groups
+    sorted: Array | None
+
+    @property
+    def order(self) -> Array:
+        """The row each one was before."""
+        return self.source.order if self.sorted is None else self.sorted
 
 
 def contiguous(
@@ -343,39 +365,45 @@ def contiguous(
     frame: Frame,
     executor: Executor,
     scope: Scope,
-) -> tuple[Frame, ContiguousGroups, Array]:
-    """The frame with the rows of each group together, sorted by csort; its groups; and where the rows came from."""
+) -> Arranged:
+    """The frame with the rows of each group together, sorted by csort."""
     groups = groups_of(evaluate_keys(keys, frame, executor, scope).columns)
-    if csort:
-        rows = RowScope(frame, scope)
-        sorting = [SortKey(codes_column(groups.codes))]
-        for item in csort:
-            value = executor.evaluate(prepare(item.value, frame), rows)
-            column = repeat(value, frame.rows) if isinstance(value, Scalar) else value
-            sorting.append(SortKey(column, item.descending, item.nulls_first))  # type: ignore[arg-type]
-        order = sort_order(sorting)
-    else:
-        order = groups.order
-    if len(order) and bool((order[1:] > order[:-1]).all()):
-        return frame, ContiguousGroups(groups.codes, groups.count), order
-    together = ContiguousGroups(np.repeat(np.arange(groups.count), groups.sizes), groups.count)
-    return _taken_by_group(frame, order, keys, groups), together, order
-
-
-def _taken_by_group(frame: Frame, order: Array, keys: Sequence[syntax.SelectItem], groups: Groups) -> Frame:
-    """The rows in an order group after group. A key is the same throughout its group: it is repeated, not taken."""
+    together = ContiguousGroups(groups.sizes)
+    rows = RowScope(frame, scope)
+    sorting = []
+    for item in csort:
+        value = executor.evaluate(prepare(item.value, frame), rows)
+        column = repeat(value, frame.rows) if isinstance(value, Scalar) else value
+        sorting.append(SortKey(column, item.descending, item.nulls_first))  # type: ignore[arg-type]
+    if not sorting or (len(sorting) == 1 and is_sorted(sorting[0])):
+        if groups.contiguous:
+            return Arranged(frame, together, groups, None)
+        return Arranged(frame.arranged(groups, _keys_by_group(frame, keys, groups, None)), together, groups, None)
+    order = sort_order([SortKey(codes_column(groups.codes)), *sorting])
+    if bool((order[1:] > order[:-1]).all()):
+        return Arranged(frame, together, groups, None)
     ordered = frame.take(order)
+    for index, column in _keys_by_group(frame, keys, groups, order).items():
+        ordered.set_column(index, column)
+    return Arranged(ordered, together, groups, order)
+
+
+def _keys_by_group(
+    frame: Frame, keys: Sequence[syntax.SelectItem], groups: Groups, order: Array | None
+) -> dict[int, Column]:
+    """A key is the same throughout its group: it is repeated, not taken."""
+    firsts = first_rows(groups.codes, groups.count) if order is None else order[groups.offsets[:-1]]
+    found: dict[int, Column] = {}
     for item in keys:
         index = frame.find(item.value.id) if isinstance(item.value, syntax.Name) else -1
         column = frame.column(index) if index >= 0 else None
         if isinstance(column, Vector) and column.data.dtype.kind == "i":
-            firsts = column.data[order[groups.offsets[:-1]]]
-            ordered.set_column(index, column.with_data(np.repeat(firsts, groups.sizes)))
-    return ordered
+            found[index] = column.with_data(np.repeat(column.data[firsts], groups.sizes))
+    return found
 
 
 def codes_column(codes: Array) -> Vector:
-    return Vector(Type.LONG, codes.astype(np.int64))
+    return Vector(Type.LONG, codes.astype(np.int64, copy=False))
 
 
 # --- results

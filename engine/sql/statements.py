@@ -116,8 +116,9 @@ def _grouped_values(
 ) -> tuple[dict[str, Column | Scalar], Array]:
     assert node.grouping is not None
     if node.csort:
-        frame, groups, _ = contiguous(node.grouping.keys, node.csort, frame, executor, scope)
-        evaluator = GroupEvaluator(executor, scope, frame, groups)
+        arranged = contiguous(node.grouping.keys, node.csort, frame, executor, scope)
+        frame = arranged.frame
+        evaluator = GroupEvaluator(executor, scope, frame, arranged.groups)
     else:
         keys = evaluate_keys(node.grouping.keys, frame, executor, scope)
         evaluator = GroupEvaluator(executor, scope, frame, groups_of(keys.columns))

@@ -9,17 +9,17 @@ import numpy as np
 from dolphin.script import syntax
 from engine.errors import CallError, ScriptError
 from engine.forms import tuple_to_vector
-from engine.grouping import Groups
+from engine.grouping import ContiguousGroups, Groups, scattered
 from engine.interpreter.scope import Scope
 from engine.operators import binary
 from engine.sql import joining, matching
 from engine.sql.evaluation import Executor, GroupEvaluator
 from engine.sql.frame import Field, Frame, RowScope, joined_names
-from engine.sql.keys import ContiguousGroups
 from engine.sql.naming import column_name
 from engine.sql.rewrite import prepare
+from engine.sql.window_aggregates import over_windows
 from engine.types import Type
-from engine.values import AnyVector, Array, ArrayVector, Code, Column, Scalar, Value, Vector, repeat
+from engine.values import AnyVector, Array, ArrayVector, Code, Column, Scalar, Value, Vector, nulls, repeat, take
 
 CHUNK_ROWS = 4_000_000
 
@@ -36,7 +36,7 @@ def window_join(
 ) -> Frame:
     """All left columns and one column per aggregate."""
     items = _aggregates(arguments["aggs"], name)
-    begin, end, order = _windows(name, left, right, left_keys, right_keys, arguments["window"])
+    begin, end, places, order = _windows(name, left, right, left_keys, right_keys, arguments["window"])
     fields = [
         Field(each.name, _column_of(left, index), each.qualifier, each.label, each.hidden)
         for index, each in enumerate(left.fields)
@@ -51,7 +51,7 @@ def window_join(
             raise CallError(f"Usage: {joining.usage(name)}. An aggregate must have one alias.")
         label = joined_names(labels, names, "right")[0]
         labels.append(label)
-        fields.append(Field(label, column))
+        fields.append(Field(label, take(column, places)))
     return Frame(fields, left.rows)
 
 
@@ -78,40 +78,40 @@ def _items(node: syntax.Node) -> list[tuple[syntax.Expression, tuple[str, ...]]]
 
 def _windows(
     name: str, left: Frame, right: Frame, left_keys: Sequence[int], right_keys: Sequence[int], window: Value
-) -> tuple[Array, Array, Array | None]:
-    """The run of sorted right rows for every left row, and the order that sorts the right rows."""
+) -> tuple[Array, Array, Array, Array | None]:
+    """The runs of sorted right rows for the left rows, where each left row's run is, and what sorts the right rows."""
     low, high = _bounds(window, name)
     left_codes, right_codes, count, left_times, right_times = joining.coded(left, right, left_keys, right_keys)
     time = left.column(left_keys[-1])
     if not isinstance(time, Vector) or time.data.dtype.kind != "i" or time.type is Type.SYMBOL:
         raise CallError(f"Usage: {joining.usage(name)}. The last join column must be of an integer or temporal type.")
     index = matching.TimeIndex(right_codes, right_times, count)
-    search = index.query_order(left_codes, left_times, count)
+    places = index.places(left_codes, left_times)
     if low.type is not Type.DURATION and low.value == 0 and high.value == 0:
         if name == "pwj":
             raise CallError(f"Usage: {joining.usage(name)}. The window 0:0 is only possible in wj.")
-        begin, end = _since_previous(index, left_codes, left_times, search)
+        begin, end = _since_previous(index, left_codes, left_times, places)
     else:
         starts = _shifted(time, left_times, low, right.column(right_keys[-1]))
         stops = _shifted(time, left_times, high, right.column(right_keys[-1]))
-        begin = index.before(left_codes, starts, False, search)
+        begin = index.before(left_codes, starts, False, places)
         if name == "pwj":
-            floor = index.start_of(left_codes)
-            begin = np.maximum(index.before(left_codes, starts, True, search) - 1, floor)
-        end = index.before(left_codes, stops, True, search)
-    return begin, np.maximum(end, begin), index.order
+            floor = scattered(index.start_of(left_codes), places)
+            begin = np.maximum(index.before(left_codes, starts, True, places) - 1, floor)
+        end = index.before(left_codes, stops, True, places)
+    return begin, np.maximum(end, begin), places, index.order
 
 
-def _since_previous(index: matching.TimeIndex, codes: Array, times: Array, search: Array) -> tuple[Array, Array]:
+def _since_previous(index: matching.TimeIndex, codes: Array, times: Array, places: Array) -> tuple[Array, Array]:
     """From the time of the previous left row of the same key up to, not including, that of this one."""
     order = np.argsort(codes, kind="stable")
     previous = np.full(len(codes), -1, dtype=np.int64)
     if len(order) > 1:
         same = codes[order[1:]] == codes[order[:-1]]
         previous[order[1:][same]] = order[:-1][same]
-    end = index.before(codes, times, False, search)
-    begin = np.where(previous >= 0, end[previous], index.start_of(codes))
-    return begin, end
+    end = index.before(codes, times, False, places)
+    begin = np.where(previous >= 0, end[places][previous], index.start_of(codes))
+    return scattered(begin, places), end
 
 
 def _shifted(time: Vector, comparable: Array, offset: Scalar, other: Column) -> Array:
@@ -141,6 +141,22 @@ def _bounds(window: Value, name: str) -> tuple[Scalar, Scalar]:
 def evaluate_runs(
     nodes: Sequence[syntax.Expression], right: Frame, begin: Array, end: Array, executor: Executor, scope: Scope
 ) -> list[Column]:
+    """The expressions over the rows `begin[i]` … `end[i]` - 1 for every i."""
+    fast = [over_windows(node, right, begin, end, executor, scope) for node in nodes]
+    empty = begin == end
+    columns = [
+        None if column is None else _empty_filled(column, empty, node, right, executor, scope)
+        for node, column in zip(nodes, fast, strict=True)
+    ]
+    slow = [node for node, column in zip(nodes, columns, strict=True) if column is None]
+    rest = iter(_laid_out(slow, right, begin, end, executor, scope) if slow else [])
+    return [next(rest) if column is None else column for column in columns]
+
+
+def _laid_out(
+    nodes: Sequence[syntax.Expression], right: Frame, begin: Array, end: Array, executor: Executor, scope: Scope
+) -> list[Column]:
+    """The rows of all windows one after the other, as groups."""
     sizes = end - begin
     results: list[list[Value]] = [[] for _ in nodes]
     for start, stop in _chunks(sizes):
@@ -151,7 +167,7 @@ def evaluate_runs(
         codes = np.repeat(np.arange(len(filled)), counts)
         within = np.arange(len(codes)) - np.repeat(np.cumsum(counts) - counts, counts)
         rows = right.take(np.repeat(begin[start:stop][filled], counts) + within)
-        groups: Groups = ContiguousGroups(codes, len(filled))
+        groups: Groups = ContiguousGroups(counts)
         evaluator = GroupEvaluator(executor, scope, rows, groups)
         position = np.full(stop - start, -1, dtype=np.int64)
         position[filled] = np.arange(len(filled))
@@ -189,10 +205,19 @@ def _scattered(
     if isinstance(column, ArrayVector | AnyVector):
         return matching.take_or_null(column, position)
     taken = matching.take_or_null(column, position)
-    none = executor.evaluate(node, RowScope(right.take(np.zeros(0, dtype=np.int64)), scope))
-    if isinstance(none, Scalar) and none.value is not None and isinstance(taken, Vector) and taken.type is none.type:
-        taken.data[position < 0] = none.value
-    return taken
+    assert isinstance(taken, Vector)
+    return _empty_filled(taken, position < 0, node, right, executor, scope)
+
+
+def _empty_filled(
+    column: Vector, empty: Array, node: syntax.Expression, right: Frame, executor: Executor, scope: Scope
+) -> Vector:
+    """What the expression gives for no rows, where a window is empty; in place."""
+    if empty.any():
+        none = executor.evaluate(node, RowScope(right.take(np.zeros(0, dtype=np.int64)), scope))
+        known = isinstance(none, Scalar) and none.value is not None and none.type is column.type
+        column.data[empty] = none.value if known else nulls(column.type, 1).data[0]  # type: ignore[union-attr]
+    return column
 
 
 def _values(evaluator: GroupEvaluator, node: syntax.Expression) -> Column:

@@ -9,11 +9,11 @@ import numpy as np
 from dolphin.script import syntax
 from engine.cast import cast
 from engine.errors import ScriptError, UnsupportedError
-from engine.grouping import Groups
+from engine.grouping import ContiguousGroups, Groups
 from engine.interpreter.scope import Scope
 from engine.sql.evaluation import NO_SPAN, Executor, GroupEvaluator
 from engine.sql.frame import Field, Frame, RowScope
-from engine.sql.keys import ContiguousGroups, combined_codes
+from engine.sql.keys import combined_codes
 from engine.sql.matching import take_or_null
 from engine.sql.ordering import SortKey, sort_order
 from engine.sql.rewrite import SUBQUERIES, prepare, transform
@@ -77,7 +77,7 @@ class Window:
         codes = combined_codes(keys)[0] if keys else np.zeros(frame.rows, dtype=np.int64)
         self.codes: Array = codes[self.order]
         self.count = int(self.codes[-1]) + 1 if len(self.codes) else 0
-        self.groups: Groups = ContiguousGroups(self.codes, self.count)
+        self.groups: Groups = ContiguousGroups(np.bincount(self.codes, minlength=self.count))
         self.frame = frame.take(self.order)
         self.ordered = bool(node.order)
         self.order_column = take(order[0].column, self.order) if len(order) == 1 else None

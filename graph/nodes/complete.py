@@ -7,7 +7,8 @@ from typing import Any
 from langchain_core.messages import AIMessage, AnyMessage, ToolMessage
 from langgraph.types import Command
 
-from graph.history import pending_calls, question
+from graph.binding import noted
+from graph.history import pending_calls, question, understood_of
 from graph.phrases import phrase
 from graph.state import Answer, State, changes
 from graph.tasks import artifacts_of, citations_of, current_task, script_runs
@@ -31,6 +32,11 @@ async def complete(state: State) -> Command[Any]:
         answer = _answer(state, state["messages"][-1].text, "", [])
     plan = state.get("plan")
     done = plan is not None and plan["status"] == "approved"
+    said = noted(state, current_task(state)["id"])["texts"]
+    if said:
+        note = "\n".join(said)
+        answer = Answer(**{**answer, "text": f"{answer['text']}\n\n{note}"})
+        closing = [*closing[:-1], AIMessage(answer["text"])] if closing else [AIMessage(note)]
     update: State = {"messages": closing, "answer": answer, "decisions": {}, "plan": None if done else plan}
     return Command(update=changes(state, update))
 
@@ -48,6 +54,7 @@ def _answer(state: State, text: str, script: str, named: list[str]) -> Answer:
         scripts=runs,
         artifacts=[artifact for artifact in named if artifact in made] or made,
         citations=citations_of(messages),
+        understood=understood_of(asked),
         input_tokens=task["input_tokens"],
         output_tokens=task["output_tokens"],
     )

@@ -14,9 +14,10 @@ from langgraph.types import Command, interrupt
 
 from core.ledger import Entry
 from graph.approval import GUIDANCE, Policy, Question, guidance, questions, request
+from graph.binding import usable_tools
 from graph.context import plan_text
 from graph.deps import Deps
-from graph.history import pending_calls, question
+from graph.history import GUIDANCE_ID, pending_calls, question
 from graph.judgement import session_of
 from graph.nodes.node import Node
 from graph.phrases import phrase
@@ -24,7 +25,7 @@ from graph.review import response_schema
 from graph.scope import RunScope, run_scope
 from graph.state import Decision, Plan, PlanStep, RunContext, State, Task
 from graph.tasks import current_task, failed
-from graph.tools import ASK, PLAN, Toolbox
+from graph.tools import ASK, PLAN, Tool, Toolbox
 
 
 def human_node(deps: Deps, tools: Toolbox) -> Node:
@@ -34,7 +35,8 @@ def human_node(deps: Deps, tools: Toolbox) -> Node:
         scope = run_scope(runtime, deps.settings)
         calls = pending_calls(state["messages"])
         unfinished = await deps.ledger.open_entries(scope.owner, scope.thread_id)
-        asked = _asked(deps, tools, state, scope, calls, unfinished)
+        usable = await usable_tools(deps, tools, scope.owner, state)
+        asked = _asked(deps, tools, usable, state, scope, calls, unfinished)
         if not asked:
             return Command(goto=_onward(state.get("mode") or "act", calls, []))
         payload = request(asked)
@@ -54,15 +56,21 @@ def human_node(deps: Deps, tools: Toolbox) -> Node:
 
 
 def _asked(
-    deps: Deps, tools: Toolbox, state: State, scope: RunScope, calls: list[ToolCall], unfinished: list[Entry]
+    deps: Deps,
+    tools: Toolbox,
+    usable: list[Tool],
+    state: State,
+    scope: RunScope,
+    calls: list[ToolCall],
+    unfinished: list[Entry],
 ) -> list[Question]:
     asked = questions(
         calls,
         tools=tools,
+        usable=usable,
         policy=Policy.of(scope.allowed_effects),
         decisions=state.get("decisions") or {},
         unfinished=unfinished,
-        mode=state.get("mode") or "act",
         session=session_of(deps, tools, state, scope),
     )
     task = current_task(state)
@@ -165,7 +173,7 @@ class Verdict:
             text = phrase("stopped", asked.text if asked else "")
             self._update["answer"] = {**failed(self._state, text), "status": "stopped"}
             return
-        told = HumanMessage(decision.get("message", ""), id=f"guidance-{len(self._state['messages'])}")
+        told = HumanMessage(decision.get("message", ""), id=f"{GUIDANCE_ID}{len(self._state['messages'])}")
         self._messages.append(told)
         task = current_task(self._state)
         self._update["task"] = Task(**{**task, "id": told.id or "", "failures": 0})

@@ -13,10 +13,11 @@ from graph.nodes.think import think
 from graph.scope import run_scope
 from graph.state import RunContext, State
 from graph.tools import Toolbox
+from graph.understanding import Understanding
 
 
-def plan_node(deps: Deps, tools: Toolbox) -> Node:
+def plan_node(deps: Deps, tools: Toolbox, understanding: Understanding) -> Node:
     async def plan(state: State, *, runtime: Runtime[RunContext]) -> Command[Literal["human", "tools", "complete"]]:
-        return await think(deps, tools, state, run_scope(runtime, deps.settings), "plan")
+        return await think(deps, tools, understanding, state, run_scope(runtime, deps.settings), "plan")
 
     return plan

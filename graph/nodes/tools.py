@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
@@ -20,17 +20,19 @@ from langgraph.types import Command
 from pydantic import BaseModel
 
 from core.errors import ConflictError, DolphinDBTimeoutError, DolphinDBUnavailableError, UserError
+from dolphin.environment import DEFAULT_ENVIRONMENT
 from dolphin.script.effects import Effect
 from graph.approval import Policy, unknown_functions
+from graph.binding import bound, noted, reference_of, resolved, usable_tools
 from graph.deps import Deps
 from graph.hints import hint, near_functions
 from graph.history import pending_calls, question
-from graph.judgement import EDITED_SCRIPT, Session, judge, session_of
+from graph.judgement import EDITED_SCRIPT, RAN_IN, Session, judge, ran_in, session_of
 from graph.model_call import MALFORMED
 from graph.nodes.node import Node
 from graph.phrases import phrase
 from graph.scope import RunScope, run_scope
-from graph.state import Decision, RunContext, State, Task, changes
+from graph.state import Decision, Notices, RunContext, State, Task, changes
 from graph.tasks import ARTIFACTS, current_task, failed, tried
 from graph.tools import ASK, COMPLETE, PLAN, Tool, Toolbox, ToolResult, ToolScope
 
@@ -52,8 +54,9 @@ class Batch:
     deps: Deps
     tools: Toolbox
     scope: RunScope
-    mode: str
+    usable: Sequence[Tool]
     environment: str
+    reply_id: str
     decisions: dict[str, Decision]
     malformed: dict[str, str]
     session: Callable[[], Session]
@@ -76,13 +79,18 @@ class Batch:
                 call, f"{call['name']} failed inside: {type(error).__name__}. This is a bug; try another way."
             )
         return ToolMessage(
-            result.content, tool_call_id=call_id, name=call["name"], artifact=self._kept(call_id, result) or None
+            result.content,
+            tool_call_id=call_id,
+            name=call["name"],
+            artifact=self._kept(call["name"], call_id, result) or None,
         )
 
-    def _kept(self, call_id: str, result: ToolResult) -> dict[str, Any]:
-        """What the message keeps beside its text: ids of artifacts, the environment from now on, and a script that
-        differs from the call's."""
-        kept: dict[str, Any] = {ARTIFACTS: result.artifacts} if result.artifacts else {}
+    def _kept(self, name: str, call_id: str, result: ToolResult) -> dict[str, Any]:
+        """What the message keeps beside its text: where a script ran, ids of artifacts, the environment from now on,
+        and a script that differs from the call's."""
+        kept: dict[str, Any] = self._place(name)
+        if result.artifacts:
+            kept[ARTIFACTS] = result.artifacts
         if result.environment is not None:
             kept[ENVIRONMENT] = result.environment
         decision = self.decisions.get(call_id)
@@ -90,17 +98,19 @@ class Batch:
             kept[EDITED_SCRIPT] = decision["args"]["script"]
         return kept
 
+    def _place(self, name: str) -> dict[str, Any]:
+        rented = self.environment != DEFAULT_ENVIRONMENT
+        return {RAN_IN: self.environment} if rented and _runs_script(self.tools, name) else {}
+
     @property
     def _timeout(self) -> float:
         return self.deps.settings.script_timeout
 
     async def _run(self, call: ToolCall, call_id: str) -> ToolResult:
         tool = self.tools.find(call["name"])
-        usable = {each.name for each in self.tools.for_mode(self.mode)}
-        if tool is None or tool.name not in usable:
-            raise UserError(
-                f"There is no tool named {call['name']!r} here.", f"Use one of: {', '.join(sorted(usable))}."
-            )
+        if tool is None or tool not in self.usable:
+            names = ", ".join(sorted(each.name for each in self.usable))
+            raise UserError(f"There is no tool named {call['name']!r} here.", f"Use one of: {names}.")
         if call_id in self.malformed:
             raise UserError(
                 f"The arguments of {call['name']} were not valid JSON: {self.malformed[call_id][:200]!r}.",
@@ -115,8 +125,9 @@ class Batch:
             self.scope.owner,
             self.scope.thread_id,
             self.environment,
-            partial(self.deps.environment, self.scope.owner, self.environment),
+            partial(resolved, self.deps, self.scope.owner, self.environment),
             self._timeout,
+            f"{self.reply_id}:{call_id}",
             self.continued,
         )
         async with asyncio.timeout(self._timeout + GRACE_SECONDS):
@@ -140,7 +151,8 @@ class Batch:
                     await self._function_exists(name, scope)
         elif tool.review is not None:
             action = tool.review.describe(arguments)
-            effect, allowed, resumes = tool.review.effect, tool.review.effect in policy.allowed, tool.review.resumes
+            effect = Effect.write if tool.review.effect is None else tool.review.effect
+            allowed, resumes = tool.review.effect in policy.allowed, tool.review.resumes
         else:
             return await tool.run(arguments, scope)
         if decision is None and not allowed:
@@ -211,7 +223,16 @@ class Batch:
         return "\n".join(lines)
 
     def _error(self, call: ToolCall, text: str) -> ToolMessage:
-        return ToolMessage(text, tool_call_id=call["id"] or "", name=call["name"], status="error")
+        return ToolMessage(
+            text,
+            tool_call_id=call["id"] or "",
+            name=call["name"],
+            status="error",
+            artifact=self._place(call["name"]) or None,
+        )
+
+    def not_run(self, call: ToolCall, reason: str) -> ToolMessage:
+        return self._error(call, f"{call['name']} was not run: {reason}")
 
 
 def tools_node(deps: Deps, tools: Toolbox) -> Node:
@@ -222,24 +243,27 @@ def tools_node(deps: Deps, tools: Toolbox) -> Node:
         calls = pending_calls(state["messages"])
         reply = next((m for m in reversed(state["messages"]) if isinstance(m, AIMessage)), None)
         mode = state.get("mode") or "act"
+        reference = reference_of(state)
         batch = Batch(
             deps=deps,
             tools=tools,
             scope=scope,
-            mode=mode,
-            environment=state.get("environment") or "default",
+            usable=await usable_tools(deps, tools, scope.owner, state),
+            environment=reference,
+            reply_id=(reply.id if reply else None) or "",
             decisions=state.get("decisions") or {},
             malformed=reply.additional_kwargs.get(MALFORMED, {}) if reply else {},
             session=session_of(deps, tools, state, scope),
-            continued=_has_run_scripts(state["messages"], tools),
+            continued=_has_run_scripts(state["messages"], tools, reference),
         )
         results = await _run_all(batch, calls, runtime)
         done = [message for message in results if message is not None]
         task = _counted(current_task(state), done)
         update: dict[str, Any] = {"messages": done, "task": task}
-        for message in done:
-            if isinstance(message.artifact, dict) and ENVIRONMENT in message.artifact:
-                update["environment"] = message.artifact[ENVIRONMENT]
+        moved = [m.artifact[ENVIRONMENT] for m in done if isinstance(m.artifact, dict) and ENVIRONMENT in m.artifact]
+        if moved and moved[-1] != reference:
+            update["environment"] = moved[-1]
+            update["notices"] = await _moved(deps, scope, state, moved[-1])
         if len(done) < len(calls):
             return Command(goto="human", update=update)
         update["decisions"] = {}
@@ -257,17 +281,46 @@ def tools_node(deps: Deps, tools: Toolbox) -> Node:
     return run_tools
 
 
+async def _moved(deps: Deps, scope: RunScope, state: State, reference: str) -> Notices:
+    """That the thread works elsewhere from now on, for the answer."""
+    asked = question(state["messages"])
+    notices = noted(state, current_task(state)["id"])
+    record = await bound(deps, scope.owner, State(environment=reference))
+    name = reference if record is None else f"{record.name} ({record.id})"
+    text = phrase("moved", asked.text if asked else "", name=name)
+    return Notices(task=notices["task"], texts=[*notices["texts"], text], told=notices["told"])
+
+
 async def _run_all(batch: Batch, calls: Sequence[ToolCall], runtime: Runtime[RunContext]) -> list[ToolMessage | None]:
-    """Results in the order of `calls`."""
+    """Results in the order of `calls`. Calls that may move the thread to another environment come after all before
+    them, and only when those went well."""
 
     async def one(call: ToolCall) -> ToolMessage | None:
         runtime.stream_writer({"event": "tool_started", "name": call["name"], "id": call["id"]})
         return await batch.run(call)
 
+    stranded = batch.tools.stranded(calls)
+    first = next((number for number, call in enumerate(calls) if _moves(batch.tools, call)), len(calls))
+    results = await _side_by_side(batch, calls[:first], one)
+    for call in calls[first:]:
+        if call["id"] in stranded:
+            results.append(batch.not_run(call, "a call before it changes the environment. Call it again, if need be."))
+        elif None in results:
+            results.append(None)
+        elif any(result is not None and result.status == "error" for result in results):
+            results.append(batch.not_run(call, "a call before it failed. Look at that first."))
+        else:
+            results.append(await one(call))
+    return results
+
+
+async def _side_by_side(
+    batch: Batch, calls: Sequence[ToolCall], one: Callable[[ToolCall], Awaitable[ToolMessage | None]]
+) -> list[ToolMessage | None]:
     async def scripts(positions: Sequence[int]) -> list[ToolMessage | None]:
         return [await one(calls[position]) for position in positions]
 
-    in_order = [position for position, call in enumerate(calls) if _uses_session(batch.tools, call)]
+    in_order = [position for position, call in enumerate(calls) if _runs_script(batch.tools, call["name"])]
     beside = [position for position in range(len(calls)) if position not in in_order]
     ordered, others = await asyncio.gather(
         scripts(in_order), asyncio.gather(*(one(calls[position]) for position in beside))
@@ -276,16 +329,21 @@ async def _run_all(batch: Batch, calls: Sequence[ToolCall], runtime: Runtime[Run
     return [by_position[position] for position in range(len(calls))]
 
 
-def _has_run_scripts(messages: Sequence[AnyMessage], tools: Toolbox) -> bool:
+def _has_run_scripts(messages: Sequence[AnyMessage], tools: Toolbox, environment: str) -> bool:
     return any(
-        isinstance(message, ToolMessage) and (tool := tools.find(message.name or "")) is not None and tool.script
+        isinstance(message, ToolMessage) and _runs_script(tools, message.name or "") and ran_in(message) == environment
         for message in messages
     )
 
 
-def _uses_session(tools: Toolbox, call: ToolCall) -> bool:
-    tool = tools.find(call["name"])
+def _runs_script(tools: Toolbox, name: str) -> bool:
+    tool = tools.find(name)
     return tool is not None and tool.script is not None
+
+
+def _moves(tools: Toolbox, call: ToolCall) -> bool:
+    tool = tools.find(call["name"])
+    return tool is not None and tool.moves
 
 
 def _counted(task: Task, results: Sequence[ToolMessage]) -> Task:

@@ -13,19 +13,22 @@ from pydantic import BaseModel, ValidationError
 from core.errors import UserError
 from dolphin.environment import Environment
 from dolphin.script.effects import Effect
+from provision.records import EnvironmentRecord
 
 
 @dataclass(frozen=True)
 class ToolScope:
     """Where a call runs: whose, on which thread, against which environment: `reference` is what the thread holds,
-    `environment()` what it means now. `continued` tells that the thread has run scripts before, so that its model may
-    count on their variables."""
+    `environment()` what it means now. `call_key` is the same when a call is sent again after a kill, and no other
+    call's. `continued` tells that the thread has run scripts there before, so that its model may count on their
+    variables."""
 
     owner: str
     thread_id: str
     reference: str
     environment: Callable[[], Awaitable[Environment]]
     timeout: float
+    call_key: str = ""
     continued: bool = False
 
 
@@ -41,13 +44,17 @@ class ToolResult:
 
 @dataclass(frozen=True)
 class Review:
-    """For a tool whose call a person must agree to unless the policy allows `effect`. `describe` says what the call
-    would do. With `resumes`, a call that is sent again after a kill goes on where it stopped; any other is entered in
-    the ledger."""
+    """For a tool whose call a person must agree to unless the policy allows `effect`; with None no policy does.
+    `describe` says what the call would do. With `resumes`, a call that is sent again after a kill goes on where it
+    stopped; any other is entered in the ledger."""
 
-    effect: Effect
+    effect: Effect | None
     describe: Callable[[Any], str]
     resumes: bool = False
+
+
+def everywhere(_environment: EnvironmentRecord | None) -> bool:
+    return True
 
 
 @dataclass(frozen=True)
@@ -55,8 +62,10 @@ class Tool:
     """One tool. `arguments` is its schema; the schema's docstring is what the model reads.
 
     `script` gives the DolphinDB script a call would run: it is what the approval gate judges. `review` is for calls
-    that change something else. Without `run`, the graph itself answers the call. A tool that is not `available` is not
-    shown to the model.
+    that change something else. Without `run`, the graph itself answers the call. `available` tells whether the model
+    has the tool on a thread that works in this environment, None being the default one. With `moves`, a call may change
+    what the thread works in: those before it in a reply run first, and those after it not at all. A tool `for_renters`
+    is not shown to the model as long as its user has no environment.
     """
 
     name: str
@@ -64,7 +73,9 @@ class Tool:
     run: Callable[[Any, ToolScope], Awaitable[ToolResult]] | None = None
     script: Callable[[Any], str] | None = None
     review: Review | None = None
-    available: Callable[[], bool] = lambda: True
+    available: Callable[[EnvironmentRecord | None], bool] = everywhere
+    moves: bool = False
+    for_renters: bool = False
 
     @cached_property
     def schema(self) -> dict[str, Any]:

@@ -38,7 +38,7 @@ class InspectDatabase(BaseModel):
 def catalog_tools(catalog: Catalog, sessions: Sessions) -> list[Tool]:
     async def list_tables(arguments: ListTables, scope: ToolScope) -> ToolResult:
         environment, thread = await scope.environment(), scope.thread_id
-        lost = scope.continued and not sessions.has_session(thread)
+        lost = scope.continued and not sessions.has_session(thread, environment.id)
         databases = await catalog.databases(environment, thread, refresh=True)
         tables = []
         if not arguments.database:

@@ -1,77 +1,122 @@
-"""Tools that rent DolphinDB servers, and give them back."""
+"""Tools that rent DolphinDB servers, choose among them, and give them back."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from typing import Any
 
 from langgraph.config import get_stream_writer
+from langgraph.runtime import get_runtime
 from pydantic import BaseModel, Field
 
-from core.errors import ConflictError
+from core.errors import NotFoundError, UserError
+from dolphin.environment import DEFAULT_ENVIRONMENT
 from dolphin.script.effects import Effect
+from dolphin.sessions import Sessions
 from graph.tools.base import Review, Tool, ToolResult, ToolScope
-from provision.records import EnvironmentRecord
-from provision.service import Environments, public
+from provision.records import STATIC, EnvironmentRecord
+from provision.resolve import usable
+from provision.service import UNDER_WAY, Environments, public
 from provision.specs import EnvironmentRequest
 
 MARGIN_SECONDS = 10.0
+ENDED = ("DELETED", "ERROR")
 SHOWN = ("environment_id", "name", "state", "provider", "cpu", "memory", "workspace", "expires_at", "error")
 
 
 class CreateEnvironment(EnvironmentRequest):
-    """Rent a DolphinDB server for some hours, by default with a workspace for files and commands. A person is asked
-    first and is shown the estimated price. It takes some minutes; scripts can use it once it is RUNNING."""
+    """Rent a DolphinDB server; this thread then works in it. The user is asked first and shown the price."""
 
 
 class ListEnvironments(BaseModel):
-    """List the user's DolphinDB environments: their state, size and when they end."""
+    """The user's environments: state, size, end."""
+
+    wait_for: str = Field(default="", description="id or name of one being made: wait until it is RUNNING")
+
+
+class UseEnvironment(BaseModel):
+    """Work in another environment of the user from now on. Variables of the session stay behind. Tell the user."""
+
+    environment: str = Field(description='id, name or "default"')
 
 
 class DeleteEnvironment(BaseModel):
-    """Delete an environment with all its data. What is to be kept must be saved before."""
+    """Give an environment back. Its data is lost: save before what is to be kept."""
 
-    environment: str = Field(description="its id or name")
+    environment: str = Field(description="id or name")
 
 
 class ExtendEnvironment(BaseModel):
     """Let an environment live longer."""
 
-    environment: str = Field(description="its id or name")
-    hours: int = Field(description="by how many hours, 1 to 48")
+    environment: str = Field(description="id or name")
+    hours: int = Field(description="1 to 48")
 
 
-def environment_tools(environments: Environments) -> list[Tool]:
+def environment_tools(environments: Environments, sessions: Sessions) -> list[Tool]:
     async def create(arguments: CreateEnvironment, scope: ToolScope) -> ToolResult:
-        record = await _begun(environments, EnvironmentRequest(**arguments.model_dump()), scope)
-        return _json({"environment": _shown(await _followed(environments, record, scope))})
+        request = EnvironmentRequest(**arguments.model_dump())
+        record = await environments.start(scope.owner, request, thread_id=scope.thread_id, environment_id=_id_of(scope))
+        try:
+            record = await _followed(environments, record, scope)
+        except asyncio.CancelledError:
+            await _taken_back(environments, record)
+            raise
+        if record.state == "RUNNING":
+            return _told("This thread works in it from now on.", record, record.id)
+        if record.state in UNDER_WAY:
+            return _told(f"This thread will work in it. {_how_to_wait(record)}", record, record.id)
+        raise UserError(f"Environment {record.name!r} is {record.state}: {record.error or 'it was given back'}")
 
-    async def list_all(_arguments: ListEnvironments, scope: ToolScope) -> ToolResult:
+    async def list_all(arguments: ListEnvironments, scope: ToolScope) -> ToolResult:
+        if arguments.wait_for:
+            record = await environments.resume(scope.owner, arguments.wait_for)
+            record = await _followed(environments, record, scope)
+            if record.state in UNDER_WAY:
+                return _told(_how_to_wait(record), record)
         records = await environments.list(scope.owner)
-        notices = await environments.notices(scope.owner, scope.thread_id)
-        return _json({"environments": [_shown(record) for record in records], "notices": notices})
+        shown = [_shown(record) for record in records]
+        return _json({"environments": shown, "this_thread_works_in": scope.reference})
+
+    async def use(arguments: UseEnvironment, scope: ToolScope) -> ToolResult:
+        if arguments.environment == DEFAULT_ENVIRONMENT:
+            await sessions.close_thread(scope.thread_id)
+            return ToolResult(
+                "This thread works in the default environment from now on.", environment=DEFAULT_ENVIRONMENT
+            )
+        record = await environments.get(scope.owner, arguments.environment)
+        waits = record.state in UNDER_WAY
+        if not waits:
+            usable(record)
+        if record.id != scope.reference:
+            await sessions.close_thread(scope.thread_id)
+        return _told(_how_to_wait(record) if waits else "This thread works in it from now on.", record, record.id)
 
     async def delete(arguments: DeleteEnvironment, scope: ToolScope) -> ToolResult:
-        record = await environments.delete(scope.owner, arguments.environment)
-        return _json({"environment": _shown(record)})
+        record = await _live_or_ended(environments, scope.owner, arguments.environment)
+        if record.state in ENDED:
+            return _told("It is gone already.", record)
+        record = await environments.delete(scope.owner, record.id)
+        await sessions.close_environment(record.id)
+        if record.provider == STATIC:
+            return _told("The server is the user's own: it is forgotten here, and its data stays.", record)
+        return _told("It will be gone soon." if record.state == "DELETING" else "It is gone.", record)
 
     async def extend(arguments: ExtendEnvironment, scope: ToolScope) -> ToolResult:
         record = await environments.extend(scope.owner, arguments.environment, arguments.hours)
-        return _json({"environment": _shown(record)})
+        return _told("Extended.", record)
+
+    def cost(arguments: CreateEnvironment) -> str:
+        return environments.describe(EnvironmentRequest(**arguments.model_dump()))
 
     return [
         Tool(
-            "create_environment",
-            CreateEnvironment,
-            create,
-            review=Review(
-                Effect.admin,
-                lambda arguments: environments.describe(EnvironmentRequest(**arguments.model_dump())),
-                resumes=True,
-            ),
+            "create_environment", CreateEnvironment, create, review=Review(Effect.admin, cost, resumes=True), moves=True
         ),
         Tool("list_environments", ListEnvironments, list_all),
+        Tool("use_environment", UseEnvironment, use, moves=True, for_renters=True),
         Tool(
             "delete_environment",
             DeleteEnvironment,
@@ -81,6 +126,8 @@ def environment_tools(environments: Environments) -> list[Tool]:
                 lambda arguments: f"Delete environment {arguments.environment} with all its data.",
                 resumes=True,
             ),
+            moves=True,
+            for_renters=True,
         ),
         Tool(
             "extend_environment",
@@ -90,20 +137,16 @@ def environment_tools(environments: Environments) -> list[Tool]:
                 Effect.admin,
                 lambda arguments: f"Extend environment {arguments.environment} by {arguments.hours} h, at its price.",
             ),
+            for_renters=True,
         ),
     ]
 
 
-async def _begun(environments: Environments, request: EnvironmentRequest, scope: ToolScope) -> EnvironmentRecord:
-    """A new environment, or the one that the same call of this thread began before it was interrupted."""
-    try:
-        return await environments.start(scope.owner, request, thread_id=scope.thread_id)
-    except ConflictError:
-        for record in await environments.list(scope.owner):
-            given = {name: getattr(record, name) for name in EnvironmentRequest.model_fields}
-            if record.thread_id == scope.thread_id and given == request.model_dump():
-                return await environments.resume(scope.owner, record.id)
-        raise
+def _id_of(scope: ToolScope) -> str | None:
+    """The same when the call is sent again after a kill, so that nothing is made twice."""
+    if not scope.call_key:
+        return None
+    return f"env-{hashlib.sha256(f'{scope.owner}:{scope.thread_id}:{scope.call_key}'.encode()).hexdigest()[:20]}"
 
 
 async def _followed(environments: Environments, record: EnvironmentRecord, scope: ToolScope) -> EnvironmentRecord:
@@ -122,22 +165,40 @@ async def _followed(environments: Environments, record: EnvironmentRecord, scope
                     }
                 )
     except TimeoutError:
-        return await environments.get(scope.owner, record.id)
-    except asyncio.CancelledError:
-        await asyncio.shield(asyncio.create_task(_taken_back(environments, record)))
-        raise
+        pass
     return await environments.get(scope.owner, record.id)
 
 
 async def _taken_back(environments: Environments, record: EnvironmentRecord) -> None:
-    if not environments.steps.draining:
-        await environments.delete(record.owner, record.id)
+    """After a cancellation, unless it is the process that ends: then somebody goes on with it."""
+    if not (environments.steps.draining or get_runtime().drain_requested):
+        await asyncio.shield(asyncio.create_task(environments.delete(record.owner, record.id)))
+
+
+async def _live_or_ended(environments: Environments, owner: str, reference: str) -> EnvironmentRecord:
+    """By id or name, the name of an ended one too: a deletion that is sent again finds what it did."""
+    try:
+        return await environments.get(owner, reference)
+    except NotFoundError:
+        for record in await environments.list(owner, ended=True):
+            if record.name == reference:
+                return record
+        raise
+
+
+def _how_to_wait(record: EnvironmentRecord) -> str:
+    return f"It is still being made; list_environments with wait_for {record.name!r} waits until it is RUNNING."
 
 
 def _shown(record: EnvironmentRecord) -> dict[str, Any]:
     """What the model needs: no address."""
     described = public(record)
-    return {name: described[name] for name in SHOWN}
+    return {name: described[name] for name in SHOWN if described[name] not in (None, "")}
+
+
+def _told(note: str, record: EnvironmentRecord, environment: str | None = None) -> ToolResult:
+    result = _json({"note": note, "environment": _shown(record)})
+    return ToolResult(result.content, environment=environment)
 
 
 def _json(value: dict[str, Any]) -> ToolResult:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from core.models import ModelRegistry
 from graph.tools.base import Tool, ToolResult, ToolScope
+from provision.records import EnvironmentRecord
 from rag.functions import lookup, signature_line
 from rag.knowledge import KnowledgeBase
 from rag.retrieval_graph import RetrievalDeps, as_data, build_retrieval_graph
@@ -88,10 +89,13 @@ def knowledge_tools(knowledge: KnowledgeBase, models: ModelRegistry) -> list[Too
 
         return ToolResult(await asyncio.to_thread(describe))
 
+    def built(_environment: EnvironmentRecord | None) -> bool:
+        return knowledge.exists()
+
     return [
-        Tool("search_knowledge_base", SearchKnowledgeBase, search, available=knowledge.exists),
-        Tool("get_function_documentation", GetFunctionDocumentation, document, available=knowledge.exists),
-        Tool("function_signatures", FunctionSignatures, signatures, available=knowledge.exists),
+        Tool("search_knowledge_base", SearchKnowledgeBase, search, available=built),
+        Tool("get_function_documentation", GetFunctionDocumentation, document, available=built),
+        Tool("function_signatures", FunctionSignatures, signatures, available=built),
     ]
 
 

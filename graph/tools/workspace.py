@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from dolphin.script.effects import Effect
 from graph.tools.base import Review, Tool, ToolResult, ToolScope
+from provision.records import EnvironmentRecord
 from provision.workspace import Workspaces
 
 READ_BYTES = 100_000
@@ -15,9 +16,9 @@ OUTPUT_CHARS = 20_000
 
 
 class WriteFile(BaseModel):
-    """Write a text file in the workspace, in place of what was there."""
+    """Write a text file in the environment's workspace, in place of what was there."""
 
-    path: str = Field(description="relative to the workspace, for example scripts/load.dos")
+    path: str = Field(description="relative to the workspace, such as scripts/load.dos")
     content: str
 
 
@@ -28,16 +29,15 @@ class ReadFile(BaseModel):
 
 
 class ListFiles(BaseModel):
-    """List the files of the workspace, or of a folder in it, three levels deep."""
+    """List the files of the workspace, three levels deep."""
 
     path: str = "."
 
 
 class RunCommand(BaseModel):
-    """Run a program in the workspace's folder. No shell reads the words: for pipes and the like run
-    ["sh", "-c", "..."]."""
+    """Run a program in the workspace's folder. No shell: for pipes run ["sh", "-c", "..."]."""
 
-    command: list[str] = Field(min_length=1, description='the program and its arguments: ["python3", "load.py"]')
+    command: list[str] = Field(min_length=1, description='such as ["python3", "load.py"]')
 
 
 def workspace_tools(workspaces: Workspaces) -> list[Tool]:
@@ -68,10 +68,15 @@ def workspace_tools(workspaces: Workspaces) -> list[Tool]:
             "write_file",
             WriteFile,
             write,
-            review=Review(Effect.write, lambda arguments: f"Write {arguments.path} in the workspace.", resumes=True),
+            review=Review(
+                Effect.write,
+                lambda arguments: f"Write {arguments.path} ({len(arguments.content)} characters) in the workspace.",
+                resumes=True,
+            ),
+            available=has_workspace,
         ),
-        Tool("read_file", ReadFile, read),
-        Tool("list_files", ListFiles, list_all),
+        Tool("read_file", ReadFile, read, available=has_workspace),
+        Tool("list_files", ListFiles, list_all, available=has_workspace),
         Tool(
             "run_command",
             RunCommand,
@@ -80,8 +85,13 @@ def workspace_tools(workspaces: Workspaces) -> list[Tool]:
                 Effect.admin,
                 lambda arguments: f"Run in the workspace: {json.dumps(arguments.command, ensure_ascii=False)}",
             ),
+            available=has_workspace,
         ),
     ]
+
+
+def has_workspace(environment: EnvironmentRecord | None) -> bool:
+    return environment is not None and environment.workspace
 
 
 def _cut(output: bytes) -> str:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rag.embeddings import Encoder
 
 _LOOKUP = 500
-_CHARACTERS = 6_000
+_CHARACTERS = 12_000
 _WORKERS = 8
 
 
@@ -29,12 +29,7 @@ def embed_cached(
 ) -> NDArray[np.float32]:
     """Vectors of `texts`; only texts never seen before are encoded. Each batch is stored before the next begins."""
     hashes = [text_hash(text) for text in texts]
-    with closing(sqlite3.connect(path, timeout=30)) as database:
-        database.execute("PRAGMA journal_mode=WAL")
-        database.execute(
-            "CREATE TABLE IF NOT EXISTS vectors"
-            " (model TEXT, hash TEXT, vector BLOB, PRIMARY KEY (model, hash)) WITHOUT ROWID"
-        )
+    with closing(_open(path)) as database:
         known = _known(database, encoder.name, list(dict.fromkeys(hashes)))
         missing = [text for text in dict(zip(texts, hashes, strict=True)) if text_hash(text) not in known]
         missing.sort(key=len)
@@ -56,14 +51,43 @@ def embed_cached(
     return np.stack([known[digest] for digest in hashes])
 
 
+def _open(path: Path) -> sqlite3.Connection:
+    """What is no database any more is thrown away: everything in it can be made again."""
+    try:
+        return _connect(path)
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError:
+        path.unlink()
+        return _connect(path)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(path, timeout=30)
+    try:
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute(
+            "CREATE TABLE IF NOT EXISTS vectors"
+            " (model TEXT, hash TEXT, vector BLOB, PRIMARY KEY (model, hash)) WITHOUT ROWID"
+        )
+    except sqlite3.Error:
+        database.close()
+        raise
+    return database
+
+
 def _batches(texts: Sequence[str]) -> Iterator[list[str]]:
-    """Texts of like length share a batch; a batch holds about as many characters whatever their length."""
-    start = 0
-    while start < len(texts):
-        longest = len(texts[min(start + 31, len(texts) - 1)])
-        size = max(8, min(128, _CHARACTERS // max(longest, 1)))
-        yield list(texts[start : start + size])
-        start += size
+    """Texts in their order, about as many characters a batch."""
+    batch: list[str] = []
+    characters = 0
+    for text in texts:
+        batch.append(text)
+        characters += len(text)
+        if characters >= _CHARACTERS:
+            yield batch
+            batch, characters = [], 0
+    if batch:
+        yield batch
 
 
 def _known(database: sqlite3.Connection, model: str, hashes: Sequence[str]) -> dict[str, NDArray[np.float32]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ _EPSILON = 1e-12
 _BLOCK = 49_152
 _FEW_ROWS = 20
 _SLICES = 4
+_CACHED_ROWS = 32
 
 
 def model_directory() -> Path | None:
@@ -57,26 +59,25 @@ class MiniLM:
         self._embedding_norm = _norm(tensors, "embeddings.LayerNorm")
         self._layers = [_Layer(tensors, f"encoder.layer.{index}") for index in range(LAYERS)]
 
+    def knows(self, word: str) -> bool:
+        return self._tokenizer.token_to_id(word) is not None
+
     def embed(self, texts: Sequence[str]) -> Floats:
-        """Shape (texts, 384); each row has length 1. Texts of like length belong into one call."""
+        """Shape (texts, 384); each row has length 1. Texts are laid end to end, so that none is padded."""
         encoded = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
-        width = max(len(ids) for ids in encoded)
-        identifiers = np.zeros((len(encoded), width), np.int64)
-        mask = np.zeros((len(encoded), width), np.float32)
-        for row, ids in enumerate(encoded):
-            identifiers[row, : len(ids)] = ids
-            mask[row, : len(ids)] = 1
-        hidden = self._words[identifiers] + self._positions[:width]
-        hidden = _normalise(hidden.reshape(-1, DIMENSIONS), *self._embedding_norm)
-        bias = None if mask.all() else ((1 - mask) * np.float32(-1e9))[:, None, None, :]
+        order = sorted(range(len(encoded)), key=lambda number: len(encoded[number]))
+        widths = np.array([len(encoded[number]) for number in order], np.int64)
+        starts = np.concatenate([[0], np.cumsum(widths)[:-1]])
+        identifiers = np.concatenate([encoded[number] for number in order])
+        places = np.arange(len(identifiers)) - np.repeat(starts, widths)
+        hidden = _normalise(self._words[identifiers] + self._positions[places], *self._embedding_norm)
+        spans = _spans(widths)
         for layer in self._layers:
-            hidden = layer(hidden, len(encoded), width, bias)
-        pooled = (hidden.reshape(len(encoded), width, DIMENSIONS) * mask[:, :, None]).sum(axis=1)
+            hidden = layer(hidden, spans)
+        pooled = np.empty((len(encoded), DIMENSIONS), np.float32)
+        pooled[order] = np.add.reduceat(hidden, starts, axis=0)
         vectors: Floats = pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
         return vectors
-
-    def lengths(self, texts: Sequence[str]) -> list[int]:
-        return [len(encoding.ids) for encoding in self._tokenizer.encode_batch(list(texts))]
 
 
 class _Layer:
@@ -93,19 +94,43 @@ class _Layer:
         self._down_bias = np.array(tensors[f"{name}.output.dense.bias"])
         self._norm = _norm(tensors, f"{name}.output.LayerNorm")
 
-    def __call__(self, hidden: Floats, rows: int, width: int, bias: Floats | None) -> Floats:
+    def __call__(self, hidden: Floats, spans: Sequence[_Span]) -> Floats:
         size = DIMENSIONS // HEADS
-        qkv = (_times(hidden, self._qkv) + self._qkv_bias).reshape(rows, width, 3, HEADS, size).transpose(2, 0, 3, 1, 4)
-        scores = qkv[0] @ qkv[1].transpose(0, 1, 3, 2) / np.float32(np.sqrt(size))
-        if bias is not None:
-            scores += bias
-        scores -= scores.max(axis=-1, keepdims=True)
-        np.exp(scores, out=scores)
-        scores /= scores.sum(axis=-1, keepdims=True)
-        context = (scores @ qkv[2]).transpose(0, 2, 1, 3).reshape(rows * width, DIMENSIONS)
+        qkv = _times(hidden, self._qkv) + self._qkv_bias
+        context = np.empty_like(hidden)
+        for span in spans:
+            parts = qkv[span.rows].reshape(span.texts, span.width, 3, HEADS, size).transpose(2, 0, 3, 1, 4)
+            scores = parts[0] @ parts[1].transpose(0, 1, 3, 2)
+            scores *= np.float32(1 / np.sqrt(size))
+            scores -= scores.max(axis=-1, keepdims=True)
+            np.exp(scores, out=scores)
+            scores /= scores.sum(axis=-1, keepdims=True)
+            context[span.rows] = (scores @ parts[2]).transpose(0, 2, 1, 3).reshape(-1, DIMENSIONS)
         hidden = _normalise(_times(context, self._out) + self._out_bias + hidden, *self._attention_norm)
-        inner = _gelu(_times(hidden, self._up) + self._up_bias)
+        inner = _times(hidden, self._up) + self._up_bias
+        # As many rows as the processor's cache holds: the function passes over them many times.
+        for start in range(0, len(inner), _CACHED_ROWS):
+            _gelu(inner[start : start + _CACHED_ROWS])
         return _normalise(_times(inner, self._down) + self._down_bias + hidden, *self._norm)
+
+
+@dataclass(frozen=True)
+class _Span:
+    """Texts of one width, in consecutive rows."""
+
+    rows: slice
+    texts: int
+    width: int
+
+
+def _spans(widths: NDArray[np.int64]) -> list[_Span]:
+    """`widths` of texts laid end to end, in ascending order."""
+    spans = []
+    row = 0
+    for width, texts in zip(*np.unique(widths, return_counts=True), strict=True):
+        spans.append(_Span(slice(row, row + int(width * texts)), int(texts), int(width)))
+        row += int(width * texts)
+    return spans
 
 
 def _blocks(weight: Floats) -> Floats:
@@ -142,23 +167,27 @@ def _normalise(values: Floats, weight: Floats, bias: Floats) -> Floats:
     return centred
 
 
-def _gelu(values: Floats) -> Floats:
-    """x * Phi(x); the error function by Abramowitz and Stegun 7.1.26, absolute error below 1.5e-7."""
+def _gelu(values: Floats) -> None:
+    """x * Phi(x) in place; the error function by Abramowitz and Stegun 7.1.26, absolute error below 1.5e-7."""
     scaled = np.abs(values)
     scaled *= np.float32(0.7071067811865476)
-    t = 1 / (1 + np.float32(0.3275911) * scaled)
+    t = scaled * np.float32(0.3275911)
+    t += np.float32(1)
+    np.reciprocal(t, out=t)
     series = t * np.float32(1.061405429)
     for coefficient in (-1.453152027, 1.421413741, -0.284496736, 0.254829592):
         series += np.float32(coefficient)
         series *= t
-    np.multiply(scaled, -scaled, out=scaled)
+    np.multiply(scaled, scaled, out=scaled)
+    np.negative(scaled, out=scaled)
     np.exp(scaled, out=scaled)
     series *= scaled
-    # series is 1 - erf(|x|/sqrt 2): half of it is the tail beyond |x|.
+    # series is 1 - erf(|x|/sqrt 2); Phi lies as far from one half on the side of the sign.
+    np.subtract(np.float32(1), series, out=series)
+    np.copysign(series, values, out=series)
+    series += np.float32(1)
     series *= np.float32(0.5)
-    tail = np.where(values < 0, series, 1 - series)
-    tail *= values
-    return tail
+    values *= series
 
 
 def _read_safetensors(path: Path) -> dict[str, Floats]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from rag.documents import Kind, Page, Section, language_of
 
@@ -18,10 +19,8 @@ def read_markdown(text: str, name: str, kind: Kind = "document", *, url: str = "
     start, fence, title = 0, "", ""
 
     def close(end: int) -> None:
-        body = "\n".join(lines[start:end])
-        if body.strip():
-            headings = tuple(heading for _, heading in path) or (name,)
-            sections.append(Section(headings, body.strip("\n"), start + 1, end))
+        if section := _section(tuple(heading for _, heading in path) or (name,), lines, start, end):
+            sections.append(section)
 
     for number, line in enumerate(lines):
         if mark := _FENCE.match(line):
@@ -41,5 +40,14 @@ def read_markdown(text: str, name: str, kind: Kind = "document", *, url: str = "
 def read_text(text: str, name: str, kind: Kind = "document") -> Page:
     """One page of one section."""
     lines = text.split("\n")
-    sections = (Section((name,), text.strip("\n"), 1, len(lines)),) if text.strip() else ()
-    return Page(f"{kind}:{name}", name, language_of(text), kind, sections)
+    section = _section((name,), lines, 0, len(lines))
+    return Page(f"{kind}:{name}", name, language_of(text), kind, (section,) if section else ())
+
+
+def _section(headings: tuple[str, ...], lines: Sequence[str], start: int, end: int) -> Section | None:
+    """Lines `start` up to but not including `end`, counted from 0, without the blank ones around them."""
+    filled = [number for number in range(start, end) if lines[number].strip()]
+    if not filled:
+        return None
+    first, last = filled[0], filled[-1]
+    return Section(headings, "\n".join(lines[first : last + 1]), first + 1, last + 1)

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
 
-from langgraph.store.base import BaseStore
+from langgraph.store.base import BaseStore, PutOp
 
-from core.errors import InvalidInputError, NotFoundError
+from core.errors import ConflictError, InvalidInputError, NotFoundError
+from dolphin.script import parse
+from dolphin.script.builtin_names import BUILTIN_NAMES
+from dolphin.script.errors import ScriptSyntaxError
+from dolphin.script.syntax import Name, walk
 from rag.analysis import terms
 from rag.lexical import LexicalIndex
-from rag.memory import identifier, namespace
+from rag.memory import identifier, namespace, write
 
 KIND = "examples"
 PAGE = 200
 MAX_EXAMPLES = 2_000
+MAX_QUESTION, MAX_SCRIPT, MAX_SCHEMA = 2_000, 20_000, 4_000
+# The part of a question's words, weighted by their rarity, that an example must share to be like it.
+LIKENESS = 0.4
+MAX_NAMES = 40
+SCHEMA_WEIGHT = 0.3
+
+
+class ForbiddenError(InvalidInputError):
+    """Something only an administrator may do."""
+
+    status = 403
 
 
 @dataclass(frozen=True)
@@ -32,7 +47,10 @@ class Example:
 
 
 class Examples:
-    """Every call carries the owner: nobody reads or changes another's, but everybody reads what is shared."""
+    """Every call carries the owner: nobody reads or changes another's, but everybody reads what is shared.
+
+    With `admin`, what is shared can be changed too.
+    """
 
     def __init__(self, store: BaseStore) -> None:
         self._store = store
@@ -40,67 +58,66 @@ class Examples:
     async def save(
         self, owner: str, question: str, script: str, *, schema: str = "", shared: bool = False, admin: bool = False
     ) -> Example:
-        """Call it after the user confirmed. The same question again replaces its script. Only an admin shares.
+        """Call it after the user confirmed. The same question again replaces its script. Only an admin shares. Without
+        a `schema` the names in the script stand for it.
 
-        Raises InvalidInputError.
+        Raises InvalidInputError, ForbiddenError, and ConflictError when there are too many.
         """
-        if not question.strip() or not script.strip():
-            raise InvalidInputError("An example needs a question and a script.", "Give both.")
+        question, script, schema = _checked(question, script, schema)
         _may_share(shared, admin)
+        known = await self._find(owner, identifier(owner, question))
+        if known is None:
+            await self._check_room(owner)
         example = Example(
-            id=identifier(owner, question.strip()),
-            question=question.strip(),
-            script=script.strip(),
-            schema=schema.strip(),
+            id=identifier(owner, question),
+            question=question,
+            script=script,
+            schema=schema or ", ".join(_names(script)),
             shared=shared,
             owner=owner,
             saved_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-        await self._put(example)
+        if known is not None and known.shared and not shared:
+            if not admin:
+                raise ForbiddenError("This example is shared; only an administrator changes it.")
+            example = Example(**{**asdict(example), "shared": True})
+        await write(self._store, _put(example))
         return example
 
     async def get(self, owner: str, example_id: str) -> Example:
         """The owner's own, or a shared one; NotFoundError for any other."""
-        for place in (namespace(KIND, owner), namespace(KIND, None)):
-            item = await self._store.aget(place, example_id)
-            if item is not None:
-                return Example(**item.value)
-        raise NotFoundError("There is no such example.", "List your examples to see their ids.")
+        found = await self._find(owner, example_id)
+        if found is None:
+            raise NotFoundError("There is no such example.", "List your examples to see their ids.")
+        return found
 
-    async def edit(self, owner: str, example_id: str, **changes: Any) -> Example:
-        """Change question, script, schema or, with `admin`, whether it is shared."""
-        admin = bool(changes.pop("admin", False))
-        old = await self.get(owner, example_id)
-        if old.owner != owner and not admin:
-            raise NotFoundError("There is no such example of yours.", "List your examples to see their ids.")
-        unknown = set(changes) - {"question", "script", "schema", "shared"}
-        if unknown:
-            raise InvalidInputError(f"{', '.join(sorted(unknown))} cannot be changed.", "Change question or script.")
-        if changes.get("shared", old.shared) != old.shared:
-            _may_share(True, admin)
-        new = Example(**{**asdict(old), **changes})
-        await self._remove(old)
-        await self._put(new)
+    async def edit(
+        self,
+        owner: str,
+        example_id: str,
+        *,
+        question: str | None = None,
+        script: str | None = None,
+        schema: str | None = None,
+        shared: bool | None = None,
+        admin: bool = False,
+    ) -> Example:
+        """Change what is given. What is shared, and whether something is, only an admin changes."""
+        old = await self._own(owner, example_id, admin)
+        values = _checked(
+            old.question if question is None else question,
+            old.script if script is None else script,
+            old.schema if schema is None else schema,
+        )
+        sharing = old.shared if shared is None else shared
+        _may_share(sharing != old.shared, admin)
+        new = Example(old.id, *values, sharing, old.owner, old.saved_at)
+        moved = [_remove(old)] if sharing != old.shared else []
+        await write(self._store, *moved, _put(new))
         return new
 
     async def delete(self, owner: str, example_id: str, *, admin: bool = False) -> None:
-        old = await self.get(owner, example_id)
-        if old.owner != owner and not admin:
-            raise NotFoundError("There is no such example of yours.", "List your examples to see their ids.")
-        await self._remove(old)
-
-    async def similar(self, owner: str, question: str, *, schema: str = "", count: int = 3) -> list[Example]:
-        """The most alike in question, and in schema where one is given; nothing when nothing is alike."""
-        examples = await self.list(owner)
-        if not examples:
-            return []
-        index = LexicalIndex.build([{"name": each.question, "text": each.schema} for each in examples])
-        weights = dict.fromkeys(terms(question), 1.0)
-        shares = sum(index.rarity(term) for term in weights) or 1.0
-        scores = index.score(weights) + 0.3 * index.score(dict.fromkeys(terms(schema), 1.0))
-        order = sorted(range(len(examples)), key=lambda number: -scores[number])
-        held = index.score(weights)
-        return [examples[number] for number in order[:count] if held[number] > 0.25 * shares]
+        await write(self._store, _remove(await self._own(owner, example_id, admin)))
 
     async def list(self, owner: str) -> list[Example]:
         """The owner's own and the shared ones, newest first; also what an export writes."""
@@ -113,14 +130,85 @@ class Examples:
                     break
         return sorted(found.values(), key=lambda example: (example.saved_at, example.id), reverse=True)
 
-    async def _put(self, example: Example) -> None:
-        place = namespace(KIND, None if example.shared else example.owner)
-        await self._store.aput(place, example.id, asdict(example), index=False)
+    async def _find(self, owner: str, example_id: str) -> Example | None:
+        for place in (namespace(KIND, owner), namespace(KIND, None)):
+            item = await self._store.aget(place, example_id)
+            if item is not None:
+                return Example(**item.value)
+        return None
 
-    async def _remove(self, example: Example) -> None:
-        await self._store.adelete(namespace(KIND, None if example.shared else example.owner), example.id)
+    async def _own(self, owner: str, example_id: str, admin: bool) -> Example:
+        found = await self.get(owner, example_id)
+        if not admin and (found.owner != owner or found.shared):
+            if found.owner != owner:
+                raise NotFoundError("There is no such example of yours.", "List your examples to see their ids.")
+            raise ForbiddenError("This example is shared; only an administrator changes it.", "Ask one.")
+        return found
+
+    async def _check_room(self, owner: str) -> None:
+        if await self._store.asearch(namespace(KIND, owner), limit=1, offset=MAX_EXAMPLES - 1):
+            raise ConflictError(f"You have {MAX_EXAMPLES} examples, which is all there can be.", "Delete some.")
 
 
-def _may_share(shared: bool, admin: bool) -> None:
-    if shared and not admin:
-        raise InvalidInputError("Only an administrator shares examples.", "Save it for yourself, or ask one.")
+class ExampleIndex:
+    """Examples by likeness of their question, then of their schema."""
+
+    def __init__(self, examples: Sequence[Example]) -> None:
+        self.examples = {example.id: example for example in examples}
+        self._all = list(examples)
+        self._words = [frozenset(terms(example.question)) for example in examples]
+        self._index = LexicalIndex.build([{"name": each.question, "text": each.schema} for each in examples])
+
+    def similar(self, question: str, *, schema: str = "", count: int = 3) -> list[Example]:
+        """The most alike, best first; none when none is alike."""
+        asked = frozenset(terms(question))
+        if not self._all or not asked:
+            return []
+        weights = {term: self._index.rarity(term) for term in asked}
+        total = sum(weights.values())
+        shares = [sum(weights[term] for term in asked & words) / total for words in self._words]
+        scores = self._index.score(dict.fromkeys(asked, 1.0))
+        if schema:
+            scores = scores + SCHEMA_WEIGHT * self._index.score(dict.fromkeys(terms(schema), 1.0))
+        alike = [number for number, share in enumerate(shares) if share >= LIKENESS]
+        return [self._all[number] for number in sorted(alike, key=lambda number: -scores[number])[:count]]
+
+
+def _checked(question: str, script: str, schema: str) -> tuple[str, str, str]:
+    question, script, schema = question.strip(), script.strip(), schema.strip()
+    if not question or not script:
+        raise InvalidInputError("An example needs a question and a script.", "Give both.")
+    for name, text, limit in (
+        ("question", question, MAX_QUESTION),
+        ("script", script, MAX_SCRIPT),
+        ("schema", schema, MAX_SCHEMA),
+    ):
+        if len(text) > limit:
+            raise InvalidInputError(f"The {name} has {len(text)} characters, more than {limit}.", "Shorten it.")
+        if "\0" in text:
+            raise InvalidInputError(f"The {name} holds the NUL character.", "Remove it.")
+    return question, script, schema
+
+
+def _names(script: str) -> list[str]:
+    """The tables, columns and variables of a script; none of one that does not parse."""
+    try:
+        nodes = walk(parse(script))
+    except ScriptSyntaxError:
+        return []
+    found = dict.fromkeys(node.id for node in nodes if isinstance(node, Name) and node.id not in BUILTIN_NAMES)
+    return list(found)[:MAX_NAMES]
+
+
+def _put(example: Example) -> PutOp:
+    place = namespace(KIND, None if example.shared else example.owner)
+    return PutOp(place, example.id, asdict(example), index=False)
+
+
+def _remove(example: Example) -> PutOp:
+    return PutOp(namespace(KIND, None if example.shared else example.owner), example.id, None)
+
+
+def _may_share(changes: bool, admin: bool) -> None:
+    if changes and not admin:
+        raise ForbiddenError("Only an administrator shares examples.", "Save it for yourself, or ask one.")

@@ -1,17 +1,17 @@
-"""Terminology: what a user means by a word. Proposed from the conversation, used once the user has confirmed it."""
+"""Terminology: what a user means by a word. Kept when the user has confirmed it, used to rewrite questions."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Literal
 
-from langgraph.store.base import BaseStore
+from langgraph.store.base import BaseStore, PutOp
 
-from core.errors import InvalidInputError, NotFoundError
-from rag.memory import identifier, namespace
+from core.errors import ConflictError, InvalidInputError, NotFoundError
+from rag.memory import identifier, namespace, write
 
 KIND = "terminology"
 MAX_TERMS = 1_000
+MAX_TERM, MAX_MEANING = 60, 300
 
 
 @dataclass(frozen=True)
@@ -19,48 +19,50 @@ class Term:
     id: str
     term: str
     meaning: str
-    status: Literal["proposed", "confirmed"]
 
 
 class Terminology:
-    """Each user's own words."""
+    """Each user's own words; nobody sees another's."""
 
     def __init__(self, store: BaseStore) -> None:
         self._store = store
 
-    async def propose(self, owner: str, term: str, meaning: str) -> Term:
-        """Keep a term for the user to confirm; it changes nothing before. Raises InvalidInputError."""
-        if not term.strip() or not meaning.strip():
+    async def define(self, owner: str, term: str, meaning: str) -> Term:
+        """Call it after the user confirmed. An earlier meaning of the term, in whatever letters, is forgotten.
+
+        Raises InvalidInputError, and ConflictError when there are too many.
+        """
+        term, meaning = " ".join(term.split()), " ".join(meaning.split())
+        if not term or not meaning:
             raise InvalidInputError("A term needs a meaning.", "Give both.")
-        key = identifier(term.strip().lower())
-        proposed = Term(f"{key}-proposed", term.strip(), meaning.strip(), "proposed")
-        await self._store.aput(namespace(KIND, owner), proposed.id, asdict(proposed), index=False)
-        return proposed
+        for name, text, limit in (("term", term, MAX_TERM), ("meaning", meaning, MAX_MEANING)):
+            if len(text) > limit:
+                raise InvalidInputError(f"The {name} has {len(text)} characters, more than {limit}.", "Shorten it.")
+            if "\0" in text:
+                raise InvalidInputError(f"The {name} holds the NUL character.", "Remove it.")
+        place = namespace(KIND, owner)
+        defined = Term(identifier(term.lower()), term, meaning)
+        if await self._store.aget(place, defined.id) is None and await self._store.asearch(
+            place, limit=1, offset=MAX_TERMS - 1
+        ):
+            raise ConflictError(f"You have {MAX_TERMS} terms, which is all there can be.", "Delete some.")
+        await write(self._store, PutOp(place, defined.id, asdict(defined), index=False))
+        return defined
 
-    async def confirm(self, owner: str, term_id: str) -> Term:
-        """From now on the term is used; an earlier meaning of it is forgotten."""
-        proposed = await self._get(owner, term_id)
-        confirmed = Term(term_id.removesuffix("-proposed"), proposed.term, proposed.meaning, "confirmed")
-        await self._store.aput(namespace(KIND, owner), confirmed.id, asdict(confirmed), index=False)
-        if confirmed.id != term_id:
-            await self._store.adelete(namespace(KIND, owner), term_id)
-        return confirmed
+    async def get(self, owner: str, term: str) -> Term:
+        """By its id, or by the word itself. Raises NotFoundError."""
+        for key in (term, identifier(" ".join(term.split()).lower())):
+            item = await self._store.aget(namespace(KIND, owner), key)
+            if item is not None:
+                return Term(**item.value)
+        raise NotFoundError("There is no such term.", "List the terms to see their ids.")
 
-    async def forget(self, owner: str, term_id: str) -> None:
-        """Reject a proposal, or stop using a term."""
-        await self._get(owner, term_id)
-        await self._store.adelete(namespace(KIND, owner), term_id)
+    async def forget(self, owner: str, term: str) -> Term:
+        """Stop using a term, given by its id or the word itself. Raises NotFoundError."""
+        found = await self.get(owner, term)
+        await write(self._store, PutOp(namespace(KIND, owner), found.id, None))
+        return found
 
     async def list(self, owner: str) -> list[Term]:
         items = await self._store.asearch(namespace(KIND, owner), limit=MAX_TERMS)
-        return sorted((Term(**item.value) for item in items), key=lambda term: (term.term.lower(), term.status))
-
-    async def meanings(self, owner: str) -> dict[str, str]:
-        """Confirmed terms and their meanings, as `rewrite` takes them."""
-        return {term.term: term.meaning for term in await self.list(owner) if term.status == "confirmed"}
-
-    async def _get(self, owner: str, term_id: str) -> Term:
-        item = await self._store.aget(namespace(KIND, owner), term_id)
-        if item is None:
-            raise NotFoundError("There is no such term.", "List the terms to see their ids.")
-        return Term(**item.value)
+        return sorted((Term(**item.value) for item in items), key=lambda term: term.term.lower())

@@ -11,13 +11,18 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from rag.rewriting.times import Clock, resolve
-from rag.spelling import edit_distance
+from core.offline.intents import literal_script
+from rag.rewriting.clock import Clock
+from rag.rewriting.times import resolve
+from rag.rewriting.values import Values, matched
+
+__all__ = ["Change", "Clock", "Rewriting", "Values", "day", "rewrite"]
 
 Kind = Literal["time", "term", "value"]
 
-_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{2,}")
 _CHINESE = re.compile(r"[\u3400-\u9fff]")
+_CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.DOTALL)
+_DEFINED_HERE = re.compile(r"\s*(?:,\s*)?(?:I|we) mean\b|\s+means\b|\s*(?:是指|指的是|的意思)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -56,21 +61,32 @@ def rewrite(
     clock: Clock,
     *,
     terms: Mapping[str, str] | None = None,
-    values: Mapping[str, Collection[str]] | None = None,
+    values: Collection[Values] = (),
     enabled: bool = True,
 ) -> Rewriting:
-    """`terms` are the user's words and what they mean by them, `values` the distinct values of columns by name.
+    """`terms` are the user's words and what they mean by them, `values` what columns hold.
 
-    Where two changes meet, a time comes before a term and a term before a value. With `enabled` false nothing changes.
+    Script that the question carries stays as it is. Where two changes meet, a time comes before a term and a term
+    before a value. With `enabled` false nothing changes.
     """
     if not enabled:
         return Rewriting(question)
-    found = [*_times(question, clock), *_terms(question, terms or {}), *_values(question, values or {})]
+    literal = _literal(question)
+    found = [*_times(question, clock), *_terms(question, terms or {}), *_values(question, values)]
     kept: list[Change] = []
     for change in found:
-        if all(change.end <= other.start or change.start >= other.end for other in kept):
+        apart = all(change.end <= other.start or change.start >= other.end for other in kept)
+        if apart and all(change.end <= start or change.start >= end for start, end in literal):
             kept.append(change)
     return Rewriting(question, tuple(sorted(kept, key=lambda change: change.start)))
+
+
+def _literal(question: str) -> list[tuple[int, int]]:
+    places = [match.span() for match in _CODE.finditer(question)]
+    script = literal_script(question)
+    if script is not None and (start := question.find(script)) >= 0:
+        places.append((start, start + len(script)))
+    return places
 
 
 def _times(question: str, clock: Clock) -> Iterable[Change]:
@@ -88,25 +104,16 @@ def day(value: date) -> str:
 
 
 def _terms(question: str, terms: Mapping[str, str]) -> Iterable[Change]:
+    """The meaning stands behind the first mention of a term, unless the question itself says what it means."""
     for term in sorted(terms, key=len, reverse=True):
-        border = "" if _CHINESE.search(term) else r"\b"
-        for match in re.finditer(f"{border}{re.escape(term)}{border}", question, re.IGNORECASE):
-            yield Change("term", match.start(), match.end(), match[0], f"{match[0]} ({terms[term]})")
+        left = r"(?<![A-Za-z0-9_])" if term[0].isascii() else ""
+        right = r"(?![A-Za-z0-9_])" if term[-1].isascii() else ""
+        for match in re.finditer(f"{left}{re.escape(term)}{right}", question, re.IGNORECASE):
+            if not _DEFINED_HERE.match(question, match.end()):
+                yield Change("term", match.start(), match.end(), match[0], f"{match[0]} ({terms[term]})")
+                break
 
 
-def _values(question: str, values: Mapping[str, Collection[str]]) -> Iterable[Change]:
-    """Words that are a value in other letters, or one letter away from exactly one value."""
-    exact = {value for of_column in values.values() for value in of_column}
-    by_lower: dict[str, set[str]] = {}
-    for value in exact:
-        by_lower.setdefault(value.lower(), set()).add(value)
-    for match in _WORD.finditer(question):
-        word = match[0].rstrip(".-")
-        if word in exact or word.lower() in (name.lower() for name in values):
-            continue
-        meant = by_lower.get(word.lower(), set())
-        if not meant and len(word) >= 5:
-            near = [lowered for lowered in by_lower if edit_distance(word.lower(), lowered, 1) <= 1]
-            meant = by_lower[near[0]] if len(near) == 1 else set()
-        if len(meant) == 1:
-            yield Change("value", match.start(), match.start() + len(word), word, next(iter(meant)))
+def _values(question: str, values: Collection[Values]) -> Iterable[Change]:
+    for start, end, value in matched(question, values):
+        yield Change("value", start, end, question[start:end], value)

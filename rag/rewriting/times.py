@@ -2,42 +2,40 @@
 
 from __future__ import annotations
 
+import calendar
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 
-DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+from rag.rewriting.clock import Clock, Days, period, units_back
+
+_DAYS = tuple(name.lower() for name in calendar.day_name)
+_MONTHS = {name.lower(): number for number, name in enumerate(calendar.month_name) if name}
 _CHINESE_DAYS = "一二三四五六日"
 _NUMBERS = {
     "a": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
-    "ten": 10, "twelve": 12, "twenty": 20, "thirty": 30, "一": 1, "两": 2, "二": 2, "三": 3, "四": 4, "五": 5,
-    "六": 6, "七": 7, "八": 8, "九": 9, "十": 10, "二十": 20, "三十": 30, "六十": 60,
+    "ten": 10, "eleven": 11, "twelve": 12, "twenty": 20, "thirty": 30, "一": 1, "两": 2, "二": 2, "三": 3, "四": 4,
+    "五": 5, "六": 6, "七": 7, "八": 8, "九": 9, "十": 10, "十一": 11, "十二": 12, "十五": 15, "二十": 20, "三十": 30,
+    "六十": 60,
 }  # fmt: skip
-_NUMBER = r"(?P<count>\d{1,4}|" + "|".join(sorted(_NUMBERS, key=len, reverse=True)) + ")"
+_WORDS = "|".join(sorted(_NUMBERS, key=len, reverse=True))
+_NUMBER = rf"(?P<count>\d{{1,4}}|{_WORDS})"
 _UNITS = {
     "trading day": "trading", "business day": "trading", "day": "day", "week": "week", "month": "month",
     "quarter": "quarter", "year": "year", "交易日": "trading", "工作日": "trading", "天": "day", "日": "day",
-    "周": "week", "星期": "week", "月": "month", "季度": "quarter", "季": "quarter", "年": "year",
+    "周": "week", "星期": "week", "礼拜": "week", "月": "month", "季度": "quarter", "季": "quarter", "年": "year",
 }  # fmt: skip
-_MAX_SPAN = 40_000
-
-
-def weekdays(day: date) -> bool:
-    """The trading calendar of those who have none: Monday to Friday."""
-    return day.weekday() < 5
-
-
-@dataclass(frozen=True)
-class Clock:
-    """What a thread means by now. `now` carries the thread's time zone."""
-
-    now: datetime
-    is_trading_day: Callable[[date], bool] = weekdays
-
-    @property
-    def today(self) -> date:
-        return self.now.date()
+_ORDINALS = {"first": 1, "1st": 1, "second": 2, "2nd": 2, "third": 3, "3rd": 3, "fourth": 4, "4th": 4}
+_YEARS = {"this": 0, "last": -1, "previous": -1, "今年": 0, "本年": 0, "去年": -1, "上年": -1, "前年": -2}
+_WEEKS = {
+    "上上": -2, "上上个": -2, "上": -1, "上个": -1, "本": 0, "这": 0, "这个": 0, "下": 1, "下个": 1,
+    "last": -1, "previous": -1, "this": 0, "next": 1,
+}  # fmt: skip
+MAX_COUNT = 1_200
+TRADING = re.compile(r"(?:trading|business) day|交易日|工作日", re.IGNORECASE)
+# Over so many days then means a window that moves, not a span of the calendar.
+_WINDOW = re.compile(r"\b(?:moving|rolling|running|trailing)\b|移动|滚动|均线", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -50,15 +48,18 @@ class Resolved:
     last: date
 
 
+Reader = Callable[[re.Match[str], Clock], Days | None]
+
+
 def resolve(text: str, clock: Clock) -> list[Resolved]:
     """All relative expressions of a text, in order and without overlap; the longest wins."""
     found = [
-        Resolved(match.start(), match.end(), *days)
+        _in_context(text, Resolved(match.start(), match.end(), *days), clock)
         for pattern, read in _RULES
         for match in pattern.finditer(text)
         if (days := read(match, clock)) is not None
     ]
-    found.sort(key=lambda item: (item.start, item.start - item.end))
+    found.sort(key=lambda item: (item.start, -item.end))
     kept: list[Resolved] = []
     for item in found:
         if not kept or item.start >= kept[-1].end:
@@ -66,8 +67,31 @@ def resolve(text: str, clock: Clock) -> list[Resolved]:
     return kept
 
 
-Days = tuple[date, date]
-Reader = Callable[[re.Match[str], Clock], Days | None]
+_SINCE = re.compile(r"(?:\b(?:since|from|between|before|prior to|starting)\s+(?:the\s+)?|自|从|早于)$", re.IGNORECASE)
+_UNTIL = re.compile(r"(?:\b(?:until|till|through|up to|after)\s+(?:the\s+)?|截至|直到|晚于)$", re.IGNORECASE)
+_SECOND = re.compile(r"\b(?:from|since|between)\b.*\b(?:to|and)\s+(?:the\s+)?$|[自从].*[到至]$", re.IGNORECASE)
+_EDGE = re.compile(r"\b(?:the\s+)?(?P<edge>end|start|beginning) of\s+(?:the\s+)?$", re.IGNORECASE)
+_ABSORBED = re.compile(r"\b(?:in|over|during|for|within|across|of|throughout)\s+(?:the\s+)?$", re.IGNORECASE)
+
+
+def _in_context(text: str, item: Resolved, clock: Clock) -> Resolved:
+    """The words around an expression can mean one end of it: `since last month`, `上个月以来`."""
+    before, after = text[: item.start], text[item.end :]
+    if after[:2] in ("'s", "’s"):
+        item = replace(item, end=item.end + 2)
+    if item.first == item.last:
+        return item
+    if edge := _EDGE.search(before):
+        day = item.last if edge["edge"].lower() == "end" else item.first
+        return Resolved(edge.start(), item.end, day, day)
+    if after.startswith(("以来", "至今")):
+        return Resolved(item.start, item.end + 2, item.first, max(clock.today, item.first))
+    if after.startswith(("之前", "以前")) or _SINCE.search(before):
+        return replace(item, last=item.first)
+    if after.startswith(("之后", "以后")) or _UNTIL.search(before) or _SECOND.search(before):
+        return replace(item, first=item.last)
+    absorbed = _ABSORBED.search(before)
+    return replace(item, start=absorbed.start()) if absorbed else item
 
 
 def _single(offset: int) -> Reader:
@@ -85,83 +109,41 @@ def _period(unit: str, offset: int) -> Reader:
     return read
 
 
-def period(day: date, unit: str, offset: int) -> Days:
-    """The whole week, month, quarter or year that lies `offset` units from the one that holds `day`."""
-    if unit == "week":
-        first = day - timedelta(days=day.weekday()) + timedelta(weeks=offset)
-        return first, first + timedelta(days=6)
-    size = {"month": 1, "quarter": 3, "year": 12}[unit]
-    index = (day.year * 12 + day.month - 1) // size * size + offset * size
-    return _month_start(index), _month_start(index + size) - timedelta(days=1)
-
-
-def _month_start(index: int) -> date:
-    return date(index // 12, index % 12 + 1, 1)
-
-
 def _recent(match: re.Match[str], clock: Clock) -> Days | None:
     """The last so many units up to today; trading days are counted by the calendar."""
-    count, unit = _count(match), _UNITS[match["unit"].lower()]
-    today = clock.today
-    if not 0 < count <= _MAX_SPAN // 31:
+    count, unit = _number(match["count"]), _UNITS[match["unit"].lower()]
+    if not 0 < count <= MAX_COUNT or _WINDOW.search(match.string):
         return None
     if unit == "trading":
-        days = list(_trading_days(clock, count))
-        return (days[-1], days[0]) if days else None
-    if unit in ("day", "week"):
-        return today - timedelta(days=count * (7 if unit == "week" else 1) - 1), today
-    return _months_back(today, count * {"month": 1, "quarter": 3, "year": 12}[unit]) + timedelta(days=1), today
+        days = list(clock.trading_days(count))
+        return (days[-1], days[0]) if len(days) == count else None
+    return units_back(clock.today, unit, count) + timedelta(days=1), clock.today
+
+
+def _half_year(_match: re.Match[str], clock: Clock) -> Days:
+    return units_back(clock.today, "month", 6) + timedelta(days=1), clock.today
 
 
 def _ago(match: re.Match[str], clock: Clock) -> Days | None:
-    count, unit = _count(match), _UNITS[match["unit"].lower()]
-    if not 0 < count <= _MAX_SPAN // 31:
+    count, unit = _number(match["count"]), _UNITS[match["unit"].lower()]
+    if not 0 < count <= MAX_COUNT:
         return None
     if unit == "trading":
-        days = list(_trading_days(clock, count + 1))
-        day = days[-1] if days else clock.today
-    elif unit in ("day", "week"):
-        day = clock.today - timedelta(days=count * (7 if unit == "week" else 1))
-    else:
-        day = _months_back(clock.today, count * {"month": 1, "quarter": 3, "year": 12}[unit])
+        days = [day for day in clock.trading_days(count + 1) if day < clock.today]
+        return (days[count - 1], days[count - 1]) if len(days) >= count else None
+    day = units_back(clock.today, unit, count)
     return day, day
 
 
-def _trading_days(clock: Clock, count: int) -> Iterator[date]:
-    """Trading days backwards from today, today included when it is one."""
-    day = clock.today
-    for _ in range(count * 4 + 40):
-        if count == 0:
-            return
-        if clock.is_trading_day(day):
-            count -= 1
-            yield day
-        day -= timedelta(days=1)
-
-
-def _months_back(day: date, months: int) -> date:
-    index = day.year * 12 + day.month - 1 - months
-    last = _month_start(index + 1) - timedelta(days=1)
-    return last.replace(day=min(day.day, last.day))
-
-
-def _count(match: re.Match[str]) -> int:
-    text = match["count"].lower()
-    return int(text) if text.isdigit() else _NUMBERS[text]
+def _number(text: str) -> int:
+    return int(text) if text.isdigit() else _NUMBERS[text.lower()]
 
 
 def _weekday(match: re.Match[str], clock: Clock) -> Days:
-    """`last Friday` is the latest one before today; `上周五` is the Friday of the week before this one."""
-    chinese = match.groupdict().get("zh")
-    if chinese is not None:
-        offset = {"上上": -2, "上": -1, "本": 0, "这": 0, "这个": 0, "下": 1, "上个": -1, "下个": 1}[match["which"]]
-        number = 6 if chinese == "天" else _CHINESE_DAYS.index(chinese)
-        day = period(clock.today, "week", offset)[0] + timedelta(days=number)
-        return day, day
-    number = DAYS.index(match["en"].lower())
-    which = match["which"].lower()
+    """`last Friday` is the latest one before today, `this Friday` is of this week, `next Friday` the one to come."""
+    number, which = _DAYS.index(match["day"].lower()), match["which"].lower()
     if which == "this":
-        day = period(clock.today, "week", 0)[0] + timedelta(days=number)
+        day = period(clock.today, "week")[0] + timedelta(days=number)
     elif which == "next":
         day = clock.today + timedelta(days=(number - clock.today.weekday() - 1) % 7 + 1)
     else:
@@ -169,47 +151,133 @@ def _weekday(match: re.Match[str], clock: Clock) -> Days:
     return day, day
 
 
+def _day_of_week(match: re.Match[str], clock: Clock) -> Days:
+    """A day of a named week: `上周五` and `Friday of last week` are the Friday of the week before this one."""
+    name = match["day"].lower()
+    number = _DAYS.index(name) if name in _DAYS else _CHINESE_DAYS.index(name.replace("天", "日"))
+    day = period(clock.today, "week", _WEEKS[match["which"].lower()])[0] + timedelta(days=number)
+    return day, day
+
+
+def _weekend(match: re.Match[str], clock: Clock) -> Days:
+    monday = period(clock.today, "week", _WEEKS[match["which"]])[0]
+    return monday + timedelta(days=5), monday + timedelta(days=6)
+
+
+def _part_of_year(match: re.Match[str], clock: Clock) -> Days | None:
+    """A month, quarter or half of this year or an earlier one, or a day in it."""
+    found = match.groupdict()
+    year = clock.today.year + _YEARS[found["year"].lower()]
+    if quarter := found.get("quarter"):
+        number = _ORDINALS.get(quarter.lower()) or _number(quarter)
+        return period(date(year, number * 3, 1), "quarter")
+    if half := found.get("half"):
+        return period(date(year, 1 if half.lower() in ("first", "1st", "上") else 7, 1), "half")
+    name = found["month"].lower()
+    month = _MONTHS.get(name) or _number(name)
+    return _in_month(year, month, found.get("date"))
+
+
+def _day_of_month(match: re.Match[str], clock: Clock) -> Days | None:
+    first = period(clock.today, "month", _WEEKS[match["which"]])[0]
+    return _in_month(first.year, first.month, match["date"])
+
+
+def _month_end(match: re.Match[str], clock: Clock) -> Days:
+    day = period(clock.today, "month", _WEEKS[match["which"]])[1]
+    return day, day
+
+
+def _in_month(year: int, month: int, day: str | None) -> Days | None:
+    if not 1 <= month <= 12:
+        return None
+    if not day:
+        return period(date(year, month, 1), "month")
+    last = calendar.monthrange(year, month)[1]
+    if not 1 <= int(day) <= last:
+        return None
+    return date(year, month, int(day)), date(year, month, int(day))
+
+
+def _year_end(match: re.Match[str], clock: Clock) -> Days:
+    day = date(clock.today.year + _YEARS[match["year"]], 12, 31)
+    return day, day
+
+
 def _to_date(unit: str) -> Reader:
     def read(_match: re.Match[str], clock: Clock) -> Days:
-        return period(clock.today, unit, 0)[0], clock.today
+        return period(clock.today, unit)[0], clock.today
 
     return read
 
 
 def _last_trading_day(_match: re.Match[str], clock: Clock) -> Days | None:
-    day = next((day for day in _trading_days(clock, 2) if day < clock.today), None)
+    day = next((day for day in clock.trading_days(2) if day < clock.today), None)
     return (day, day) if day is not None else None
 
 
 def _rules() -> Iterator[tuple[str, Reader]]:
     yield r"\bthe day before yesterday\b|(?<!大)前天", _single(-2)
     yield r"\byesterday\b|昨天|昨日", _single(-1)
-    yield r"\btoday\b|今天|今日", _single(0)
+    yield r"\btoday\b(?!\()|今天|今日", _single(0)
     yield r"\btomorrow\b|明天|明日", _single(1)
-    for unit, chinese in (("week", "周|星期"), ("month", "月"), ("quarter", "季度"), ("year", "")):
-        for words, offset in ((("this", "current"), 0), (("last", "previous"), -1), (("next",), 1)):
-            yield rf"\b(?:the\s+)?(?:{'|'.join(words)})\s+{unit}\b", _period(unit, offset)
-        if chinese:
-            end = r"(?![一二三四五六日天])" if unit == "week" else ""
-            yield rf"(?:本|这个?)(?:{chinese}){end}", _period(unit, 0)
-            yield rf"(?<!上)上个?(?:{chinese}){end}", _period(unit, -1)
-            yield rf"上上个?(?:{chinese}){end}", _period(unit, -2)
-            yield rf"下个?(?:{chinese}){end}", _period(unit, 1)
-    yield r"今年", _period("year", 0)
-    yield r"去年", _period("year", -1)
-    yield r"前年", _period("year", -2)
+    yield from _whole_periods()
+    yield from _parts_of_periods()
     yield r"\b(?:year[ -]to[ -]date|ytd)\b|年初至今|今年以来", _to_date("year")
+    yield r"\b(?:quarter[ -]to[ -]date|qtd)\b|季初至今|本季度?以来", _to_date("quarter")
     yield r"\b(?:month[ -]to[ -]date|mtd)\b|月初至今|本月以来", _to_date("month")
-    yield r"\b(?:quarter[ -]to[ -]date|qtd)\b|季初至今|本季度以来", _to_date("quarter")
-    yield r"\b(?:the\s+)?(?:last|previous) trading day\b|上一?个?交易日", _last_trading_day
-    units = "trading day|business day|day|week|month|quarter|year"
-    yield rf"\b(?:the\s+)?(?:last|past|previous)\s+{_NUMBER}\s+(?P<unit>{units})s?\b", _recent
+    yield r"\b(?:week[ -]to[ -]date|wtd)\b|本周以来", _to_date("week")
+    yield r"\b(?:the\s+)?(?:last|previous) (?:trading|business) day\b|[上前]一?个?(?:交易|工作)日", _last_trading_day
+    units = r"trading day|business day|day|week|month|quarter|year"
+    yield rf"\b(?:the\s+)?(?:last|past|previous)\s+{_NUMBER}\s+(?P<unit>{units})s?\b(?!-)", _recent
     yield rf"\b{_NUMBER}\s+(?P<unit>{units})s?\s+ago\b", _ago
-    chinese_units = "交易日|工作日|星期|季度|天|日|周|月|季|年"
-    yield rf"(?:最近|过去|近|前)的?{_NUMBER}个?(?P<unit>{chinese_units})", _recent
-    yield rf"{_NUMBER}个?(?P<unit>{chinese_units})(?:之前|以前|前)", _ago
-    yield rf"\b(?P<which>last|this|next)\s+(?P<en>{'|'.join(DAYS)})\b", _weekday
-    yield r"(?P<which>上上|上个?|本|这个?|下个?)(?:周|星期|礼拜)(?P<zh>[一二三四五六日天])", _weekday
+    chinese = r"(?P<unit>交易日|工作日|星期|礼拜|季度|天|日|周|月|季|年)(?![均线kK])内?"
+    yield rf"(?:最近|过去|近|前)的?\s*{_NUMBER}\s*个?{chinese}", _recent
+    yield rf"{_NUMBER}\s*个?(?P<unit>交易日|工作日|星期|礼拜|季度|天|日|周|月|季|年)(?:之前|以前|前)", _ago
+    yield r"(?:最近|过去|近)的?半年", _half_year
+    names = "|".join(_DAYS)
+    yield rf"\b(?P<which>last|this|next)\s+(?P<day>{names})\b(?!\s+(?:of\s+)?(?:last|this|next) week)", _weekday
+    yield rf"\b(?P<day>{names})\s+(?:of\s+)?(?P<which>last|previous|this|next)\s+week\b", _day_of_week
+    yield r"(?P<which>上上个?|上个?|本|这个?|下个?)(?:周|星期|礼拜)(?P<day>[一二三四五六日天])", _day_of_week
+    yield r"(?P<which>上个?|本|这个?|下个?)周末", _weekend
+
+
+def _whole_periods() -> Iterator[tuple[str, Reader]]:
+    for unit, chinese in (("week", "周|星期|礼拜"), ("month", "月"), ("quarter", "季度?"), ("year", "")):
+        after = r"(?!['’]s\s+(?:q[1-4]\b|(?:first|second|third|fourth)\b))"
+        for words, offset in ((("this", "current"), 0), (("last", "previous"), -1), (("next",), 1)):
+            yield rf"\b(?:the\s+)?(?:{'|'.join(words)})\s+{unit}\b{after}", _period(unit, offset)
+        if chinese:
+            end = rf"(?:{chinese})(?!\s*\d|[一二三四五六日天末底初中])"
+            yield rf"(?:本|这个?){end}", _period(unit, 0)
+            yield rf"(?<!上)上个?{end}", _period(unit, -1)
+            yield rf"上上个?{end}", _period(unit, -2)
+            yield rf"下个?{end}", _period(unit, 1)
+    for word, offset in (("今年", 0), ("去年", -1), ("前年", -2)):
+        yield rf"{word}(?!\s*\d|[初末底中全同第上下Qq一二三四五六七八九十])(?:全年)?", _period("year", offset)
+
+
+def _parts_of_periods() -> Iterator[tuple[str, Reader]]:
+    year, english = r"(?P<year>今年|本年|去年|上年|前年)的?", r"(?P<year>this|last|previous)\s+year"
+    numbers = r"\d{1,2}|十[一二]?|[一二三四五六七八九]"
+    yield rf"{year}\s*(?P<month>{numbers})月份?(?:(?P<date>\d{{1,2}})[日号])?", _part_of_year
+    yield rf"{year}\s*(?:第?(?P<quarter>[一二三四1-4])季度?|[Qq](?P<q>[1-4]))", _quarter_of_year
+    yield rf"{year}(?P<half>[上下])半年", _part_of_year
+    yield r"(?P<year>今年|去年|前年)年?[底末]", _year_end
+    yield r"(?P<which>上个?|本|这个?)月\s*(?P<date>\d{1,2})[日号]", _day_of_month
+    yield r"(?P<which>上个?|本|这个?)月[底末]", _month_end
+    ordinals = "|".join(_ORDINALS)
+    yield rf"\bq(?P<quarter>[1-4])\s+(?:of\s+)?{english}\b", _part_of_year
+    yield rf"\b{english}['’]s\s+q(?P<quarter>[1-4])\b", _part_of_year
+    yield rf"\b(?:the\s+)?(?P<quarter>{ordinals})\s+quarter\s+of\s+{english}\b", _part_of_year
+    yield rf"\b(?:the\s+)?(?P<half>first|second|1st|2nd)\s+half\s+of\s+{english}\b", _part_of_year
+    yield rf"\b(?P<month>{'|'.join(_MONTHS)})\s+(?:of\s+)?{english}\b", _part_of_year
+
+
+def _quarter_of_year(match: re.Match[str], clock: Clock) -> Days:
+    year = clock.today.year + _YEARS[match["year"]]
+    number = match["q"] or match["quarter"]
+    return period(date(year, _number(number) * 3, 1), "quarter")
 
 
 _RULES = [(re.compile(pattern, re.IGNORECASE), reader) for pattern, reader in _rules()]

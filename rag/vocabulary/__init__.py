@@ -33,6 +33,11 @@ def phrases() -> dict[str, Phrases]:
                 found[function.strip()] = Phrases(
                     old.english + entry.english, old.chinese + entry.chinese, old.foreign + entry.foreign
                 )
+    for line in _lines("elsewhere.txt"):
+        functions, names = _SEPARATOR.split(line)
+        for function in functions.split(","):
+            old = found.get(function, Phrases())
+            found[function] = Phrases(old.english, old.chinese, (*old.foreign, *_items(names)))
     return found
 
 
@@ -44,6 +49,16 @@ def families() -> tuple[tuple[re.Pattern[str], Phrases], ...]:
         pattern, english, chinese = _SEPARATOR.split(line)
         rows.append((re.compile(pattern), Phrases(_items(english), _items(chinese))))
     return tuple(rows)
+
+
+@cache
+def outside() -> Phrases:
+    """What is asked of a chat program and has nothing to do with DolphinDB."""
+    rows = [_SEPARATOR.split(line) for line in _lines("outside.txt")]
+    return Phrases(
+        tuple(item for english, _ in rows for item in _items(english)),
+        tuple(item for _, chinese in rows for item in _items(chinese)),
+    )
 
 
 def phrases_of(function: str) -> Phrases:

@@ -1,45 +1,35 @@
-"""What is around the agent: feedback, artifacts, the catalog, the checking of scripts."""
+"""What is around the agent: feedback, the catalog, the checking of scripts."""
 
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
-import re
-from collections.abc import AsyncIterator
-from itertools import islice
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from fastapi import APIRouter, Header, Query, Response
-from fastapi.responses import StreamingResponse
+from fastapi import APIRouter, Query, Response
 
 from core.errors import InvalidInputError, NotFoundError, UserError
 from core.postgres import connection
-from dolphin.environment import Environment
-from graph.host import DEFAULT_ENVIRONMENT
+from dolphin.environment import DEFAULT_ENVIRONMENT, Environment
+from dolphin.pruning import partitions_read
+from rag.memory.examples import Examples
 from server.bodies import FeedbackCreate, ScriptCheck
 from server.ids import checked_uuid, new_id
 from server.responses import Json, JsonRoute
+from server.routes.memory import answer_of
 from server.services import Asking, Served, Services
 
 router = APIRouter(route_class=JsonRoute, tags=["Agent"])
 
-CHUNK_BYTES = 262_144
 CHECK_SECONDS = 10.0
-INLINE = {"image/png", "application/json", "text/csv", "text/plain"}
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
-
-
-class RangeError(UserError):
-    """No byte of the artifact lies in the range asked for."""
-
-    status = 416
 
 
 @router.post("/feedback")
 async def give_feedback(body: FeedbackCreate, services: Served, asking: Asking) -> Response:
     if body.run_id is None and not body.message_id:
         raise InvalidInputError("Say what the feedback is about: run_id, message_id, or both.")
+    if body.remember and body.score != "like":
+        raise InvalidInputError("Only an answer that you like is remembered.", "Leave remember out.")
+    liked = await answer_of(services, asking, body.thread_id, body.run_id, body.message_id) if body.remember else None
     async with connection(services.pool) as held:
         cursor = await held.execute(
             "INSERT INTO feedback (feedback_id, owner, thread_id, run_id, message_id, score, comment)"
@@ -62,7 +52,10 @@ async def give_feedback(body: FeedbackCreate, services: Served, asking: Asking) 
         row = await cursor.fetchone()
     if row is None:
         raise NotFoundError("There is no such thread or run.")
-    return Json(_feedback(row))
+    if liked is None:
+        return Json(_feedback(row))
+    example = await Examples(services.store).save(asking.identity, liked.question, liked.script)
+    return Json({**_feedback(row), "example_id": example.id})
 
 
 @router.get("/feedback")
@@ -97,102 +90,77 @@ async def export_feedback(services: Served, asking: Asking) -> Response:
     return Response(b"".join(bytes(line) + b"\n" for line in lines), media_type="application/x-ndjson")
 
 
-@router.get("/threads/{thread_id}/artifacts")
-async def list_artifacts(
-    thread_id: str, services: Served, asking: Asking, limit: int = Query(default=100, ge=1, le=1000),
-    offset: int = Query(default=0, ge=0, le=2**62),
-) -> Response:  # fmt: skip
-    key = checked_uuid(thread_id, "thread")
-    await services.threads.get(asking.identity, key)
-    found = await services.artifacts.list(asking.identity, key, limit=limit, offset=offset)
-    return Json([_artifact(item) for item in found])
-
-
-@router.get("/artifacts/{artifact_id}")
-async def get_artifact(
-    artifact_id: str, services: Served, asking: Asking,
-    format: Literal["raw", "json", "csv", "parquet", "info"] = "raw",
-    limit: int = Query(default=100, ge=1, le=10_000), offset: int = Query(default=0, ge=0, le=2**62),
-    range_: Annotated[str | None, Header(alias="range")] = None,
-) -> Response:  # fmt: skip
-    """The bytes of an artifact, in part with a Range header; of a table also pages of rows with format=json."""
-    artifact = await services.artifacts.get(asking.identity, artifact_id)
-    if format == "info":
-        return Json(_artifact(artifact))
-    table = artifact.media_type.startswith("text/csv")
-    if format == "parquet":
-        raise InvalidInputError("Parquet is not supported.", "Use format=csv.")
-    if format == "csv" and not table:
-        raise InvalidInputError(f"The artifact is {artifact.media_type}, not a table.", "Leave format out.")
-    data = await services.artifacts.read(asking.identity, artifact_id)
-    if format == "json" and table:
-        return Json(await asyncio.to_thread(_page, data, offset, limit))
-    headers = {
-        "etag": f'"{artifact.sha256}"',
-        "accept-ranges": "bytes",
-        "cache-control": "private, max-age=3600",
-        "content-disposition": _disposition(artifact.name, inline=artifact.media_type.partition(";")[0] in INLINE),
-    }
-    first, last = 0, len(data) - 1
-    status = 200
-    if range_ is not None and (found := _RANGE.fullmatch(range_.strip())) and any(found.groups()):
-        first, last = _span(found[1], found[2], len(data))
-        headers["content-range"] = f"bytes {first}-{last}/{len(data)}"
-        status = 206
-    headers["content-length"] = str(last - first + 1)
-    return StreamingResponse(
-        _chunks(data, first, last), status_code=status, headers=headers, media_type=artifact.media_type
-    )
-
-
 @router.get("/databases")
-async def databases(services: Served, asking: Asking, refresh: bool = False) -> Response:
-    environment, session = await _catalog(services, asking.identity, None)
-    deps = await services.deps()
-    found = await deps.catalog.databases(environment, session, refresh=refresh)
-    return Json({"environment": environment.id, "databases": found})
+async def databases(
+    services: Served, asking: Asking, environment: str | None = None, refresh: bool = False
+) -> Response:
+    found, session = await _catalog(services, asking.identity, environment)
+    names = await (await services.deps()).catalog.databases(found, session, refresh=refresh)
+    return Json({"environment": found.id, "databases": names})
 
 
 @router.get("/tables")
-async def tables_in_memory(services: Served, asking: Asking, thread_id: str | None = None) -> Response:
+async def tables_in_memory(
+    services: Served, asking: Asking, environment: str | None = None, thread_id: str | None = None
+) -> Response:
     """The tables in memory: shared ones, and those of a thread's session."""
-    environment, session = await _catalog(services, asking.identity, thread_id)
+    found, session = await _catalog(services, asking.identity, environment, thread_id)
     deps = await services.deps()
-    return Json({"tables": [table.to_json() for table in await deps.catalog.tables(environment, session)]})
+    return Json({"tables": [table.to_json() for table in await deps.catalog.tables(found, session)]})
 
 
 @router.get("/databases/{database:path}/tables/{table}")
-async def table(database: str, table: str, services: Served, asking: Asking, refresh: bool = False) -> Response:
-    environment, session = await _catalog(services, asking.identity, None)
+async def table(
+    database: str, table: str, services: Served, asking: Asking, environment: str | None = None, refresh: bool = False
+) -> Response:
+    found, session = await _catalog(services, asking.identity, environment)
     deps = await services.deps()
     name = f"{_database(database)}/{table}"
-    return Json((await deps.catalog.describe(environment, session, name, refresh=refresh)).to_json())
+    return Json((await deps.catalog.describe(found, session, name, refresh=refresh)).to_json())
 
 
 @router.get("/databases/{database:path}/tables")
-async def tables(database: str, services: Served, asking: Asking, refresh: bool = False) -> Response:
-    environment, session = await _catalog(services, asking.identity, None)
+async def tables(
+    database: str, services: Served, asking: Asking, environment: str | None = None, refresh: bool = False
+) -> Response:
+    found, session = await _catalog(services, asking.identity, environment)
     deps = await services.deps()
-    found = await deps.catalog.tables(environment, session, _database(database), refresh=refresh)
-    return Json({"database": _database(database), "tables": [item.to_json() for item in found]})
+    listed = await deps.catalog.tables(found, session, _database(database), refresh=refresh)
+    return Json({"database": _database(database), "tables": [item.to_json() for item in listed]})
 
 
 @router.post("/script/check")
-async def check_script(body: ScriptCheck, asking: Asking) -> Response:  # noqa: ARG001
-    """What a script would change, and what is wrong with it; it is not run."""
+async def check_script(body: ScriptCheck, services: Served, asking: Asking, environment: str | None = None) -> Response:
+    """What a script would change, and what is wrong with it; it is not run.
+
+    With an environment also how many partitions its queries would read there.
+    """
     from graph.tools.checks import judge
 
+    place = None if environment is None else await _catalog(services, asking.identity, environment)
     async with asyncio.timeout(CHECK_SECONDS):
-        return Json(await asyncio.to_thread(judge, body.script))
+        judged = await asyncio.to_thread(judge, body.script)
+    if place is not None:
+        try:
+            judged["partitions_read"] = await partitions_read((await services.deps()).sessions, *place, body.script)
+        except UserError as error:
+            judged["partitions_read"] = None
+            judged["partitions_note"] = str(error)
+    return Json(judged)
 
 
-async def _catalog(services: Services, owner: str, thread_id: str | None) -> tuple[Environment, str]:
+async def _catalog(
+    services: Services, owner: str, reference: str | None, thread_id: str | None = None
+) -> tuple[Environment, str]:
     """The environment and the session to ask in: the thread's, or one that looks at stored data only."""
     session = f"catalog {owner}"
     if thread_id is not None:
-        session = (await services.threads.get(owner, checked_uuid(thread_id, "thread")))["thread_id"]
+        row = await services.threads.get(owner, checked_uuid(thread_id, "thread"))
+        session = row["thread_id"]
+        values = row["values"] if isinstance(row["values"], dict) else {}
+        reference = reference or values.get("environment")
     deps = await services.deps()
-    return await deps.environment(owner, DEFAULT_ENVIRONMENT), session
+    return await deps.environment(owner, reference or DEFAULT_ENVIRONMENT), session
 
 
 def _database(text: str) -> str:
@@ -202,40 +170,3 @@ def _database(text: str) -> str:
 def _feedback(row: Any) -> dict[str, Any]:
     keys = ("feedback_id", "thread_id", "score", "comment", "created_at", "updated_at")
     return {**{key: row[key] for key in keys}, "run_id": row["run_id"] or None, "message_id": row["message_id"] or None}
-
-
-def _artifact(artifact: Any) -> dict[str, Any]:
-    keys = ("id", "thread_id", "kind", "name", "media_type", "size", "sha256", "created_at")
-    return {key: getattr(artifact, key) for key in keys}
-
-
-def _page(data: bytes, offset: int, limit: int) -> dict[str, Any]:
-    rows = csv.reader(io.StringIO(data.decode("utf-8-sig")))
-    columns = next(rows, [])
-    page = list(islice(rows, offset, offset + limit))
-    return {
-        "columns": columns,
-        "rows": page,
-        "offset": offset,
-        "total": offset + len(page) + sum(1 for _ in rows) if page or offset == 0 else None,
-    }
-
-
-def _span(first: str, last: str, size: int) -> tuple[int, int]:
-    if first:
-        begin, end = int(first), min(int(last), size - 1) if last else size - 1
-    else:
-        begin, end = max(0, size - int(last)), size - 1
-    if begin > end or begin >= size:
-        raise RangeError(f"The artifact has {size} bytes.")
-    return begin, end
-
-
-async def _chunks(data: bytes, first: int, last: int) -> AsyncIterator[bytes]:
-    for begin in range(first, last + 1, CHUNK_BYTES):
-        yield data[begin : min(begin + CHUNK_BYTES, last + 1)]
-
-
-def _disposition(name: str, *, inline: bool) -> str:
-    plain = re.sub(r"[^A-Za-z0-9._-]", "_", name) or "artifact"
-    return f'{"inline" if inline else "attachment"}; filename="{plain}"'

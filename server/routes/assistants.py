@@ -9,41 +9,49 @@ from langgraph.channels.base import BaseChannel
 from pydantic import create_model
 
 from core.errors import InvalidInputError, NotFoundError
-from server.bodies import AssistantCreate, AssistantPatch, AssistantSearch, AssistantVersion, AssistantVersions
+from server import answers
+from server.bodies import (
+    AssistantCount,
+    AssistantCreate,
+    AssistantPatch,
+    AssistantSearch,
+    AssistantVersion,
+    AssistantVersions,
+)
 from server.graphs import Graph
 from server.identity import Principal
 from server.ids import checked_uuid
-from server.responses import Json, JsonRoute
+from server.removal import remove_threads_of
+from server.responses import Json, JsonRoute, page_headers, selected
 from server.services import Asking, Served, Services
 
 router = APIRouter(route_class=JsonRoute, prefix="/assistants", tags=["Assistants"])
 
 
-@router.post("")
+@router.post("", response_model=answers.Assistant)
 async def create(body: AssistantCreate, services: Served, asking: Asking) -> Response:
     _known_graph(services, body.graph_id)
     return Json(await services.assistants.create(asking, body))
 
 
-@router.post("/search")
+@router.post("/search", response_model=list[answers.Assistant])
 async def search(services: Served, asking: Asking, body: AssistantSearch | None = None) -> Response:
     body = body or AssistantSearch()
     rows, more = await services.assistants.search(asking.identity, body)
-    shown = rows if body.select is None else [{key: row.get(key) for key in body.select} for row in rows]
-    return Json(shown, headers=page_headers(body.limit, body.offset, len(rows), more=more))
+    return Json(selected(rows, body.select), headers=page_headers(body.limit, body.offset, len(rows), more=more))
 
 
-@router.post("/count")
-async def count(services: Served, asking: Asking, body: AssistantSearch | None = None) -> Response:
-    return Json(await services.assistants.count(asking.identity, body or AssistantSearch()))
+@router.post("/count", response_model=int)
+async def count(services: Served, asking: Asking, body: AssistantCount | None = None) -> Response:
+    return Json(await services.assistants.count(asking.identity, body or AssistantCount()))
 
 
-@router.get("/{assistant_id}")
+@router.get("/{assistant_id}", response_model=answers.Assistant)
 async def get(assistant_id: str, services: Served, asking: Asking) -> Response:
     return Json(await services.assistants.get(asking.identity, _uuid(assistant_id)))
 
 
-@router.patch("/{assistant_id}")
+@router.patch("/{assistant_id}", response_model=answers.Assistant)
 async def patch(assistant_id: str, body: AssistantPatch, services: Served, asking: Asking) -> Response:
     if body.graph_id is not None:
         _known_graph(services, body.graph_id)
@@ -52,13 +60,14 @@ async def patch(assistant_id: str, body: AssistantPatch, services: Served, askin
 
 @router.delete("/{assistant_id}", status_code=204)
 async def delete(assistant_id: str, services: Served, asking: Asking, delete_threads: bool = False) -> Response:
+    key = _uuid(assistant_id)
+    await services.assistants.delete(asking, key)
     if delete_threads:
-        raise InvalidInputError("delete_threads is not supported.", "Delete the threads by their ids.")
-    await services.assistants.delete(asking, _uuid(assistant_id))
+        await remove_threads_of(services, asking.identity, key)
     return Response(status_code=204)
 
 
-@router.get("/{assistant_id}/graph")
+@router.get("/{assistant_id}/graph", response_model=answers.Json)
 async def graph(assistant_id: str, services: Served, asking: Asking, xray: str = Query(default="false")) -> Response:
     found = await services.assistants.resolve(asking.identity, assistant_id, services.graphs.names)
     depth: bool | int = xray.lower() == "true"
@@ -75,26 +84,26 @@ async def graph(assistant_id: str, services: Served, asking: Asking, xray: str =
     return Json(drawn)
 
 
-@router.get("/{assistant_id}/schemas")
+@router.get("/{assistant_id}/schemas", response_model=answers.Schemas)
 async def schemas(assistant_id: str, services: Served, asking: Asking) -> Response:
     found = await services.assistants.resolve(asking.identity, assistant_id, services.graphs.names)
     async with _opened(services, asking, found) as opened:
         return Json({"graph_id": found["graph_id"], **graph_schemas(opened)})
 
 
-@router.get("/{assistant_id}/subgraphs")
+@router.get("/{assistant_id}/subgraphs", response_model=dict[str, answers.Schemas])
 async def subgraphs(assistant_id: str, services: Served, asking: Asking, recurse: bool = False) -> Response:
     return await _subgraphs(services, asking, assistant_id, None, recurse=recurse)
 
 
-@router.get("/{assistant_id}/subgraphs/{namespace}")
+@router.get("/{assistant_id}/subgraphs/{namespace}", response_model=dict[str, answers.Schemas])
 async def subgraphs_of(
     assistant_id: str, namespace: str, services: Served, asking: Asking, recurse: bool = False
 ) -> Response:
     return await _subgraphs(services, asking, assistant_id, namespace, recurse=recurse)
 
 
-@router.post("/{assistant_id}/versions")
+@router.post("/{assistant_id}/versions", response_model=list[answers.Assistant])
 async def versions(
     assistant_id: str, services: Served, asking: Asking, body: AssistantVersions | None = None
 ) -> Response:
@@ -106,27 +115,22 @@ async def versions(
     )
 
 
-@router.post("/{assistant_id}/latest")
+@router.post("/{assistant_id}/latest", response_model=answers.Assistant)
 async def latest(assistant_id: str, body: AssistantVersion, services: Served, asking: Asking) -> Response:
     return Json(await services.assistants.set_latest(asking, _uuid(assistant_id), body.version))
 
 
 def graph_schemas(graph: Graph) -> dict[str, Any]:
     """JSON schemas of what goes in and out; None where there is no schema to be had."""
+    context = _schema(graph.get_context_jsonschema)
     return {
         "input_schema": _schema(graph.get_input_jsonschema),
         "output_schema": _schema(graph.get_output_jsonschema),
         "state_schema": _schema(lambda: _state_schema(graph)),
-        "config_schema": _schema(graph.get_config_jsonschema) or {},
-        "context_schema": _schema(graph.get_context_jsonschema),
+        # What clients of before `context` was there fill in as `configurable`.
+        "config_schema": context or {},
+        "context_schema": context,
     }
-
-
-def page_headers(limit: int, offset: int, found: int, *, more: bool) -> dict[str, str]:
-    headers = {"X-Pagination-Total": str(offset + found + (1 if more else 0))}
-    if more:
-        headers["X-Pagination-Next"] = str(offset + limit)
-    return headers
 
 
 def _schema(make: Any) -> Any:
@@ -142,7 +146,7 @@ def _state_schema(graph: Graph) -> Any:
         for key, channel in graph.channels.items()
         if isinstance(channel, BaseChannel) and key in graph.stream_channels_list
     }
-    return create_model(f"{graph.get_name()}_state", **fields).model_json_schema()
+    return create_model(graph.get_name("State"), **fields).model_json_schema()
 
 
 async def _subgraphs(

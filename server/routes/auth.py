@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Header, Response
 from fastapi.security import OAuth2PasswordRequestForm
 
 from core.errors import InvalidInputError
+from server import answers
 from server.bodies import ApiKeyCreate, TokenRefresh
 from server.errors import ForbiddenError, UnauthorizedError
 from server.identity import LOCAL, Principal
@@ -19,7 +20,7 @@ router = APIRouter(route_class=JsonRoute, prefix="/auth", tags=["Auth"])
 NO_STORE = {"cache-control": "no-store"}
 
 
-@router.post("/token")
+@router.post("/token", response_model=answers.Tokens)
 async def token(form: Annotated[OAuth2PasswordRequestForm, Depends()], services: Served) -> Response:
     if "\x00" in form.username:
         raise UnauthorizedError("The name or the password is wrong.")
@@ -27,7 +28,7 @@ async def token(form: Annotated[OAuth2PasswordRequestForm, Depends()], services:
     return Json(await services.tokens.issue(principal), headers=NO_STORE)
 
 
-@router.post("/refresh")
+@router.post("/refresh", response_model=answers.Tokens)
 async def refresh(body: TokenRefresh, services: Served) -> Response:
     return Json(await services.tokens.refresh(body.refresh_token), headers=NO_STORE)
 
@@ -43,18 +44,18 @@ async def revoke(services: Served, asking: Asking, authorization: Annotated[str,
     return Response(status_code=204)
 
 
-@router.get("/me")
+@router.get("/me", response_model=answers.User)
 async def me(asking: Asking) -> Response:
     return Json(asking.as_dict())
 
 
-@router.post("/keys")
+@router.post("/keys", response_model=answers.ApiKey)
 async def make_key(body: ApiKeyCreate, services: Served, asking: Asking) -> Response:
     _needs_users(asking)
     return Json(await services.tokens.make_key(asking.identity, body.label), headers=NO_STORE)
 
 
-@router.get("/keys")
+@router.get("/keys", response_model=list[answers.ApiKey])
 async def keys(services: Served, asking: Asking) -> Response:
     return Json(await services.tokens.keys(asking.identity))
 

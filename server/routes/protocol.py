@@ -14,7 +14,8 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.errors import InvalidInputError, NotFoundError, UserError
-from server.bodies import RunCommand, RunCreate
+from server import answers
+from server.bodies import RunCommand, RunCreate, UuidPath
 from server.follow import follow_thread
 from server.identity import Principal
 from server.ids import checked_uuid
@@ -52,13 +53,13 @@ class EventStreamRequest(BaseModel):
 
 
 @router.post("/threads/{thread_id}/commands")
-async def command(thread_id: str, body: Command, services: Served, asking: Asking) -> Response:
+async def command(thread_id: UuidPath, body: Command, services: Served, asking: Asking) -> Response:
     return Json(await _answer(services, asking, checked_uuid(thread_id, "thread"), body))
 
 
-@router.get("/threads/{thread_id}/stream")
+@router.get("/threads/{thread_id}/stream", responses=answers.EVENTS, response_class=Response)
 async def stream_of_thread(
-    thread_id: str, services: Served, asking: Asking,
+    thread_id: UuidPath, services: Served, asking: Asking,
     stream_modes: Annotated[list[Literal["run_modes", "lifecycle", "state_update"]] | None, Query()] = None,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> Response:  # fmt: skip
@@ -84,8 +85,8 @@ async def stream_of_thread(
     return StreamingResponse(frames(), media_type="text/event-stream", headers=headers)
 
 
-@router.post("/threads/{thread_id}/stream/events")
-async def events(thread_id: str, body: EventStreamRequest, services: Served, asking: Asking) -> Response:
+@router.post("/threads/{thread_id}/stream/events", responses=answers.EVENTS, response_class=Response)
+async def events(thread_id: UuidPath, body: EventStreamRequest, services: Served, asking: Asking) -> Response:
     key = checked_uuid(thread_id, "thread")
     await services.threads.get(asking.identity, key)
 

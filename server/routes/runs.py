@@ -11,14 +11,15 @@ from fastapi import APIRouter, Header, Query, Response
 from pydantic import Field
 
 from core.errors import InvalidInputError, NotFoundError
+from server import answers
 from server.assistants import assistant_reference, both_ways
-from server.bodies import RunCreate, RunsCancel, RunStatus
+from server.binding import bound_input
+from server.bodies import RunCreate, RunField, RunsCancel, RunStatus, UuidPath
 from server.events import Event
 from server.follow import follow, result
-from server.graphs import context_fields
 from server.identity import Principal
 from server.ids import checked_uuid, new_id
-from server.responses import Awaited, EventStream, Json, JsonRoute
+from server.responses import Awaited, EventStream, Json, JsonRoute, selected
 from server.resume import check_resume
 from server.runs import Run, run_kwargs
 from server.services import Asking, Served, Services
@@ -31,44 +32,43 @@ NONE_FOUND = "No runs found to cancel."
 RESUME_SECONDS = 1.0
 
 
-@router.post("/threads/{thread_id}/runs")
-async def create(thread_id: str, body: RunCreate, services: Served, asking: Asking) -> Response:
+@router.post("/threads/{thread_id}/runs", response_model=answers.Run)
+async def create(thread_id: UuidPath, body: RunCreate, services: Served, asking: Asking) -> Response:
     run = await start_run(services, asking, checked_uuid(thread_id, "thread"), body)
     return Json(run.as_json() | {"status": "pending"}, headers={"Content-Location": _place(run)})
 
 
-@router.post("/threads/{thread_id}/runs/stream")
-async def create_and_stream(thread_id: str, body: RunCreate, services: Served, asking: Asking) -> Response:
+@router.post("/threads/{thread_id}/runs/stream", responses=answers.EVENTS, response_class=Response)
+async def create_and_stream(thread_id: UuidPath, body: RunCreate, services: Served, asking: Asking) -> Response:
     run = await start_run(services, asking, checked_uuid(thread_id, "thread"), body)
     return await _stream_new(services, asking, run, body)
 
 
 @router.post("/threads/{thread_id}/runs/wait")
-async def create_and_wait(thread_id: str, body: RunCreate, services: Served, asking: Asking) -> Response:
+async def create_and_wait(thread_id: UuidPath, body: RunCreate, services: Served, asking: Asking) -> Response:
     run = await start_run(services, asking, checked_uuid(thread_id, "thread"), body)
     return await _wait_new(services, asking, run, body)
 
 
-@router.get("/threads/{thread_id}/runs")
+@router.get("/threads/{thread_id}/runs", response_model=list[answers.Run])
 async def list_runs(
-    thread_id: str, services: Served, asking: Asking, limit: int = Query(default=10, ge=1, le=1000),
+    thread_id: UuidPath, services: Served, asking: Asking, limit: int = Query(default=10, ge=1, le=1000),
     offset: int = Query(default=0, ge=0, le=2**62), status: RunStatus | None = None,
-    select: Annotated[list[str] | None, Query()] = None,
+    select: Annotated[list[RunField] | None, Query()] = None,
 ) -> Response:  # fmt: skip
     key = checked_uuid(thread_id, "thread")
     await services.threads.get(asking.identity, key)
     runs = await services.runs.of_thread(asking.identity, key, limit=limit, offset=offset, status=status)
-    rows = [run.as_json() for run in runs]
-    return Json(rows if not select else [{name: row.get(name) for name in select} for row in rows])
+    return Json(selected([run.as_json() for run in runs], select))
 
 
-@router.get("/threads/{thread_id}/runs/{run_id}")
-async def get(thread_id: str, run_id: str, services: Served, asking: Asking) -> Response:
+@router.get("/threads/{thread_id}/runs/{run_id}", response_model=answers.Run)
+async def get(thread_id: UuidPath, run_id: UuidPath, services: Served, asking: Asking) -> Response:
     return Json((await _run(services, asking, thread_id, run_id)).as_json())
 
 
 @router.delete("/threads/{thread_id}/runs/{run_id}", status_code=204)
-async def delete(thread_id: str, run_id: str, services: Served, asking: Asking) -> Response:
+async def delete(thread_id: UuidPath, run_id: UuidPath, services: Served, asking: Asking) -> Response:
     run = await _run(services, asking, thread_id, run_id)
     if not await services.runs.delete(asking.identity, run.thread_id, run.run_id):
         raise NotFoundError("Run not found")
@@ -78,15 +78,15 @@ async def delete(thread_id: str, run_id: str, services: Served, asking: Asking) 
 
 @router.get("/threads/{thread_id}/runs/{run_id}/join")
 async def join(
-    thread_id: str, run_id: str, services: Served, asking: Asking, cancel_on_disconnect: bool = False
+    thread_id: UuidPath, run_id: UuidPath, services: Served, asking: Asking, cancel_on_disconnect: bool = False
 ) -> Response:
     run = await _run(services, asking, thread_id, run_id)
     return _awaited(services, asking, run, cancel=cancel_on_disconnect)
 
 
-@router.get("/threads/{thread_id}/runs/{run_id}/stream")
+@router.get("/threads/{thread_id}/runs/{run_id}/stream", responses=answers.EVENTS, response_class=Response)
 async def stream(
-    thread_id: str, run_id: str, services: Served, asking: Asking,
+    thread_id: UuidPath, run_id: UuidPath, services: Served, asking: Asking,
     stream_mode: Annotated[list[str] | None, Query()] = None, cancel_on_disconnect: bool = False,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> Response:  # fmt: skip
@@ -99,7 +99,12 @@ async def stream(
 
 @router.post("/threads/{thread_id}/runs/{run_id}/cancel", status_code=202)
 async def cancel(
-    thread_id: str, run_id: str, services: Served, asking: Asking, wait: bool = False, action: Action = "interrupt"
+    thread_id: UuidPath,
+    run_id: UuidPath,
+    services: Served,
+    asking: Asking,
+    wait: bool = False,
+    action: Action = "interrupt",
 ) -> Response:
     run = await _run(services, asking, thread_id, run_id)
     if run.ended or not await _cancel(services, asking.identity, action, thread_id=run.thread_id, run_ids=[run.run_id]):
@@ -124,15 +129,16 @@ async def cancel_many(body: RunsCancel, services: Served, asking: Asking, action
     return Response(status_code=204)
 
 
-@router.post("/runs")
+@router.post("/runs", response_model=answers.Run)
 async def create_stateless(body: RunCreate, services: Served, asking: Asking) -> Response:
     run = await start_run(services, asking, None, body)
-    return Json(run.as_json() | {"status": "pending"}, headers={"Content-Location": _place(run)})
+    return Json(run.as_json() | {"status": "pending"}, headers={"Content-Location": f"/runs/{run.run_id}"})
 
 
-@router.post("/runs/stream")
+@router.post("/runs/stream", responses=answers.EVENTS, response_class=Response)
 async def stream_stateless(body: RunCreate, services: Served, asking: Asking) -> Response:
-    return await _stream_new(services, asking, await start_run(services, asking, None, body), body)
+    run = await start_run(services, asking, None, body)
+    return await _stream_new(services, asking, run, body, place=f"/runs/{run.run_id}")
 
 
 @router.post("/runs/wait")
@@ -140,7 +146,7 @@ async def wait_stateless(body: RunCreate, services: Served, asking: Asking) -> R
     return await _wait_new(services, asking, await start_run(services, asking, None, body), body)
 
 
-@router.post("/runs/batch")
+@router.post("/runs/batch", response_model=list[answers.Run])
 async def batch(
     bodies: Annotated[list[RunCreate], Field(min_length=1, max_length=1000)], services: Served, asking: Asking
 ) -> Response:
@@ -154,9 +160,9 @@ async def batch(
     return Json([run.as_json() | {"status": "pending"} for run in runs])
 
 
-@router.get("/runs/{run_id}/stream")
+@router.get("/runs/{run_id}/stream", responses=answers.EVENTS, response_class=Response)
 async def stream_by_run(
-    run_id: str, services: Served, asking: Asking, last_event_id: Annotated[str | None, Header()] = None
+    run_id: UuidPath, services: Served, asking: Asking, last_event_id: Annotated[str | None, Header()] = None
 ) -> Response:
     key = checked_uuid(run_id, "run")
     run = await _run(services, asking, await services.runs.thread_of(asking.identity, key), key)
@@ -165,7 +171,7 @@ async def stream_by_run(
 
 async def start_run(services: Services, asking: Principal, thread_id: str | None, body: RunCreate) -> Run:
     """Makes the run and, when it may begin here at once, begins it. Without a thread it gets one of its own."""
-    assistant, kwargs = await prepare(services, asking, body)
+    assistant, kwargs = await prepare(services, asking, body, thread_id)
     if thread_id is None:
         return await _begin(
             services, asking, new_id(), assistant, kwargs, body, temporary=body.on_completion == "delete", new=True
@@ -178,12 +184,14 @@ async def start_run(services: Services, asking: Principal, thread_id: str | None
     return await _begin(services, asking, thread_id, assistant, kwargs, body, new=body.if_not_exists == "create")
 
 
-async def prepare(services: Services, asking: Principal, body: RunCreate) -> tuple[str, dict[str, Any]]:
+async def prepare(
+    services: Services, asking: Principal, body: RunCreate, thread_id: str | None = None
+) -> tuple[str, dict[str, Any]]:
     """The assistant's id and what the run is executed with; InvalidInputError for what cannot be."""
     assistant_id = assistant_reference(body.assistant_id, services.graphs.names)
     if body.webhook is not None:
         await services.webhooks.check(body.webhook)
-    if body.input is not None and body.command is not None:
+    if body.input is not None and body.command is not None and body.command.given():
         raise InvalidInputError("A run takes an input or a command, not both.")
     config = body.config or {}
     for name, kind in (("configurable", dict), ("metadata", dict), ("tags", list)):
@@ -194,23 +202,10 @@ async def prepare(services: Services, asking: Principal, body: RunCreate) -> tup
         raise InvalidInputError("config.recursion_limit must be a number from 1 to 10000.")
     config, context = both_ways(config, body.context or {})
     kwargs = run_kwargs(body)
+    kwargs["input"] = await bound_input(services, asking.identity, thread_id, assistant_id, body.input)
     kwargs["config"] = config
-    kwargs["context"] = context if body.context else {}
-    if body.context:
-        await _check_context(services, asking, assistant_id, body.context)
+    kwargs["context"] = context
     return assistant_id, kwargs
-
-
-async def _check_context(services: Services, asking: Principal, assistant_id: str, context: dict[str, Any]) -> None:
-    assistant = await services.assistants.get(asking.identity, assistant_id)
-    async with services.graphs.open(
-        assistant["graph_id"], access="assistants.read", user=asking, owner=asking.identity
-    ) as graph:
-        fields = context_fields(graph)
-    if fields is not None and (unknown := set(context) - fields):
-        raise InvalidInputError(
-            f"The graph's context has no {', '.join(sorted(unknown))}.", f"It has: {', '.join(sorted(fields))}."
-        )
 
 
 async def _begin(
@@ -246,9 +241,12 @@ async def _begin(
     return run
 
 
-async def _stream_new(services: Services, asking: Principal, run: Run, body: RunCreate) -> Response:
+async def _stream_new(
+    services: Services, asking: Principal, run: Run, body: RunCreate, *, place: str | None = None
+) -> Response:
     await _answer_fits(services, run, body)
-    return _streamed(services, asking, run, modes=None, after=0, cancel=body.on_disconnect == "cancel")
+    cancel = body.on_disconnect == "cancel"
+    return _streamed(services, asking, run, modes=None, after=0, cancel=cancel, place=place)
 
 
 async def _wait_new(services: Services, asking: Principal, run: Run, body: RunCreate) -> Response:
@@ -279,9 +277,16 @@ async def _answer_fits(services: Services, run: Run, body: RunCreate) -> None:
 
 
 def _streamed(
-    services: Services, asking: Principal, run: Run, *, modes: set[str] | None, after: int, cancel: bool = False
+    services: Services,
+    asking: Principal,
+    run: Run,
+    *,
+    modes: set[str] | None,
+    after: int,
+    cancel: bool = False,
+    place: str | None = None,
 ) -> Response:
-    place = _place(run)
+    place = place or _place(run)
     return EventStream(
         _counted(services, follow(services.worker, services.runs, asking.identity, run.run_id, after)),
         headers={"Content-Location": place, "Location": f"{place}/stream"},

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
-from langgraph.store.base import InvalidNamespaceError
+from langgraph.store.base import NOT_PROVIDED, InvalidNamespaceError
 
 from core.errors import InvalidInputError
+from server import answers
 from server.bodies import StoreDelete, StoreNamespaces, StorePut, StoreSearch
 from server.responses import Json, JsonRoute
 from server.services import Asking, Served, Services
@@ -19,12 +20,10 @@ router = APIRouter(route_class=JsonRoute, prefix="/store", tags=["Store"])
 @router.put("/items", status_code=204)
 async def put(body: StorePut, services: Served, asking: Asking) -> Response:
     namespace = _namespace(body.namespace, empty=False)
-    if body.ttl is not None:
-        raise InvalidInputError("A time to live is not supported for items of the store.", "Leave ttl out.")
-    if body.index not in (None, False):
-        raise InvalidInputError("The store has no index.", "Leave index out, or give false.")
     try:
-        await _store(services, asking.identity).aput(namespace, body.key, body.value)
+        await _store(services, asking.identity).aput(
+            namespace, body.key, body.value, index=body.index, ttl=NOT_PROVIDED if body.ttl is None else body.ttl
+        )
     except InvalidNamespaceError as error:
         raise InvalidInputError(str(error)) from error
     return Response(status_code=204)
@@ -36,31 +35,34 @@ async def delete(body: StoreDelete, services: Served, asking: Asking) -> Respons
     return Response(status_code=204)
 
 
-@router.get("/items")
+@router.get("/items", response_model=answers.Item | None)
 async def get(
     services: Served, asking: Asking, key: str, namespace: Annotated[list[str] | None, Query()] = None,
-    refresh_ttl: bool | None = None,  # noqa: ARG001
+    refresh_ttl: bool | None = None,
 ) -> Response:  # fmt: skip
     parts = [part for item in namespace or [] for part in item.split(".")]
-    found = await _store(services, asking.identity).aget(_namespace(parts), key)
+    found = await _store(services, asking.identity).aget(_namespace(parts), key, refresh_ttl=refresh_ttl)
     return Json(found.dict() if found is not None else None)
 
 
-@router.post("/items/search")
+@router.post("/items/search", response_model=answers.FoundItems)
 async def search(services: Served, asking: Asking, body: StoreSearch | None = None) -> Response:
     body = body or StoreSearch()
-    if body.query:
-        raise InvalidInputError("The store has no index to search by meaning.", "Use filter.")
     try:
         items = await _store(services, asking.identity).asearch(
-            _namespace(body.namespace_prefix or []), filter=body.filter, limit=body.limit, offset=body.offset
+            _namespace(body.namespace_prefix or []),
+            query=body.query,
+            filter=body.filter,
+            limit=body.limit,
+            offset=body.offset,
+            refresh_ttl=body.refresh_ttl,
         )
     except ValueError as error:
         raise InvalidInputError(str(error)) from error
     return Json({"items": [item.dict() for item in items]})
 
 
-@router.post("/namespaces")
+@router.post("/namespaces", response_model=answers.FoundNamespaces)
 async def namespaces(services: Served, asking: Asking, body: StoreNamespaces | None = None) -> Response:
     body = body or StoreNamespaces()
     options: dict[str, Any] = {"max_depth": body.max_depth, "limit": body.limit, "offset": body.offset}

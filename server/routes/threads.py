@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from langgraph.errors import EmptyInputError, InvalidUpdateError
 from langgraph.types import StateUpdate as GraphStateUpdate
 
 from core.errors import InvalidInputError, NotFoundError, UserError
+from server import answers
+from server.binding import bound_metadata
 from server.bodies import (
     Checkpoint,
     HistorySearch,
@@ -23,20 +24,22 @@ from server.bodies import (
     ThreadPatch,
     ThreadPrune,
     ThreadSearch,
+    UuidPath,
 )
 from server.execution import graph_input
+from server.extract import extracted, parsed_path
 from server.graphs import Access, Graph
 from server.identity import Principal
 from server.ids import checked_uuid
-from server.responses import Json, JsonRoute
-from server.routes.assistants import page_headers
+from server.removal import remove_thread
+from server.responses import Json, JsonRoute, page_headers
 from server.services import Asking, Served, Services
-from server.state import checkpoint_of, empty_state, snapshot_json, thread_interrupts
-from server.threads import FIELDS, shown
+from server.state import checkpoint_of, empty_state, selected_state, snapshot_json, thread_interrupts
+from server.threads import shown
 
 router = APIRouter(route_class=JsonRoute, prefix="/threads", tags=["Threads"])
 
-END_SECONDS = 10.0
+Select = Annotated[list[str] | None, Query()]
 
 
 class BadStateError(UserError):
@@ -47,11 +50,12 @@ class NoGraphError(UserError):
     """Nothing has said yet which graph the thread is of."""
 
 
-@router.post("")
+@router.post("", response_model=answers.Thread)
 async def create(services: Served, asking: Asking, body: ThreadCreate | None = None) -> Response:
     body = body or ThreadCreate()
+    metadata = await bound_metadata(services, asking.identity, body.metadata)
     row = await services.threads.create(
-        asking.identity, body.thread_id, body.metadata, ttl=body.ttl, existing=body.if_exists == "do_nothing"
+        asking.identity, body.thread_id, metadata, ttl=body.ttl, existing=body.if_exists == "do_nothing"
     )
     if body.supersteps:
         await _supersteps(services, asking, row, body.supersteps)
@@ -59,31 +63,30 @@ async def create(services: Served, asking: Asking, body: ThreadCreate | None = N
     return Json(shown(row))
 
 
-@router.post("/search")
+@router.post("/search", response_model=list[answers.Thread])
 async def search(services: Served, asking: Asking, body: ThreadSearch | None = None) -> Response:
     body = body or ThreadSearch()
-    if body.extract:
-        raise InvalidInputError("extract is not supported.", "Use select and read the values.")
-    if body.select is not None and (unknown := set(body.select) - set(FIELDS)):
-        raise InvalidInputError(f"Unknown fields: {', '.join(sorted(unknown))}.")
+    paths = {name: parsed_path(path) for name, path in (body.extract or {}).items()}
     rows, more = await services.threads.search(asking.identity, body)
-    return Json(
-        [shown(row, body.select) for row in rows], headers=page_headers(body.limit, body.offset, len(rows), more=more)
-    )
+    found = [shown(row, body.select) for row in rows]
+    if paths:
+        for row, thread in zip(rows, found, strict=True):
+            thread["extracted"] = {name: extracted(row, path) for name, path in paths.items()}
+    return Json(found, headers=page_headers(body.limit, body.offset, len(rows), more=more))
 
 
-@router.post("/count")
+@router.post("/count", response_model=int)
 async def count(services: Served, asking: Asking, body: ThreadCount | None = None) -> Response:
     return Json(await services.threads.count(asking.identity, body or ThreadCount()))
 
 
-@router.post("/prune")
+@router.post("/prune", response_model=answers.Pruned)
 async def prune(body: ThreadPrune, services: Served, asking: Asking) -> Response:
     pruned = 0
     for thread_id in body.thread_ids:
         try:
             if body.strategy == "delete":
-                await _delete(services, asking.identity, thread_id)
+                await remove_thread(services, asking.identity, thread_id)
                 pruned += 1
             elif await services.threads.prune(asking.identity, thread_id):
                 pruned += 1
@@ -97,52 +100,69 @@ async def prune(body: ThreadPrune, services: Served, asking: Asking) -> Response
     return Json({"pruned_count": pruned})
 
 
-@router.get("/{thread_id}")
-async def get(thread_id: str, services: Served, asking: Asking, include: str | None = None) -> Response:  # noqa: ARG001
+@router.get("/{thread_id}", response_model=answers.Thread)
+async def get(thread_id: UuidPath, services: Served, asking: Asking, include: str | None = None) -> Response:  # noqa: ARG001
     return Json(shown(await services.threads.get(asking.identity, checked_uuid(thread_id, "thread"))))
 
 
-@router.patch("/{thread_id}")
-async def patch(thread_id: str, body: ThreadPatch, services: Served, asking: Asking) -> Response:
+@router.patch("/{thread_id}", response_model=answers.Thread)
+async def patch(thread_id: UuidPath, body: ThreadPatch, services: Served, asking: Asking) -> Response:
     key = checked_uuid(thread_id, "thread")
-    return Json(shown(await services.threads.patch(asking.identity, key, body.metadata, body.ttl)))
+    metadata = await bound_metadata(services, asking.identity, body.metadata or {})
+    return Json(shown(await services.threads.patch(asking.identity, key, metadata, body.ttl)))
 
 
 @router.delete("/{thread_id}", status_code=204)
-async def delete(thread_id: str, services: Served, asking: Asking) -> Response:
-    await _delete(services, asking.identity, checked_uuid(thread_id, "thread"))
+async def delete(thread_id: UuidPath, services: Served, asking: Asking) -> Response:
+    await remove_thread(services, asking.identity, checked_uuid(thread_id, "thread"))
     return Response(status_code=204)
 
 
-@router.post("/{thread_id}/copy")
-async def copy(thread_id: str, services: Served, asking: Asking) -> Response:
+@router.post("/{thread_id}/copy", response_model=answers.Thread)
+async def copy(thread_id: UuidPath, services: Served, asking: Asking) -> Response:
     return Json(shown(await services.threads.copy(asking.identity, checked_uuid(thread_id, "thread"))))
 
 
-@router.get("/{thread_id}/storage")
-async def storage(thread_id: str, services: Served, asking: Asking) -> Response:
+@router.get("/{thread_id}/storage", response_model=answers.Json)
+async def storage(thread_id: UuidPath, services: Served, asking: Asking) -> Response:
     return Json(await services.threads.storage(asking.identity, checked_uuid(thread_id, "thread")))
 
 
-@router.get("/{thread_id}/state")
-async def state(thread_id: str, services: Served, asking: Asking, subgraphs: bool = False) -> Response:
-    return await _state(services, asking, thread_id, None, subgraphs=subgraphs)
-
-
-@router.get("/{thread_id}/state/{checkpoint_id}")
-async def state_at(
-    thread_id: str, checkpoint_id: str, services: Served, asking: Asking, subgraphs: bool = False
+@router.get("/{thread_id}/state", response_model=answers.ThreadState)
+async def state(
+    thread_id: UuidPath, services: Served, asking: Asking, subgraphs: bool = False, select: Select = None
 ) -> Response:
-    return await _state(services, asking, thread_id, Checkpoint(checkpoint_id=checkpoint_id), subgraphs=subgraphs)
+    return await _state(services, asking, thread_id, None, select, subgraphs=subgraphs)
 
 
-@router.post("/{thread_id}/state/checkpoint")
-async def state_at_checkpoint(thread_id: str, body: StateAtCheckpoint, services: Served, asking: Asking) -> Response:
-    return await _state(services, asking, thread_id, body.checkpoint, subgraphs=body.subgraphs)
+@router.get("/{thread_id}/state/{checkpoint_id}", response_model=answers.ThreadState)
+async def state_at(
+    thread_id: UuidPath,
+    checkpoint_id: UuidPath,
+    services: Served,
+    asking: Asking,
+    subgraphs: bool = False,
+    select: Select = None,
+) -> Response:
+    place = Checkpoint(checkpoint_id=checked_uuid(checkpoint_id, "checkpoint"))
+    return await _state(services, asking, thread_id, place, select, subgraphs=subgraphs)
 
 
-@router.post("/{thread_id}/state")
-async def update_state(thread_id: str, body: StateUpdate, services: Served, asking: Asking) -> Response:
+@router.post("/{thread_id}/state/checkpoint", response_model=answers.ThreadState)
+async def state_at_checkpoint(
+    thread_id: UuidPath, body: StateAtCheckpoint, services: Served, asking: Asking
+) -> Response:
+    return await _state(services, asking, thread_id, body.checkpoint, body.select, subgraphs=body.subgraphs)
+
+
+@router.patch("/{thread_id}/state", response_model=answers.Thread)
+async def patch_state(thread_id: UuidPath, body: ThreadPatch, services: Served, asking: Asking) -> Response:
+    """What the JavaScript client calls to change the metadata of a thread."""
+    return await patch(thread_id, body, services, asking)
+
+
+@router.post("/{thread_id}/state", response_model=answers.StateUpdated)
+async def update_state(thread_id: UuidPath, body: StateUpdate, services: Served, asking: Asking) -> Response:
     row = await services.threads.get(asking.identity, checked_uuid(thread_id, "thread"))
     checkpoint = body.checkpoint or Checkpoint()
     if body.checkpoint_id:
@@ -157,16 +177,17 @@ async def update_state(thread_id: str, body: StateUpdate, services: Served, aski
     return Json({"checkpoint": found, "configurable": found, "checkpoint_id": found.get("checkpoint_id")})
 
 
-@router.get("/{thread_id}/history")
+@router.get("/{thread_id}/history", response_model=list[answers.ThreadState])
 async def history_of(
-    thread_id: str, services: Served, asking: Asking, limit: int = Query(default=10, ge=1, le=1000),
-    before: str | None = None,
+    thread_id: UuidPath, services: Served, asking: Asking, limit: int = Query(default=10, ge=1, le=1000),
+    before: str | None = None, select: Select = None,
 ) -> Response:  # fmt: skip
-    return await _history(services, asking, thread_id, HistorySearch(limit=limit, before=before))
+    place = checked_uuid(before, "checkpoint") if before is not None else None
+    return await _history(services, asking, thread_id, HistorySearch(limit=limit, before=place, select=select))
 
 
-@router.post("/{thread_id}/history")
-async def history(thread_id: str, services: Served, asking: Asking, body: HistorySearch | None = None) -> Response:
+@router.post("/{thread_id}/history", response_model=list[answers.ThreadState])
+async def history(thread_id: UuidPath, services: Served, asking: Asking, body: HistorySearch | None = None) -> Response:
     return await _history(services, asking, thread_id, body or HistorySearch())
 
 
@@ -179,35 +200,45 @@ async def _history(services: Services, asking: Principal, thread_id: str, body: 
         given = Checkpoint(checkpoint_id=body.before) if isinstance(body.before, str) else body.before
         before = _config(row, given)
     async with _graph_of(services, asking, row, "threads.read") as graph:
-        states = [
-            snapshot_json(snapshot)
-            async for snapshot in graph.aget_state_history(
-                _config(row, body.checkpoint),  # type: ignore[arg-type]
-                limit=body.limit,
-                before=before,
-                filter=body.metadata,
-            )
-        ]
+        try:
+            states = [
+                selected_state(snapshot_json(snapshot), body.select)
+                async for snapshot in graph.aget_state_history(
+                    _config(row, body.checkpoint),  # type: ignore[arg-type]
+                    limit=body.limit,
+                    before=before,
+                    filter=body.metadata,
+                )
+            ]
+        except (InvalidUpdateError, ValueError) as error:
+            raise BadStateError(str(error)) from error
     return Json(states)
 
 
 async def _state(
-    services: Services, asking: Principal, thread_id: str, checkpoint: Checkpoint | None, *, subgraphs: bool
+    services: Services,
+    asking: Principal,
+    thread_id: str,
+    checkpoint: Checkpoint | None,
+    select: list[str] | None,
+    *,
+    subgraphs: bool,
 ) -> Response:
     row = await services.threads.get(asking.identity, checked_uuid(thread_id, "thread"))
     if not row["metadata"].get("graph_id"):
-        return Json(empty_state())
+        return Json(selected_state(empty_state(), select))
     async with _graph_of(services, asking, row, "threads.read") as graph:
         try:
             snapshot = await graph.aget_state(_config(row, checkpoint), subgraphs=subgraphs)  # type: ignore[arg-type]
-        except ValueError as error:
+        except (InvalidUpdateError, ValueError) as error:
             raise BadStateError(str(error)) from error
-    return Json(snapshot_json(snapshot))
+    return Json(selected_state(snapshot_json(snapshot), select))
 
 
 def _config(row: dict[str, Any], checkpoint: Checkpoint | None) -> dict[str, Any]:
     found = checkpoint.model_dump(exclude_none=True, exclude={"thread_id"}) if checkpoint is not None else {}
-    return {"configurable": {"checkpoint_ns": "", **found, "thread_id": row["thread_id"]}}
+    metadata = {key: row["metadata"][key] for key in ("graph_id", "assistant_id") if row["metadata"].get(key)}
+    return {"configurable": {"checkpoint_ns": "", **found, "thread_id": row["thread_id"]}, "metadata": metadata}
 
 
 @asynccontextmanager
@@ -225,7 +256,7 @@ async def _graph_of(services: Services, asking: Principal, row: dict[str, Any], 
 async def _keep(services: Services, asking: Principal, row: dict[str, Any], graph: Graph) -> None:
     snapshot = await graph.aget_state({"configurable": {"thread_id": row["thread_id"]}})
     await services.threads.keep_state(
-        asking.identity, row["thread_id"], snapshot.values, thread_interrupts(snapshot), waits=bool(snapshot.interrupts)
+        asking.identity, row["thread_id"], snapshot.values, thread_interrupts(snapshot), waits=bool(snapshot.next)
     )
 
 
@@ -233,7 +264,7 @@ async def _supersteps(services: Services, asking: Principal, row: dict[str, Any]
     updates = [
         [
             GraphStateUpdate(
-                graph_input({"command": item.command.model_dump(exclude_unset=True)}) if item.command else item.values,
+                graph_input({"command": item.command.given()}) if item.command else item.values,
                 item.as_node,
             )
             for item in step.updates
@@ -246,16 +277,3 @@ async def _supersteps(services: Services, asking: Principal, row: dict[str, Any]
         except (InvalidUpdateError, EmptyInputError, ValueError, TypeError, KeyError) as error:
             raise BadStateError(str(error)) from error
         await _keep(services, asking, row, graph)
-
-
-async def _delete(services: Services, owner: str, thread_id: str) -> None:
-    """Ends what runs on the thread first: a run that went on would leave checkpoints of a thread that is gone."""
-    await services.threads.get(owner, thread_id)
-    cancelled = await services.runs.cancel(owner, "interrupt", thread_id=thread_id)
-    for run_id, action in cancelled:
-        services.worker.cancel(run_id, action)
-    async with asyncio.timeout(END_SECONDS):
-        for run_id, _ in cancelled:
-            while (found := await services.runs.status(owner, run_id)) is not None and found[0] == "running":
-                await services.worker.news(run_id, 0.05)
-    await services.threads.delete(owner, thread_id)

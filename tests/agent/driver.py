@@ -33,9 +33,17 @@ class Conversation:
     async def go_on(self) -> Conversation:
         return await self._run(None)
 
-    async def _run(self, start: Any) -> Conversation:
-        async for _part in self.host.stream(self.thread_id, start, self.context):
-            pass
+    async def events(self, *decisions: dict[str, Any], text: str = "") -> list[dict[str, Any]]:
+        """Asks, or decides, and gives what the run said of its progress."""
+        events: list[dict[str, Any]] = []
+        start: Any = {"messages": [HumanMessage(text)]} if text else Command(resume={"decisions": list(decisions)})
+        await self._run(start, events)
+        return events
+
+    async def _run(self, start: Any, events: list[dict[str, Any]] | None = None) -> Conversation:
+        async for part in self.host.stream(self.thread_id, start, self.context):
+            if events is not None and part["type"] == "custom":
+                events.append(part["data"])
         return await self.look()
 
     async def look(self) -> Conversation:

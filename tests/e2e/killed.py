@@ -1,75 +1,41 @@
 """Asks questions as `ddb-agent ask --yes --json` does, each in a process that kills itself at a given event.
 
-Reads lines of JSON `{"number", "thread", "question"}` and answers each with the exit status of its process. An event is
-the moment before or after a checkpoint, a pending write, a ledger entry or a script; a run with fewer events
-ends by itself.
+Reads lines of JSON `{"number", "thread", "question"}`. An event is the moment before or after a checkpoint, a pending
+write, a ledger entry, a script, a command, or a step of making an environment.
 """
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
-import signal
 import sys
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import Any
 
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from killing import around, serve
 
 from core.ledger import Ledger
 from core.settings import load_settings
 from dolphin.sessions import Sessions
+from provision.local import LocalProvider
+from provision.store import EnvironmentStore
+from provision.workspace import Workspaces
 from terminal.ask import ask
 
-remaining = 0
+
+async def work(asked: dict[str, Any]) -> int:
+    return await ask(load_settings(), asked["question"], mode=None, thread_id=asked["thread"], yes=True, as_json=True)
 
 
-def event() -> None:
-    global remaining
-    if remaining == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    remaining -= 1
+around(AsyncPostgresSaver, "aput", "aput_writes")
+around(Ledger, "open", "close")
+around(Sessions, "run")
+around(Workspaces, "run")
+around(EnvironmentStore, "add", "begin", "group_created", "secured", "run")
+around(LocalProvider, "create")
+import dolphindb  # noqa: E402, F401
+import langchain_openai  # noqa: E402, F401
 
-
-def around(owner: type, name: str) -> None:
-    original = getattr(owner, name)
-
-    async def wrapped(*args: Any, **kwargs: Any) -> Any:
-        event()
-        result = await original(*args, **kwargs)
-        event()
-        return result
-
-    setattr(owner, name, wrapped)
-
-
-def run(number: int, thread: str, question: str) -> NoReturn:
-    global remaining
-    remaining = number
-    sys.stdout = open(os.devnull, "w")  # noqa: SIM115
-    work = ask(load_settings(), question, mode=None, thread_id=thread, yes=True, as_json=True)
-    os._exit(asyncio.run(work))
-
-
-def main() -> None:
-    for owner, name in [
-        (AsyncPostgresSaver, "aput"),
-        (AsyncPostgresSaver, "aput_writes"),
-        (Ledger, "open"),
-        (Ledger, "close"),
-        (Sessions, "run"),
-    ]:
-        around(owner, name)
-    import dolphindb  # noqa: F401
-    import langchain_openai  # noqa: F401
-
-    for line in sys.stdin:
-        asked = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            run(asked["number"], asked["thread"], asked["question"])
-        _, status = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
-
-
-main()
+serve(work)

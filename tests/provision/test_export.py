@@ -39,5 +39,5 @@ def test_the_exported_graph_asks(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == [
-        "Create a DolphinDB server with 1 vCPUs and 2 GiB on local local for 1 h: free of charge."
+        "Create a DolphinDB server with 1 vCPUs and 2 GiB on this machine for 1 h: free of charge."
     ]

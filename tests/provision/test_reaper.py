@@ -61,7 +61,8 @@ async def test_what_vanished_is_noticed(cloud: Environments, emulator: EciEmulat
     ended = await cloud.get(owner, record.id)
     assert (ended.state, ended.error) == ("ERROR", "It vanished in the cloud.")
     assert emulator.alive() == []
-    assert await cloud.notices(owner, "t-1") == ["Environment 'test' is gone: It vanished in the cloud."]
+    notices = [notice.text for notice in await cloud.notices(owner, "t-1")]
+    assert notices == ["Environment 'test' is gone: It vanished in the cloud."]
 
 
 async def test_a_cloud_that_does_not_answer_is_not_one_where_all_vanished(
@@ -129,7 +130,7 @@ async def test_threads_are_warned_once(cloud: Environments, owner: str, pool: Po
     await reaper.sweep()
     assert told == ["t-1: test"]
     [notice] = await cloud.notices(owner, "t-1")
-    assert notice.startswith("Environment 'test' ends in 9 min")
+    assert notice.text.startswith("Environment 'test' ends in 9 min")
     await cloud.extend(owner, record.id, 1)
     assert await cloud.notices(owner, "t-1") == []
 

@@ -28,7 +28,7 @@ def own(
 async def test_from_creation_to_deletion(own: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     assert await env.create_environment(own, REQUEST, yes=True) == 0
     shown = capsys.readouterr().out
-    assert "Create a DolphinDB server with 1 vCPUs and 2 GiB on local local with a workspace for 1 h: free" in shown
+    assert "Create a DolphinDB server with 1 vCPUs and 2 GiB on this machine with a workspace for 1 h: free" in shown
     assert re.search(r"secured the default account is closed\n.*workspace created", shown)
     assert re.search(r"box \(env-\w+\): RUNNING", shown)
     await env.list_environments(own)

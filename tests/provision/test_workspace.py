@@ -11,6 +11,7 @@ from langgraph.graph import END, START, StateGraph
 
 from core.errors import ConflictError, InvalidInputError, NotFoundError, UserError
 from core.postgres import Pool
+from dolphin.sessions import Sessions
 from graph.tools.base import Tool, ToolScope
 from graph.tools.environments import environment_tools
 from graph.tools.workspace import workspace_tools
@@ -84,12 +85,18 @@ async def test_commands(files: Workspaces, owner: str) -> None:
         await files.run(owner, "test", ["sleep", "9"], seconds=0.3)
 
 
-async def test_commands_on_this_machine_can_be_forbidden(local: Environments, owner: str) -> None:
-    await local.wait(owner, (await local.start(owner, REQUEST)).id)
-    local.settings = local.settings.model_copy(update={"local_commands": False})
+async def test_commands_on_this_machine_are_not_for_everybody(local: Environments, owner: str) -> None:
     files = Workspaces(local)
-    with pytest.raises(ConflictError, match="may not be run"):
-        await files.run(owner, "test", ["true"])
+    for name in (owner, "local"):
+        await local.wait(name, (await local.start(name, REQUEST)).id)
+    for setting, allowed in ((None, {"local"}), (False, set()), (True, {"local", owner})):
+        local.settings = local.settings.model_copy(update={"local_commands": setting})
+        for name in (owner, "local"):
+            if name in allowed:
+                assert (await files.run(name, "test", ["true"])).status == 0
+                continue
+            with pytest.raises(ConflictError, match="may not be run"):
+                await files.run(name, "test", ["true"])
     await files.write(owner, "test", "a", b"b")
     assert await files.read(owner, "test", "a") == (b"b", 1)
 
@@ -119,7 +126,7 @@ class Caller:
     """Calls tools inside a graph, as the agent does."""
 
     def __init__(self, environments: Environments, owner: str) -> None:
-        tools = [*environment_tools(environments), *workspace_tools(Workspaces(environments))]
+        tools = [*environment_tools(environments, Sessions()), *workspace_tools(Workspaces(environments))]
         self.tools: dict[str, Tool] = {tool.name: tool for tool in tools}
         self.environments = environments
         self.owner = owner
@@ -130,9 +137,8 @@ class Caller:
         tool = self.tools[name]
         assert tool.run is not None
         reference = self.used or "default"
-        scope = ToolScope(
-            self.owner, "thread-1", reference, partial(self.environments.resolve, self.owner, reference), timeout=60
-        )
+        resolve = partial(self.environments.resolve, self.owner, reference)
+        scope = ToolScope(self.owner, "thread-1", reference, resolve, 60, "reply:call")
 
         async def node(_state: Called) -> Called:
             assert tool.run is not None

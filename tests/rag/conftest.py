@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from openai_server.fixtures import scripted_openai  # noqa: F401
 
+from core.errors import UserError
 from core.settings import Settings
 from rag.knowledge import KnowledgeBase
 from rag.settings import KnowledgeSettings
@@ -67,8 +69,10 @@ def documentation(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def knowledge_settings(documentation: Path) -> KnowledgeSettings:
-    return KnowledgeSettings(_env_file=None, documentation=documentation, embedding="none")
+def knowledge_settings(documentation: Path, tmp_path: Path) -> KnowledgeSettings:
+    return KnowledgeSettings(
+        _env_file=None, documentation=documentation, embedding="none", cache_dir=tmp_path / "cache"
+    )
 
 
 @pytest.fixture
@@ -90,9 +94,42 @@ def built(tmp_path_factory: pytest.TempPathFactory, documentation: Path) -> Know
     notes.mkdir()
     (notes / "planted.md").write_text(PLANTED, "utf-8")
     settings = Settings(_env_file=None, data_dir=folder)
-    base = KnowledgeBase(settings, KnowledgeSettings(_env_file=None, documentation=documentation, embedding="none"))
+    knowledge = KnowledgeSettings(
+        _env_file=None, documentation=documentation, embedding="none", cache_dir=folder / "cache"
+    )
+    base = KnowledgeBase(settings, knowledge)
     asyncio.run(base.build())
     return base
+
+
+REAL = pytest.StashKey[str]()
+
+
+@pytest.fixture(scope="session")
+def documented(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> KnowledgeBase:
+    """The real documentation, built once: from DDB_AGENT_DOCUMENTATION, the user's cache, or npm."""
+    knowledge = KnowledgeSettings(embedding_url=None)
+    base = KnowledgeBase(Settings(_env_file=None, data_dir=tmp_path_factory.mktemp("documented")), knowledge)
+    started = time.monotonic()
+    try:
+        report = asyncio.run(base.build())
+    except UserError as error:
+        pytestconfig.stash[REAL] = f"not built: {error}"
+        pytest.skip(str(error))
+    if not report.counts.get("function"):
+        missing = "; ".join(report.problems.values())
+        pytestconfig.stash[REAL] = f"built from the guides alone: {missing}"
+        pytest.skip(missing)
+    how = report.encoder or "words alone"
+    pytestconfig.stash[REAL] = (
+        f"{report.counts['function']} function pages in {time.monotonic() - started:.0f} s, searched by {how}"
+    )
+    return base
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if said := config.stash.get(REAL, None):
+        terminalreporter.write_line(f"knowledge base: {said}")
 
 
 PLANTED = """# Zebrafish settlement calendar

@@ -29,7 +29,9 @@ from rag.settings import KnowledgeSettings
 data, documentation, source, stage, limit = sys.argv[1:]
 base = KnowledgeBase(
     Settings(_env_file=None, data_dir=Path(data)),
-    KnowledgeSettings(_env_file=None, documentation=Path(documentation), embedding="none"),
+    KnowledgeSettings(
+        _env_file=None, documentation=Path(documentation), embedding="none", cache_dir=Path(data) / "cache"
+    ),
 )
 if limit != "0":
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
@@ -158,6 +160,17 @@ async def test_documentation_is_fetched_by_npm_once(
     assert not (await open_knowledge(documentation=None).build()).changed
     assert calls.read_text().splitlines() == [calls.read_text().splitlines()[0]]
     assert calls.read_text().startswith("pack dolphindb@3.1.48 --pack-destination")
+
+
+async def test_a_shared_cache_that_cannot_be_written_is_done_without(
+    open_knowledge: Opener, documents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("PATH", "")
+    in_the_way = tmp_path / "file"
+    in_the_way.write_text("")
+    report = await open_knowledge(documentation=None, cache_dir=in_the_way / "cache").build([documents])
+    assert list(report.problems) == ["dolphindb function documentation"]
+    assert (tmp_path / "data/cache").is_dir()
 
 
 async def test_killed_in_the_middle_the_old_index_answers(

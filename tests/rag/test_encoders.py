@@ -88,12 +88,23 @@ async def test_a_failing_endpoint_is_an_error_and_keeps_the_old_index(
     assert not (tmp_path / "data/knowledge/build.partial").exists()
 
 
+def test_a_cache_that_is_broken_is_made_again(tmp_path: Path):
+    (tmp_path / "v.db").write_bytes(b"this is no database" * 100)
+    encoder = Counting()
+    assert embed_cached(tmp_path / "v.db", encoder, ["a"], lambda _done, _total: None).shape == (1, 8)
+    embed_cached(tmp_path / "v.db", encoder, ["a"], lambda _done, _total: None)
+    assert encoder.texts == ["a"]
+
+
 class Counting:
     name = "counting"
     multilingual = False
 
     def __init__(self) -> None:
         self.texts: list[str] = []
+
+    def knows(self, word):
+        return False
 
     def embed(self, texts):
         self.texts.extend(texts)

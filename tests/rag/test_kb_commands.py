@@ -15,6 +15,7 @@ from terminal import kb
 def settings(tmp_path: Path, documentation: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv("DDB_AGENT_DOCUMENTATION", str(documentation))
     monkeypatch.setenv("DDB_AGENT_EMBEDDING", "none")
+    monkeypatch.setenv("DDB_AGENT_CACHE_DIR", str(tmp_path / "cache"))
     return Settings(_env_file=None, data_dir=tmp_path / "data")
 
 

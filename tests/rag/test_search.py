@@ -155,15 +155,17 @@ def test_lexicon_learns_which_words_belong_together(tmp_path):
 
 
 def test_spelling():
-    speller = Speller({"partition": 9, "average": 5, "window": 3, "shanghai": 2}, ["求和", "任务"])
+    counts = {"partition": 9, "average": 5, "window": 3, "shanghai": 2, "求和": 40, "求合": 2, "任务": 30, "收益率": 9}
+    speller = Speller(counts)
     assert speller.correct("partiton") == "partition"
     assert speller.correct("widnow") == "window"
     assert speller.correct("shangai") == "shanghai"
     assert speller.correct("window") is None
     assert speller.correct("banana") is None
-    assert speller.sounds_like("求合") == ["求和"]
-    assert speller.sounds_like("任物") == ["任务"]
-    assert speller.sounds_like("求和") == []
+    assert speller.sounds_like("求合") == ("求和", 40)
+    assert speller.sounds_like("任物") == ("任务", 30)
+    assert speller.sounds_like("收溢率") == ("收益率", 9)
+    assert speller.sounds_like("求和") is None
     assert edit_distance("ab", "ba", 2) == 1
 
 

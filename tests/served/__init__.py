@@ -64,8 +64,12 @@ class Starter:
         command = [sys.executable, str(HERE / "__main__.py"), *arguments]
         if arguments[0] == "serve":
             command.insert(3, port)
+        if arguments[0] == "worker":
+            command = [sys.executable, "-m", "cli", "worker", "--config", str(HERE / "langgraph.json")]
         with log.open("wb") as file:
-            popen = subprocess.Popen(command, env={**self._environment, **environment}, stdout=file, stderr=file)
+            popen = subprocess.Popen(
+                command, env={**self._environment, **environment}, cwd=HERE.parents[1], stdout=file, stderr=file
+            )
         process = Process(popen, f"http://127.0.0.1:{port}", log)
         self.started.append(process)
         return process

@@ -6,13 +6,14 @@ from typing import Any
 
 import httpx
 import pytest
+from eci_emulator.fixtures import emulator, engines, no_environments
 from langgraph_sdk import get_client
 from openai_server.fixtures import scripted_openai
 from served import Process, Starter, starter
 
 from core.settings import Settings
 
-__all__ = ["scripted_openai"]
+__all__ = ["emulator", "engines", "no_environments", "scripted_openai"]
 
 
 @pytest.fixture

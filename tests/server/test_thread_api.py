@@ -326,7 +326,6 @@ async def test_client_that_leaves_may_end_the_run(client: Any, http: httpx.Async
         ("POST", "/runs/wait", {"assistant_id": str(uuid4())}, 404),
         ("POST", "/runs/wait", {"assistant_id": "echo", "stream_mode": "odd"}, 422),
         ("POST", "/runs/wait", {"assistant_id": "echo", "multitask_strategy": "odd"}, 422),
-        ("POST", "/runs/wait", {"assistant_id": "who", "input": {}, "context": {"taste": "sweet"}}, 422),
         ("POST", "/runs/wait", {"assistant_id": "who", "config": {"configurable": {"a": 1}}, "context": {"b": 1}}, 400),
         ("POST", "/runs/crons", {"assistant_id": "echo", "schedule": "now and then"}, 422),
         ("PUT", "/store/items", {"namespace": ["a.b"], "key": "k", "value": {}}, 422),

@@ -108,10 +108,10 @@ def assemble(results: Sequence[Value], rule: Value = NOTHING) -> Value:
         columns = [as_vector(result) for result in clean]
         if common_type(*(column.type for column in columns)) is not Type.ANY:
             return matrix_of(columns)
-    if isinstance(first, Dictionary) and all(
-        isinstance(result, Dictionary) and list(result.items) == list(first.items) for result in clean
-    ):
-        return table_of([result for result in clean if isinstance(result, Dictionary)])
+    if isinstance(first, Dictionary) and first.key_type in LITERAL:
+        rows = [result for result in clean if isinstance(result, Dictionary)]
+        if len(rows) == len(clean):
+            return table_of(rows)
     return AnyVector(clean)
 
 
@@ -120,10 +120,10 @@ def _goes_with(column: Vector, first: Vector) -> bool:
 
 
 def table_of(rows: Sequence[Dictionary]) -> Table:
-    """Dictionaries with the same keys as the rows of a table."""
-    names = [str(key) for key in rows[0].items]
-    columns: list[Any] = [tuple_to_vector([row.items[key] for row in rows]) for key in rows[0].items]
-    return Table(names, columns)
+    """Dictionaries as the rows of a table with the keys of the first; what other rows lack is NULL."""
+    names = [key for key, _ in rows[0].listed()]
+    columns: list[Any] = [tuple_to_vector([row.items.get(name, NULL) for row in rows]) for name in names]
+    return Table(list(map(str, names)), columns)
 
 
 def data_arguments(value: Value) -> list[Value]:

@@ -26,7 +26,7 @@ from engine.lifting import align_series
 from engine.limits import check_allocation
 from engine.operators.building import reshape, type_argument
 from engine.operators.membership import set_of
-from engine.types import DECIMAL, DTYPES, INTEGRAL, Type
+from engine.types import DECIMAL, DTYPES, INTEGRAL, LITERAL, Type
 from engine.values import (
     NOTHING,
     AnyVector,
@@ -108,13 +108,16 @@ def tuple_(*items: Value) -> Value:
 
 @functions.builtin("enlist", "X")
 def enlist(value: Value) -> Value:
-    """A vector of one scalar, a tuple of anything else, a table of a dictionary."""
+    """A vector of one scalar, a table of a dictionary whose keys are strings, a tuple of anything else."""
     if isinstance(value, Scalar):
         return repeat(value, 1)
     if isinstance(value, Dictionary):
-        names = [str(key) for key in value.items]
-        columns = [repeat(item, 1) if isinstance(item, Scalar) else AnyVector([item]) for item in value.items.values()]
-        return Table(names, list(columns))
+        if value.key_type not in LITERAL:
+            return AnyVector([value])
+        return Table(
+            [str(key) for key, _ in value.listed()],
+            [repeat(item, 1) if isinstance(item, Scalar) else AnyVector([item]) for _, item in value.listed()],
+        )
     return AnyVector([value])
 
 

@@ -111,15 +111,31 @@ def defs(context: Context, pattern: Value = NOTHING) -> Value:
         fits = like_pattern(pattern.value).fullmatch
         names = [name for name in names if fits(name)]
     user = [not isinstance(found[name], Builtin) for name in names]
+    counts = [_parameter_counts(found[name]) for name in names]
     return Table(
-        ["name", "isCommand", "userDefined", "syntax"],
+        ["name", "isCommand", "userDefined", "minParamCount", "maxParamCount", "syntax"],
         [
             vector(Type.STRING, names),
             vector(Type.BOOL, [False] * len(names)),
             vector(Type.BOOL, user),
+            vector(Type.INT, [low for low, _ in counts]),
+            vector(Type.INT, [high for _, high in counts]),
             vector(Type.STRING, [signature(found[name]) for name in names]),
         ],
     )
+
+
+_UNLIMITED = 100
+
+
+def _parameter_counts(function: object) -> tuple[int, int]:
+    """The fewest and the most arguments a function takes."""
+    if isinstance(function, Builtin):
+        least = sum(parameter.required for parameter in function.parameters)
+        return least, _UNLIMITED if any(p.repeated for p in function.parameters) else len(function.parameters)
+    if isinstance(function, Closure):
+        return sum(each.default is None for each in function.parameters), len(function.parameters)
+    return 1, 1
 
 
 def signature(function: object) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from engine.arguments import positive_argument
 from engine.context import Context
 from engine.errors import CancelledError, ScriptError
-from engine.forms import as_vector, size
+from engine.forms import array_vector, as_vector, size
 from engine.functions.language.assembling import (
     FUNCTIONS,
     arity,
@@ -28,6 +28,7 @@ from engine.values import (
     NOTHING,
     NULL,
     AnyVector,
+    ArrayVector,
     Dictionary,
     Matrix,
     Nothing,
@@ -80,13 +81,14 @@ def _each(context: Context, function: Value, *arguments: Value) -> Value:
     if not any(is_divisible(argument) for argument in arguments):
         return results[0]
     first = arguments[0]
-    if isinstance(first, Dictionary) and len(arguments) == 1:
+    if isinstance(first, Dictionary):
         items = dict(zip(first.items, results, strict=True))
         types = {result.type if isinstance(result, Scalar) else Type.ANY for result in results}
         return Dictionary(first.key_type, types.pop() if len(types) == 1 else Type.ANY, items, first.ordered)
     out = assemble(results)
     if isinstance(out, Matrix) and isinstance(first, Matrix):
         out.column_labels = first.column_labels
+        out.row_labels = first.row_labels if out.rows == first.rows else None
     return _named_columns(out, first)
 
 
@@ -458,7 +460,7 @@ def by_row(context: Context, function: Value, left: Value, right: Value = NOTHIN
 
 
 def _in_rows(like: Value, results: list[Value]) -> Value:
-    from engine.forms import array_vector, matrix_of
+    from engine.forms import matrix_of
 
     if not results or all(isinstance(result, Scalar) for result in results):
         return assemble(results)
@@ -481,6 +483,8 @@ def _in_rows(like: Value, results: list[Value]) -> Value:
 def by_column(context: Context, function: Value, left: Value, right: Value = NOTHING) -> Value:
     """The function of each column; columns of results keep the form of X."""
     callee = function_argument(function, "byColumn")
+    if isinstance(left, ArrayVector) or (isinstance(left, AnyVector) and left.columnar):
+        return _by_transposed_column(context, callee, left, right)
     columns, others = _column_parts(left), None if isinstance(right, Nothing) else _column_parts(right)
     results = [
         context.call(callee, [column] if others is None else [column, others[i]]) for i, column in enumerate(columns)
@@ -488,7 +492,7 @@ def by_column(context: Context, function: Value, left: Value, right: Value = NOT
     if all(isinstance(result, Scalar) for result in results):
         if isinstance(left, Table):
             return Table(list(left.names), [as_vector(result) for result in results])
-        return assemble(results)
+        return AnyVector(results) if isinstance(left, AnyVector) else assemble(results)
     if isinstance(left, Table):
         return Table(list(left.names), [as_vector(result) for result in results])
     if isinstance(left, Matrix):
@@ -500,12 +504,25 @@ def by_column(context: Context, function: Value, left: Value, right: Value = NOT
     return AnyVector(results)
 
 
+def _by_transposed_column(context: Context, callee: Any, left: Value, right: Value) -> Value:
+    """Rows of one length taken as the rows of a matrix: a result per column, or the rows of the results."""
+    columns = _columns_of_rows(left)
+    others = [[column] for column in _columns_of_rows(right)] if not isinstance(right, Nothing) else [[]] * len(columns)
+    results = [context.call(callee, [column, *other]) for column, other in zip(columns, others, strict=True)]
+    if not results or all(isinstance(result, Scalar) for result in results):
+        return assemble(results)
+    rows = _rows_across([as_vector(result) for result in results])
+    return AnyVector(rows, columnar=True) if isinstance(left, AnyVector) else array_vector(rows)
+
+
+def _columns_of_rows(value: Value) -> list[Value]:
+    rows = [as_vector(row) for row in parts_of(value)]
+    if len({len(row) for row in rows}) > 1:
+        raise ScriptError("Usage: byColumn(func, X, [Y]). The rows of X must have the same number of elements.")
+    return _rows_across(rows)
+
+
 def _column_parts(value: Value) -> list[Value]:
     if isinstance(value, Table):
         return list(value.columns)
-    if isinstance(value, AnyVector):
-        return value.items
-    if isinstance(value, Matrix):
-        return [value.column(i) for i in range(value.columns)]
-    rows = _row_parts(value)
-    return _rows_across([as_vector(row) for row in rows])
+    return value.items if isinstance(value, AnyVector) else parts_of(value)

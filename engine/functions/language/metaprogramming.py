@@ -14,6 +14,7 @@ from engine.functions.language.assembling import function_argument
 from engine.functions.language.constructors import whole
 from engine.functions.registry import Builtin, Registry
 from engine.operators import OPERATOR_NAMES
+from engine.sql.naming import column_name
 from engine.types import LITERAL, Type
 from engine.values import (
     NOTHING,
@@ -112,9 +113,19 @@ def expr(*parts: Value) -> Value:
         return Code(_call_node(first, [node_of(part) for part in parts[1:]]))
     node = node_of(first)
     for index in range(1, len(parts) - 1, 2):
-        operator = operator_of(parts[index], "expr")
-        node = syntax.Binary(span=_SPAN, operator=operator, left=node, right=node_of(parts[index + 1]))
+        node = _extended(node, operator_of(parts[index], "expr"), node_of(parts[index + 1]))
     return Code(node)
+
+
+_ORDERINGS = ("<", "<=", ">", ">=")
+
+
+def _extended(node: Any, operator: str, operand: Any) -> Any:
+    """`a <= b` and `<= c` are `a <= b` and `b <= c`, as in a script."""
+    if operator in _ORDERINGS and isinstance(node, syntax.Binary) and node.operator in _ORDERINGS:
+        further = syntax.Binary(span=_SPAN, operator=operator, left=node.right, right=operand)
+        return syntax.Binary(span=_SPAN, operator="&&", left=node, right=further)
+    return syntax.Binary(span=_SPAN, operator=operator, left=node, right=operand)
 
 
 @functions.builtin("binaryExpr", "X, Y, optr")
@@ -298,10 +309,21 @@ def _item(node: Any, aliases: tuple[str, ...] = ()) -> Any:
 
 @functions.builtin("sqlColAlias", "colDefs, [colNames]")
 def sql_col_alias(definition: Value, names: Value = NOTHING) -> Value:
+    """A column with its name; of several columns, each with its own."""
+    if isinstance(definition, AnyVector | Vector):
+        definitions = list(elements(definition))
+        given = _texts(names) or [""] * len(definitions)
+        if len(given) != len(definitions):
+            raise CallError("colNames must have as many names as there are columns.")
+        pairs = zip(definitions, given, strict=True)
+        return AnyVector([sql_col_alias(each, Scalar(Type.STRING, name) if name else NOTHING) for each, name in pairs])
     node = code_argument(definition, "sqlColAlias")
     if isinstance(node, syntax.SelectItem):
         node = node.value
-    return Code(_item(node, tuple(_texts(names))))
+    aliases = tuple(_texts(names))
+    if not aliases and isinstance(node, syntax.Call | syntax.Binary):
+        aliases = (column_name(node),)
+    return Code(_item(node, aliases))
 
 
 def _nodes(value: Value, name: str) -> list[Any]:
@@ -364,7 +386,7 @@ def sql(
     order_by: Value = NOTHING,
     asc_order: Value = NOTHING,
     limit: Value = NOTHING,
-    _hint: Value = NOTHING,
+    hint: Value = NOTHING,
     exec_: Value = NOTHING,
     map_: Value = NOTHING,
     cgroup_by: Value = NOTHING,
@@ -381,6 +403,7 @@ def sql(
     if cumulative:
         pivot = syntax.Grouping(span=_SPAN, kind="cgroup", keys=cumulative)
     limit_node = None if isinstance(limit, Nothing) else node_of(limit)
+    is_top = isinstance(limit, Scalar) and isinstance(limit.value, int) and limit.value >= 0
     return Code(
         syntax.Select(
             span=_SPAN,
@@ -393,7 +416,9 @@ def sql(
             csort=_orders(csort, asc_sort, "sql"),
             having=_having(having),
             order=_orders(order_by, asc_order, "sql"),
-            limit=limit_node,
+            top=limit_node if is_top else None,
+            limit=None if is_top else limit_node,
+            hints=tuple(str(int(raw)) for raw in ([] if isinstance(hint, Nothing) else as_vector(hint).data.tolist())),
             map=_is_set(map_),
         )
     )

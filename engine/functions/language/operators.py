@@ -70,7 +70,9 @@ def bit_not(value: Value) -> Value:
 def power(base: Value, exponent: Value) -> Value:
     def kernel(left: Vector, right: Vector) -> Vector:
         with np.errstate(all="ignore"):
-            return Vector(Type.DOUBLE, np.asarray(np.power(to_float(left), to_float(right))))
+            result = np.asarray(np.power(to_float(left), to_float(right)))
+        # numpy takes 1 ** nan and nan ** 0 for 1.
+        return Vector(Type.DOUBLE, np.where(left.nulls() | right.nulls(), np.nan, result))
 
     return elementwise(kernel, [base, exponent])
 

@@ -30,7 +30,7 @@ from engine.values import (
     elements,
     take,
 )
-from engine.vectors import append_array_vector, append_tuple, append_vector
+from engine.vectors import append_array_vector, append_vector
 
 functions = Registry()
 
@@ -116,7 +116,8 @@ def join_in_place(target: Value, added: Value) -> Value:
     if isinstance(target, Vector):
         return append_vector(target, added)
     if isinstance(target, AnyVector):
-        return append_tuple(target, added)
+        target.items.append(added)
+        return target
     if isinstance(target, ArrayVector):
         return append_array_vector(target, added)
     if isinstance(target, Matrix):

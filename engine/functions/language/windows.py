@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from engine.arguments import boolean_argument, positive_argument
-from engine.cast import cast_vector
+from engine.cast import CLOCKS, DAY, INSTANTS, cast_vector
 from engine.context import Context
 from engine.errors import CallError, ScriptError, UnsupportedError
 from engine.forms import as_vector, concat, tuple_to_vector
@@ -24,8 +24,9 @@ from engine.functions.language.assembling import (
 )
 from engine.functions.language.constructors import whole
 from engine.functions.registry import Registry
-from engine.operators.temporal import add_duration
-from engine.types import Type
+from engine.operators.temporal import UNITS, add_duration
+from engine.sql.output import as_column
+from engine.types import DECIMAL, FLOATING, INTEGRAL, TEMPORAL, Type
 from engine.values import (
     NOTHING,
     AnyVector,
@@ -151,10 +152,8 @@ def _flat_rows(value: Value) -> tuple[Vector, Array]:
     return column, np.arange(1, len(column) + 1)
 
 
-@functions.builtin("rolling", "func, funcArgs, window, [step=1], [fill='none']", context=True)
-def rolling(
-    context: Context, function: Value, data: Value, window: Value, step: Value = NOTHING, _fill: Value = NOTHING
-) -> Value:
+@functions.builtin("rolling", "func, funcArgs, window, [step=1]", context=True)
+def rolling(context: Context, function: Value, data: Value, window: Value, step: Value = NOTHING) -> Value:
     """The function of windows that start every `step` rows."""
     callee = function_argument(function, "rolling")
     arguments = data_arguments(data)
@@ -169,7 +168,13 @@ def rolling(
         results.append(context.call(callee, [slice_rows(argument, rows) for argument in arguments]))
     if results and not isinstance(results[0], Scalar) and rows_of(results[0]) == width and stride == width:
         return join_rows(results)
-    return scalars_or_rows(results)
+    out = scalars_or_rows(results)
+    labelled = arguments[0]
+    if isinstance(out, Matrix) and isinstance(labelled, Matrix) and out.columns == labelled.columns:
+        starts = np.arange(0, count - width + 1, stride)
+        out.row_labels = None if labelled.row_labels is None else labelled.row_labels.take(starts)
+        out.column_labels = labelled.column_labels
+    return out
 
 
 @functions.builtin("window", "func, funcArgs, range", context=True)
@@ -211,8 +216,32 @@ def _labelled_window(context: Context, function: Value, data: IndexedSeries | Ma
 def _moved(labels: Vector, span: Vector, side: int) -> Array:
     if span.type is Type.DURATION:
         amount, unit = span.data[side]
-        return add_duration(labels, amount, unit).data
+        return _plus(labels, amount, unit)
     return np.asarray(labels.data.astype(np.int64) + int(span.data[side]))
+
+
+def _plus(labels: Vector, amount: int, unit: str) -> Array:
+    """Times moved by a duration; times of day go past midnight, so that their order stays."""
+    if labels.type in CLOCKS and unit in UNITS:
+        return np.asarray(labels.data.astype(np.int64) + amount * UNITS[unit] // CLOCKS[labels.type])
+    return add_duration(labels, amount, unit).data
+
+
+def _without(times: Vector, excluded: Value, name: str) -> Vector:
+    """Times as if the clock stood still in a part of each day."""
+    if isinstance(excluded, Nothing):
+        return times
+    per_unit = INSTANTS.get(times.type) or CLOCKS.get(times.type)
+    if per_unit is None or times.type not in (Type.TIMESTAMP, Type.NANOTIMESTAMP, Type.TIME, Type.NANOTIME):
+        raise ScriptError(f"{name}: with excludedPeriod T must be TIMESTAMP, NANOTIMESTAMP, TIME or NANOTIME.")
+    if not isinstance(excluded, Vector) or len(excluded) != 2 or excluded.type not in CLOCKS:
+        raise ScriptError(f"{name}: excludedPeriod must be a pair of times of day.")
+    start, end = (int(raw) * CLOCKS[excluded.type] // per_unit for raw in excluded.data)
+    day = DAY // per_unit
+    days, clock = np.divmod(times.data.astype(np.int64), day)
+    if start > end or bool(((clock > start) & (clock < end)).any()):
+        raise ScriptError(f"{name}: T must not contain times within excludedPeriod.")
+    return times.with_data(days * (day - (end - start)) + np.where(clock >= end, clock - (end - start), clock))
 
 
 def _times(value: Value, name: str) -> Vector:
@@ -227,13 +256,11 @@ def tmoving(
     context: Context, function: Value, time: Value, data: Value, window: Value, excluded: Value = NOTHING
 ) -> Value:
     """The function of the rows whose time is within (t - window, t]."""
-    if not isinstance(excluded, Nothing):
-        raise UnsupportedError("tmoving with excludedPeriod")
-    times = _times(time, "tmoving")
+    times = _without(_times(time, "tmoving"), excluded, "tmoving")
     arguments = data_arguments(data)
     if isinstance(window, Scalar) and window.type is Type.DURATION:
         amount, unit = window.value
-        low = add_duration(times, -amount, unit).data
+        low = _plus(times, -amount, unit)
     else:
         low = times.data.astype(np.int64) - whole(window, "window", 1)
     starts = np.searchsorted(times.data, low, side="right")
@@ -256,9 +283,7 @@ def twindow(
     `prevailing` 1 leaves out all but the last of equal times at the start of the window; 2 also lets a window
     that starts or ends at t begin or end with the row itself.
     """
-    if not isinstance(excluded, Nothing):
-        raise UnsupportedError("twindow with excludedPeriod")
-    times = _times(time, "twindow")
+    times = _without(_times(time, "twindow"), excluded, "twindow")
     if not isinstance(span, Vector) or len(span) != 2:
         raise ScriptError("Usage: twindow(func, funcArgs, T, range). range must be a pair.")
     starts, stops = _moved(times, span, 0), _moved(times, span, 1)
@@ -315,10 +340,37 @@ def _scattered(results: list[Value], rows: list[Array], count: int) -> Value:
     return slice_rows(joined, back)
 
 
+_NUMERIC = (*INTEGRAL, *FLOATING, *DECIMAL)
+SEMANTIC_FILTERS: tuple[frozenset[Type], ...] = (
+    frozenset(Type),
+    frozenset(_NUMERIC),
+    frozenset(TEMPORAL),
+    frozenset((Type.STRING, Type.SYMBOL)),
+    frozenset((*_NUMERIC, *TEMPORAL)),
+)
+"""The columns of a table that semanticFilter 0, 1, 2, 3 and 4 choose, by their type."""
+
+
 @functions.builtin("contextby", "func, funcArgs, groupingCol, [sortingCol], [semanticFilter=1]", context=True)
 def contextby(
-    context: Context, function: Value, data: Value, keys: Value, sorting: Value = NOTHING, _filter: Value = NOTHING
+    context: Context, function: Value, data: Value, keys: Value, sorting: Value = NOTHING, chosen: Value = NOTHING
 ) -> Value:
+    """The function of the rows of each group, one result per row; of a table, of each column of the chosen types."""
+    if isinstance(data, Table):
+        place = whole(chosen, "semanticFilter", 1)
+        if not 0 <= place < len(SEMANTIC_FILTERS):
+            raise ScriptError("contextby: semanticFilter must be between 0 and 4.")
+        types = SEMANTIC_FILTERS[place]
+        named: list[tuple[str, Value]] = [
+            (
+                name,
+                contextby(context, function, column, keys, sorting)
+                if not isinstance(column, AnyVector) and column.type in types
+                else column,
+            )
+            for name, column in zip(data.names, data.columns, strict=True)
+        ]
+        return Table(list(data.names), [as_column(column, name) for name, column in named])
     columns = _key_columns(keys)
     codes, _ = group_codes(columns)
     order = None

@@ -82,6 +82,7 @@ def rename(x: Value, y: Value, z: Value = NOTHING) -> Value:
         _label(x, as_vector(y), None if z is NOTHING else as_vector(z))
         return x
     if isinstance(x, Vector):
+        x.name = names_of(y, "Y")[0]
         return x
     raise CallError("X must be a vector, a matrix or a table.")
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from engine.errors import ScriptError, UnsupportedError
+from engine.grouping import stable_order
 from engine.interpreter import Interpreter
-from engine.sql.keys import stable_order
 from engine.types import Type
 from engine.values import Matrix, Vector
 from tests.engine.sql.conftest import Run
