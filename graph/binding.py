@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
 
@@ -14,6 +15,7 @@ from graph.tools import Tool, Toolbox
 from provision.records import STATIC, EnvironmentRecord
 from provision.resolve import usable
 from provision.service import UNDER_WAY
+from provision.store import LIVE, not_found
 
 WAYS_OUT = 'Offer to rent another one (create_environment), or to go back with use_environment "default".'
 
@@ -21,6 +23,31 @@ WAYS_OUT = 'Offer to rent another one (create_environment), or to go back with u
 def reference_of(state: Mapping[str, Any]) -> str:
     """What the thread holds."""
     return str(state.get("environment") or DEFAULT_ENVIRONMENT)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """`environment` is what a thread works in, None for the default one; `known` are its user's: those that live, have
+    just ended, or are worked in."""
+
+    environment: EnvironmentRecord | None
+    known: Sequence[EnvironmentRecord]
+
+    @property
+    def rents(self) -> bool:
+        return any(record.state in LIVE for record in self.known) or self.environment is not None
+
+
+async def look(deps: Deps, owner: str, state: State) -> Surroundings:
+    """Raises NotFoundError when the thread works in an environment that the owner does not have."""
+    reference = reference_of(state)
+    known = await deps.environments.recent(owner, reference)
+    if reference == DEFAULT_ENVIRONMENT:
+        return Surroundings(None, known)
+    for record in known:
+        if record.id == reference or (record.name == reference and record.state in LIVE):
+            return Surroundings(record, known)
+    raise not_found(reference)
 
 
 async def bound(deps: Deps, owner: str, state: State) -> EnvironmentRecord | None:
@@ -40,10 +67,10 @@ async def usable_tools(deps: Deps, tools: Toolbox, owner: str, state: State) -> 
         return []
 
 
-async def news(deps: Deps, owner: str, thread_id: str, state: State, notices: Notices) -> Notices:
+def news(deps: Deps, thread_id: str, surroundings: Surroundings, notices: Notices) -> Notices:
     """The thread's notices, and those that it has not been told yet."""
-    reference = reference_of(state)
-    found = await deps.environments.notices(owner, thread_id, "" if reference == DEFAULT_ENVIRONMENT else reference)
+    works_in = surroundings.environment.id if surroundings.environment else ""
+    found = deps.environments.notices(surroundings.known, thread_id, works_in)
     fresh = [notice for notice in found if notice.key not in notices["told"]]
     return Notices(
         task=notices["task"],

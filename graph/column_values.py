@@ -88,6 +88,7 @@ class ColumnValues:
         if not columns:
             return []
         rows = f"(select top {SCANNED_ROWS} {', '.join(columns)} from {table.reference})"  # noqa: S608
+        names = frozenset([table.name, *(name.partition(" ")[0] for name in table.columns)])
         found = []
         try:
             count = int(await self._sessions.evaluate(environment, session, f"exec count(*) from {rows}"))
@@ -96,7 +97,8 @@ class ColumnValues:
                 script = f"exec top {VALUES + 1} {column} from {groups}"
                 values = await self._sessions.evaluate(environment, session, script, timeout=SECONDS)
                 texts = frozenset(value for value in values if isinstance(value, str) and value)
-                found.append(Values(column, texts, count < SCANNED_ROWS and len(texts) <= VALUES))
+                complete = count < SCANNED_ROWS and len(texts) <= VALUES
+                found.append(Values(column, texts, complete, names))
         except DolphinDBError as error:
             log.info("the values of %s cannot be read: %s", table.name, error)
         return found

@@ -28,12 +28,15 @@ _UNKNOWN = re.compile(r"(?i)(?:cannot recognize the token|can't recognize functi
 async def hint(deps: Deps, scope: RunScope, environment: str, call: ToolCall, error: UserError) -> str:
     """One or more sentences, or "" when nothing useful is known."""
     script = call["args"].get("script")
-    if not isinstance(error, DolphinDBError) or not isinstance(script, str):
+    unknown = _UNKNOWN.search(error.message)
+    # A script that calls what does not exist may have been held back before DolphinDB saw it.
+    from_dolphindb = isinstance(error, DolphinDBError)
+    if not isinstance(script, str) or not (from_dolphindb or unknown):
         return ""
     parts = []
     if _COLUMN.search(error.message):
         parts.append(await _columns(deps, scope, environment, script))
-    if (unknown := _UNKNOWN.search(error.message)) and (near := near_functions(unknown[1])):
+    if from_dolphindb and unknown and (near := near_functions(unknown[1])):
         parts.append(f"there is no function {unknown[1]}; near names: {', '.join(near)}")
     parts.extend(f"{finding.message} Corrected: {finding.fix}" for finding in lint(script)[:3] if finding.fix)
     if deps.knowledge.exists():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -103,14 +103,15 @@ async def open_host(settings: Settings) -> AsyncIterator[Host]:
 
 
 @asynccontextmanager
-async def open_deps(settings: Settings, pool: Pool) -> AsyncIterator[Deps]:
+async def open_deps(settings: Settings, pool: Pool, opened: Environments | None = None) -> AsyncIterator[Deps]:
+    """What the agent is built from. `opened` are environments that the caller has opened, and closes."""
     sessions = Sessions(
         idle_seconds=settings.session_idle_seconds,
         max_sessions=settings.max_sessions,
         row_limit=settings.result_row_limit,
     )
     try:
-        async with open_environments(settings, pool) as environments:
+        async with open_environments(settings, pool) if opened is None else nullcontext(opened) as environments:
             yield Deps(
                 settings=settings,
                 models=ModelRegistry.load(settings),

@@ -23,6 +23,7 @@ from graph.trading_calendar import TradingCalendar
 from rag.memory.examples import Example
 from rag.memory.recall import Memory, Recall
 from rag.rewriting import Clock, Rewriting, Values, rewrite
+from rag.rewriting.clock import weekdays
 from rag.rewriting.follow_up import joined, refers_back
 from rag.rewriting.times import TRADING
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MAX_QUESTION = 5_000
+MAX_QUESTION = 2_000
 MAX_EXAMPLES = 3
 WEEKDAYS_ONLY = (
     "Trading days are counted as Monday to Friday: no holidays are known"
@@ -99,23 +100,25 @@ class Understanding:
         self, question: str, memory: Memory, pins: Sequence[Pin], state: State, scope: RunScope
     ) -> tuple[Rewriting, list[str]]:
         clock = Clock(self._deps.now().astimezone(scope.time_zone))
-        by_market = bool(TRADING.search(question))
+        rewriting = rewrite(question, clock, terms=memory.terms)
+        counts_trading_days = any(
+            change.kind == "time" and TRADING.search(change.original) for change in rewriting.changes
+        )
+        wants_values = worth_asking(rewriting.rest, pins)
         values: Sequence[Values] = ()
-        wants_values = worth_asking(question, pins)
-        if wants_values or (by_market and self._calendar is not None):
+        calendar = self._calendar if counts_trading_days else None
+        if wants_values or calendar is not None:
             environment = await self._environment(state, scope)
             if environment is not None:
                 session = self._session(scope, environment)
                 if wants_values:
                     values = await self._values.of(environment, session, question, pins)
-                if by_market and self._calendar is not None:
-                    is_trading_day = await self._calendar.of(environment, session, clock.today)
-                    if is_trading_day is not None:
-                        clock, by_market = Clock(clock.now, is_trading_day), False
-        rewriting = rewrite(question, clock, terms=memory.terms, values=values)
-        counted = any(change.kind == "time" and TRADING.search(change.original) for change in rewriting.changes)
-        note = NO_CALENDAR.format(market=self._calendar.market) if self._calendar else WEEKDAYS_ONLY
-        return rewriting, [note] if counted and by_market else []
+                if calendar is not None:
+                    clock = Clock(clock.now, await calendar.of(environment, session, clock.today) or weekdays)
+            rewriting = rewrite(question, clock, terms=memory.terms, values=values)
+        if not counts_trading_days or clock.is_trading_day is not weekdays:
+            return rewriting, []
+        return rewriting, [NO_CALENDAR.format(market=calendar.market) if calendar else WEEKDAYS_ONLY]
 
     def _session(self, scope: RunScope, environment: Environment) -> str:
         """The thread's own session when it has one. None is opened for it: that the last one was lost is still to be

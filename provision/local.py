@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import signal
 from collections.abc import Sequence
@@ -16,10 +17,33 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from core.errors import ConfigurationError
 from provision.provider import TAG_ROLE, ExecResult, Group, GroupRequest, ProviderError, ProviderUnavailableError
 from provision.specs import EnvironmentRequest, Price
 
+REGION = "region"
 SEARCH_PATH = "/usr/local/bin:/usr/bin:/bin"
+
+
+def open_local(directory: Path) -> LocalProvider:
+    """The provider over a folder. What it makes is known as the folder's, whose name for that is kept in it: machines
+    that share a database must not take each other's environments for vanished. Blocking."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = directory / REGION
+        if not path.exists():
+            # Written in full before it gets its name, and the first of several processes wins.
+            fresh = directory / f"{REGION}.{secrets.token_hex(8)}"
+            fresh.write_text(f"local-{secrets.token_hex(4)}", "ascii")
+            with contextlib.suppress(FileExistsError):
+                path.hardlink_to(fresh)
+            fresh.unlink()
+        return LocalProvider(directory, region=path.read_text("ascii").strip())
+    except OSError as error:
+        raise ConfigurationError(
+            f"The folder {directory} cannot be used: {error.strerror}.",
+            "Check the data directory (DDB_AGENT_DATA_DIR).",
+        ) from error
 
 
 @dataclass(frozen=True)

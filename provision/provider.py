@@ -148,8 +148,8 @@ class Providers:
         """Raises ConfigurationError."""
         found = self._providers.get((name, region))
         if found is None:
-            raise ConfigurationError(
-                f"The provider {name} of region {region} is not configured.",
-                "Set DDB_AGENT_ECI_REGION to it, or delete by hand what it made.",
-            )
+            remedy = "Set DDB_AGENT_ECI_REGION to it, or delete by hand what it made."
+            if name == "local":
+                remedy = "It is of another machine, or of another data directory (DDB_AGENT_DATA_DIR): use it there."
+            raise ConfigurationError(f"The provider {name} of region {region} is not configured.", remedy)
         return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ from provision.account import version
 from provision.addresses import permitted
 from provision.confirmation import description, place
 from provision.graph import ProvisionContext, ProvisionInput, ProvisionState, build_provision_graph
-from provision.local import LocalProvider
+from provision.local import open_local
 from provision.provider import Provider, Providers
 from provision.reaper import Reaper, Warn
 from provision.records import STATIC, EnvironmentRecord, HistoryEntry
@@ -235,10 +235,14 @@ class Environments:
         memory = [each.to_json() for each in await catalog.tables(environment, thread)]
         return {"databases": databases, "tables": memory}
 
-    async def notices(self, owner: str, thread_id: str, environment_id: str = "") -> list[Notice]:
-        """What a thread should be told about the environments that were made for it, and the one it works in."""
-        records = await self.store.of_thread(owner, thread_id, environment_id)
-        found = (_notice(record, self.settings.expiry_warning_seconds, environment_id) for record in records)
+    async def recent(self, owner: str, environment_id: str = "") -> Sequence[EnvironmentRecord]:
+        """Those that live or have just ended, and the one of this id."""
+        return await self.store.recent(owner, RECENT.total_seconds(), environment_id)
+
+    def notices(self, records: Sequence[EnvironmentRecord], thread_id: str, environment_id: str = "") -> list[Notice]:
+        """What a thread should be told of the environments that were made for it, and of the one it works in."""
+        concerned = (each for each in records if each.thread_id == thread_id or each.id == environment_id)
+        found = (_notice(record, self.settings.expiry_warning_seconds, environment_id) for record in concerned)
         return [notice for notice in found if notice is not None]
 
     async def renew_secrets(self) -> int:
@@ -307,8 +311,11 @@ async def open_environments(
     chosen = provision or ProvisionSettings()
     vault = await asyncio.to_thread(open_vault, chosen.secret_keys, settings.data_dir)
     store = EnvironmentStore(pool)
-    maker = provider or make_provider(chosen, settings)
-    providers = Providers(LocalProvider(settings.data_dir / "environments"), maker)
+    here = await asyncio.to_thread(open_local, settings.data_dir / "environments")
+    maker = provider
+    if maker is None:
+        maker = here if chosen.provider == "local" else await asyncio.to_thread(_open_eci, chosen)
+    providers = Providers(here, maker)
     environments = Environments(pool, store, maker, providers, vault, chosen, await store.installation())
     try:
         yield environments
@@ -316,9 +323,7 @@ async def open_environments(
         await environments.aclose()
 
 
-def make_provider(provision: ProvisionSettings, settings: Settings) -> Provider:
-    if provision.provider == "local":
-        return LocalProvider(settings.data_dir / "environments")
+def _open_eci(provision: ProvisionSettings) -> Provider:
     from provision.eci import EciProvider
 
     return EciProvider(provision)

@@ -74,7 +74,9 @@ class ProvisionSettings(BaseSettings):
     eci_attempts: int = Field(default=5, ge=1)
     eci_retry_seconds: float = Field(default=0.5, ge=0)
 
-    @field_validator("environment_provider", "eci_region", "eci_endpoint", "eci_security_group", mode="before")
+    @field_validator(
+        "environment_provider", "eci_region", "eci_endpoint", "eci_security_group", "local_commands", mode="before"
+    )
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return None if isinstance(value, str) and not value.strip() else value

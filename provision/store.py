@@ -376,10 +376,13 @@ class EnvironmentStore:
             await cursor.execute(SQL("SELECT {} FROM environments {}").format(COLUMNS, where), values)
             return await cursor.fetchall()
 
-    async def of_thread(self, owner: str, thread_id: str, environment_id: str) -> Sequence[EnvironmentRecord]:
-        """The owner's environments that were made for the thread, and the one of this id; oldest first."""
-        where = SQL("WHERE owner = %s AND (thread_id = %s OR environment_id = %s) ORDER BY created_at, environment_id")
-        return await self._select(where, (owner, thread_id, environment_id))
+    async def recent(self, owner: str, seconds: float, environment_id: str) -> Sequence[EnvironmentRecord]:
+        """The owner's environments that live or ended within `seconds`, and the one of this id; oldest first."""
+        where = SQL(
+            "WHERE owner = %s AND (state NOT IN ('DELETED', 'ERROR') OR ended_at > now() - make_interval(secs => %s)"
+            " OR environment_id = %s) ORDER BY created_at, environment_id"
+        )
+        return await self._select(where, (owner, seconds, environment_id))
 
     async def list(
         self, owner: str, *, ended: bool = False, limit: int = 100, offset: int = 0

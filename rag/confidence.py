@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 
 # Logistic regressions on the benchmark's questions: those that the documentation answers against those about others.
-_WITH_MEANING = {"share": 4.53, "unknown": -3.49, "named": 0.59, "foreign": 1.42, "likeness": 7.11}
-_BY_WORDS = {"share": 6.63, "unknown": -3.92, "foreign": 0.37}
-_OFFSET_WITH_MEANING, _OFFSET_BY_WORDS = -2.51, -2.11
+_WITH_MEANING = {"share": 4.5, "unknown": -3.86, "named": 0.66, "foreign": 1.35, "likeness": 7.56}
+_BY_WORDS = {"share": 6.68, "unknown": -4.34, "foreign": 0.19}
+_OFFSET_WITH_MEANING, _OFFSET_BY_WORDS = -2.5, -2.0
 # A function written as code is asked for whatever else the question says.
 _SURELY_NAMED, _SURE = 0.7, 0.9
 

@@ -16,7 +16,7 @@ _deps: list[RetrievalDeps] = []
 
 def _open() -> RetrievalDeps:
     settings = load_settings()
-    return RetrievalDeps(KnowledgeBase(settings), ModelRegistry.load(settings))
+    return RetrievalDeps.configured(KnowledgeBase(settings), ModelRegistry.load(settings))
 
 
 async def retrieval() -> CompiledStateGraph[RetrievalState, None, RetrievalInput, RetrievalOutput]:

@@ -19,7 +19,7 @@ _NOT_CODE = re.compile(
 )
 _CALLED = re.compile(r"(?<![\w`])([A-Za-z_]\w*!?)\s*\(")
 _DEFINED = re.compile(r"\b(?:def|defg|mapr)\s+([A-Za-z_]\w*)|([A-Za-z_]\w*)\s*=(?!=)")
-_MEMBER = re.compile(r"\.\s*([A-Za-z_]\w*!?)")
+_MEMBER = re.compile(r"\.\s*([A-Za-z_]\w*!?)\s*\(")
 _UNKNOWN = re.compile(
     r"(?i)(?:cannot recognize the token|can't recognize function|unknown function|no function(?: named)?|"
     r"undefined function|no member|not defined:?)\W+([A-Za-z_]\w*!?)"

@@ -47,7 +47,7 @@ class KnowledgeBase:
     def __init__(self, settings: Settings, knowledge: KnowledgeSettings | None = None) -> None:
         self.root = settings.data_dir / "knowledge"
         self._notes = settings.data_dir / "notes"
-        self._settings = knowledge if knowledge is not None else KnowledgeSettings()
+        self.settings = knowledge if knowledge is not None else KnowledgeSettings()
         self._fallback_cache = settings.data_dir / "cache"
         self._generations = Generations(self.root)
         self._lock = threading.Lock()
@@ -70,9 +70,9 @@ class KnowledgeBase:
         files = await asyncio.to_thread(user_files, merged, self._notes)
         missing: dict[str, str] = {}
         try:
-            found = await documentation(self._settings, cache / "documentation", progress)
+            found = await documentation(self.settings, cache / "documentation", progress)
         except DocumentationUnavailableError as error:
-            if self._settings.documentation is not None or await asyncio.to_thread(self._has_functions):
+            if self.settings.documentation is not None or await asyncio.to_thread(self._has_functions):
                 raise
             found = []
             missing["dolphindb function documentation"] = str(error)
@@ -82,7 +82,7 @@ class KnowledgeBase:
             self.root,
             cache / "vectors.db",
             list(sources.values()),
-            encoder_name(self._settings),
+            encoder_name(self.settings),
             self._load_encoder,
             progress,
         )
@@ -119,7 +119,7 @@ class KnowledgeBase:
     def status(self) -> Status:
         current = self._generations.current()
         manifest = read_manifest(current) if current is not None else None
-        name = encoder_name(self._settings)
+        name = encoder_name(self.settings)
         return Status(
             root=self.root,
             manifest=manifest,
@@ -131,7 +131,7 @@ class KnowledgeBase:
 
     def _cache(self) -> Path:
         """The shared cache, or one in the data folder where the shared one cannot be written."""
-        folder = self._settings.cache_dir
+        folder = self.settings.cache_dir
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=folder):
@@ -146,12 +146,12 @@ class KnowledgeBase:
 
     def _open(self, folder: Path) -> Searcher:
         built_with = read_manifest(folder)["encoder"]
-        matching = bool(built_with) and built_with == encoder_name(self._settings)
+        matching = bool(built_with) and built_with == encoder_name(self.settings)
         return Searcher(folder, self._load_encoder() if matching else None)
 
     def _load_encoder(self) -> Encoder | None:
         if self._encoder is None:
-            self._encoder = encoder(self._settings)
+            self._encoder = encoder(self.settings)
         return self._encoder
 
     def _places(self) -> list[Path]:

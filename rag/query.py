@@ -82,7 +82,7 @@ class Understanding:
         for piece in PIECE.findall(text):
             if piece[0] >= "\u3400":
                 found = self._chinese(piece, terms, other, english, corrections)
-                dropped += sum(1 for word in found if not self._translations(word))
+                dropped += sum(len(word) for word in found if not self._translations(word))
                 words.extend(found)
             else:
                 self._latin(piece, terms, other, english, corrections, chinese=chinese)
@@ -93,7 +93,7 @@ class Understanding:
             terms=terms,
             other=other,
             english=" ".join(english) if chinese or corrections else text,
-            carried=1 - dropped / len(words) if words else 1.0,
+            carried=1 - dropped / sum(map(len, words)) if words else 1.0,
             words=tuple(words),
             functions=functions,
             foreign=self.foreign.find(text),

@@ -37,7 +37,7 @@ NOTHING = {
 _CITATION = re.compile(r"\s?\[(\d+(?:\s*,\s*\d+)*)\]")
 _DETAILS = re.compile(r"^(?:Details|详情):\n", re.MULTILINE)
 _HEADING = re.compile(r"^[^\n:]{1,60}:$", re.MULTILINE)
-_SENTENCE = re.compile(r"(?<=[.!?。！？])\s*")
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])\s*")
 
 
 class Citation(TypedDict):
@@ -99,6 +99,11 @@ class RetrievalDeps:
     count: int = 6
     rerank_with_model: bool = False
     counter: TokenCounter = field(default_factory=TokenCounter)
+
+    @classmethod
+    def configured(cls, knowledge: KnowledgeBase, models: ModelRegistry) -> RetrievalDeps:
+        """As the settings of the knowledge base say."""
+        return cls(knowledge, models, rerank_with_model=knowledge.settings.rerank == "model")
 
     @property
     def has_model(self) -> bool:

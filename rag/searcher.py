@@ -170,7 +170,9 @@ class Searcher:
             max((sure for name, sure in found.items() if self._topic_of_function.get(name) in best), default=0.0)
             for found in (asked.functions, asked.foreign)
         )
-        weights = {word: self._lexical.rarity(word) for word in asked.words}
+        # A Chinese word tells the more the longer it is.
+        lengths = {word: len(word) / 2 if word[0] >= "\u3400" else 1.0 for word in asked.words}
+        weights = {word: self._lexical.rarity(word) * length for word, length in lengths.items()}
         held = np.zeros(len(self._topics))
         for word, weight in weights.items():
             held[np.unique(self._topic_of_unit[self._lexical.holders(word)])] += weight

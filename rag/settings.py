@@ -23,7 +23,8 @@ class KnowledgeSettings(BaseSettings):
     what all knowledge bases of a user share: the fetched package, and vectors by the hash of their text.
 
     An embedding endpoint is any OpenAI-compatible one: its base URL, a model, and a key. `embedding` none searches by
-    words alone; auto takes the endpoint, else the local model, else nothing.
+    words alone; auto takes the endpoint, else the local model, else nothing. `rerank` model spends a call of the
+    planner's language model on the order of the passages; local spends none.
     """
 
     model_config = CONFIG
@@ -34,6 +35,7 @@ class KnowledgeSettings(BaseSettings):
     embedding_url: str | None = None
     embedding_model: str = "text-embedding-3-small"
     embedding_api_key: SecretStr | None = None
+    rerank: Literal["local", "model"] = "local"
     embedding_timeout: float = Field(default=60.0, gt=0)
 
     @field_validator("documentation", "embedding_url", mode="before")

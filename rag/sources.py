@@ -46,9 +46,7 @@ async def documentation(
     """
     folder = settings.documentation or cache / PACKAGE.replace("@", "-")
     if settings.documentation is None and not all((folder / name).is_file() for name in DOCUMENTS):
-        progress("fetching", 0, 1)
-        await _fetch(folder)
-        progress("fetching", 1, 1)
+        await _fetch(folder, progress)
     found = [SourceFile(f"dolphindb/{name}", folder / name, "function") for name in DOCUMENTS]
     found = [item for item in found if item.path.is_file()]
     if not found:
@@ -58,7 +56,7 @@ async def documentation(
     return found
 
 
-async def _fetch(folder: Path) -> None:
+async def _fetch(folder: Path, progress: Progress) -> None:
     npm = shutil.which("npm")
     if npm is None:
         raise DocumentationUnavailableError(
@@ -66,9 +64,10 @@ async def _fetch(folder: Path) -> None:
             "Install npm, or set DDB_AGENT_DOCUMENTATION to a folder with docs.en.json and docs.zh.json.",
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
+    progress("fetching", 0, 1)
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         process = await asyncio.create_subprocess_exec(
-            npm, "pack", PACKAGE, "--pack-destination", temporary, "--silent", "--ignore-scripts",
+            npm, "pack", PACKAGE, "--pack-destination", temporary, "--loglevel=error", "--ignore-scripts",
             "--fetch-retries=1", "--fetch-retry-mintimeout=2000",
             cwd=temporary, stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
@@ -81,12 +80,22 @@ async def _fetch(folder: Path) -> None:
             complaint = b"it took too long"
         archives = await asyncio.to_thread(lambda: sorted(Path(temporary).glob("*.tgz")))
         if process.returncode != 0 or not archives:
-            last = complaint.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
             raise DocumentationUnavailableError(
-                f"npm could not fetch {PACKAGE}: {last[0]}.",
+                f"npm could not fetch {PACKAGE}: {_reason(complaint)}.",
                 "Check the network, or set DDB_AGENT_DOCUMENTATION to a folder with docs.en.json and docs.zh.json.",
             )
         await asyncio.to_thread(_unpack, archives[0], Path(temporary) / "docs", folder)
+    progress("fetching", 1, 1)
+
+
+def _reason(complaint: bytes) -> str:
+    """npm's first line that says more than a code; its last ones only name a log file."""
+    lines = [
+        line.removeprefix("npm ").removeprefix("error ").strip()
+        for line in complaint.decode(errors="replace").splitlines()
+    ]
+    told = [line for line in lines if line and not line.startswith(("code ", "errno ", "syscall ", "A complete log"))]
+    return told[0].rstrip(".") if told else "it gave no reason"
 
 
 def _unpack(archive: Path, unpacked: Path, folder: Path) -> None:

@@ -169,8 +169,12 @@ class User(TypedDict):
 
 
 EVENTS: dict[int | str, dict[str, Any]] = {
-    200: {"description": "Server-sent events", "content": {"text/event-stream": {"schema": {"type": "string"}}}}
+    200: {"description": "Server-sent events", "content": {"text/event-stream": {}}}
 }
+LINES: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Lines of JSON", "content": {"application/x-ndjson": {}}}
+}
+TEXT: dict[int | str, dict[str, Any]] = {200: {"description": "Text", "content": {"text/plain": {}}}}
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     "4XX": {"description": "What is wrong", "model": Problem},
     503: {"description": "The database cannot be reached", "model": Problem},

@@ -13,6 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from core.settings import Settings
 from server.answers import PROBLEMS
 from server.config import ServerConfig, load_object
+from server.document import describe
 from server.errors import add_error_handlers
 from server.metrics import Metrics
 from server.middleware import RequestGate
@@ -75,6 +76,7 @@ def create_app(
         redoc_url=None,
         responses=PROBLEMS,
     )
+    describe(app)
     add_error_handlers(app)
     parts = (
         system, operations, auth, assistants, crons, runs, protocol, threads, store, agent, artifacts, environments,

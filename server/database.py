@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -16,6 +17,9 @@ from core.errors import DatabaseUnavailableError
 from core.postgres import Pool
 
 CHECK_AFTER_SECONDS = 1.0
+# Under load, and while Postgres is restarted, work waits rather than fails.
+WAIT_SECONDS = 30.0
+OPEN_SECONDS = 10.0
 DATABASE_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError, DatabaseUnavailableError)
 
 
@@ -26,18 +30,28 @@ class CheckedConnection(AsyncConnection[DictRow]):
 
 
 async def _check(held: AsyncConnection[DictRow]) -> None:
-    """A check is a round trip, so a connection that worked a moment ago is not checked again."""
+    """A check is a round trip, so a connection that worked a moment ago and has nothing to say is not checked again."""
     now = time.monotonic()
     if isinstance(held, CheckedConnection):
-        if now - held.checked_at < CHECK_AFTER_SECONDS:
+        if now - held.checked_at < CHECK_AFTER_SECONDS and not _speaks(held):
             return
         held.checked_at = now
     await AsyncConnectionPool.check_connection(held)
 
 
+def _speaks(held: AsyncConnection[DictRow]) -> bool:
+    """Whether an idle connection has something to read: that it was closed, most likely."""
+    try:
+        looked = select.poll()
+        looked.register(held.fileno(), select.POLLIN)
+        return bool(looked.poll(0))
+    except (OSError, psycopg.OperationalError):
+        return True
+
+
 @asynccontextmanager
 async def open_server_pool(
-    url: Callable[[], str], *, max_size: int, relaxed: bool = False, wait_seconds: float = 10.0
+    url: Callable[[], str], *, max_size: int, relaxed: bool = False, wait_seconds: float = WAIT_SECONDS
 ) -> AsyncIterator[Pool]:
     """A pool like `core.postgres.open_pool`, with prepared statements and fewer checks.
 
@@ -67,7 +81,7 @@ async def open_server_pool(
         open=False,
     )
     try:
-        await pool.open(wait=True, timeout=wait_seconds)
+        await pool.open(wait=True, timeout=OPEN_SECONDS)
     except PoolTimeout:
         await pool.close()
         raise DatabaseUnavailableError(

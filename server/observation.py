@@ -6,7 +6,7 @@ Texts, scripts and results stay where they are: only names, ids, numbers and kin
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -57,9 +57,11 @@ class Observation:
             _handler.reset(token)
 
     @contextmanager
-    def request(self, method: str, path: str) -> Iterator[None]:
-        with span(self.tracer, f"{method} request", {"http.request.method": method, "url.path": path}):
-            yield
+    def request(self, method: str, path: str) -> Iterator[Callable[[int], None]]:
+        """Around a request; to be called with the status of its answer."""
+        attributes: dict[str, str | int] = {"http.request.method": method, "url.path": path}
+        with span(self.tracer, f"{method} request", attributes) as current:
+            yield lambda status: None if current is None else current.set_attribute("http.response.status_code", status)
 
     def dolphindb(self, call: Call) -> None:
         """After a script or function was run in a session."""

@@ -482,6 +482,13 @@ class Runs:
                 return False
             await remove_checkpoints(held, run.thread_id, run.run_id, row["base_writes"])
             await held.execute("DELETE FROM run_events WHERE run_id = %s", (run.run_id,))
+            # The thread is again that of the graph that ran on it before.
+            await held.execute(
+                "UPDATE threads SET metadata = metadata || r.names FROM ("
+                "SELECT jsonb_build_object('graph_id', graph_id, 'assistant_id', assistant_id) AS names FROM runs"
+                " WHERE thread_id = %(thread)s ORDER BY created_at DESC LIMIT 1) r WHERE thread_id = %(thread)s",
+                {"thread": run.thread_id},
+            )
             await held.execute("SELECT pg_notify(%s, %s)", (CHANNEL, f"deleted {run.run_id}"))
             return await settle_threads(held, [run.thread_id])
 

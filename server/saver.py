@@ -55,8 +55,8 @@ writes AS (
 ),
 checkpoints_ AS (
     INSERT INTO checkpoints (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, checkpoint, metadata)
-    SELECT thread_id, ns, id, parent, checkpoint, metadata FROM json_to_recordset(%(checkpoints)s::json)
-        AS c (run text, thread_id text, ns text, id text, parent text, checkpoint jsonb, metadata jsonb)
+    SELECT thread_id, ns, id, parent, checkpoint::jsonb, metadata::jsonb FROM json_to_recordset(%(checkpoints)s::json)
+        AS c (run text, thread_id text, ns text, id text, parent text, checkpoint text, metadata text)
     WHERE run IN (SELECT run_id FROM held)
     ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id)
         DO UPDATE SET checkpoint = EXCLUDED.checkpoint, metadata = EXCLUDED.metadata
@@ -233,8 +233,9 @@ class RunSaver(AsyncPostgresSaver):
             "ns": ns,
             "id": checkpoint["id"],
             "parent": configurable.get("checkpoint_id"),
-            "checkpoint": {**checkpoint, "channel_values": kept},
-            "metadata": get_serializable_checkpoint_metadata(config, metadata),
+            # As text, so that what is not JSON fails here and not with the others.
+            "checkpoint": json.dumps({**checkpoint, "channel_values": kept}),
+            "metadata": json.dumps(get_serializable_checkpoint_metadata(config, metadata)),
         }
         await self._put(self._log, entry)
         return {"configurable": {"thread_id": thread_id, "checkpoint_ns": ns, "checkpoint_id": checkpoint["id"]}}

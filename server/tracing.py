@@ -11,6 +11,7 @@ from core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
+    from opentelemetry.trace import Span
     from opentelemetry.trace import Tracer as OpenTelemetryTracer
 
 Tracer: TypeAlias = "OpenTelemetryTracer"
@@ -53,16 +54,16 @@ def _sending(endpoint: str) -> SpanProcessor:
 
 
 @contextmanager
-def span(tracer: Tracer | None, name: str, attributes: Mapping[str, str | int]) -> Iterator[None]:
+def span(tracer: Tracer | None, name: str, attributes: Mapping[str, str | int]) -> Iterator[Span | None]:
     """The current span meanwhile. Of an exception its kind is kept, not its text, which may quote anything."""
     if tracer is None:
-        yield
+        yield None
         return
     with tracer.start_as_current_span(
         name, attributes=attributes, record_exception=False, set_status_on_exception=False
     ) as current:
         try:
-            yield
+            yield current
         except BaseException as error:
             current.set_attribute("error.type", type(error).__name__)
             raise

@@ -101,9 +101,7 @@ class Webhooks:
             try:
                 await self.check(call["address"])
                 body = dumps({**run.as_json(), "error": run.error, "values": call["state"]})
-                answer = await client.post(
-                    call["address"], content=body, headers={"content-type": "application/json"}
-                )
+                answer = await client.post(call["address"], content=body, headers={"content-type": "application/json"})
                 taken = answer.status_code < 500
                 if not answer.is_success:
                     logger.warning("the webhook was answered with %s", answer.status_code)

@@ -123,6 +123,13 @@ class Worker:
         self.announce(run.run_id)
         return live
 
+    def executes(self, owner: str, thread_id: str, run_id: str) -> Run | None:
+        """An owner's run that executes here, as it was when it began."""
+        held = self._held.get(run_id)
+        if held is None or (held.run.owner, held.run.thread_id) != (owner, thread_id):
+            return None
+        return held.run
+
     def cancel(self, run_id: str, action: CancelAction) -> None:
         held = self._held.get(run_id)
         if held is not None and held.cancel is None:
@@ -403,7 +410,7 @@ class Worker:
 
 
 def _cause(error: BaseException) -> BaseException | None:
-    """The checkpointer's error that an error of a graph came from, if any: the run was lost, or the database is away."""
+    """The error below a graph's: the run was lost, or the database is away. None for the graph's own."""
     seen: BaseException | None = error
     for _ in range(8):
         if seen is None:

@@ -106,7 +106,7 @@ def _about(*, documented: bool) -> list[str]:
 
 async def _look_up(host: Host, console: Console, *, documented: bool) -> list[str]:
     """Ask about DolphinDB itself, and something that its documentation does not know; what was answered wrongly."""
-    graph = build_retrieval_graph(RetrievalDeps(host.deps.knowledge, host.deps.models)).compile()
+    graph = build_retrieval_graph(RetrievalDeps.configured(host.deps.knowledge, host.deps.models)).compile()
     failed = []
     for question in [*_about(documented=documented), OUTSIDE]:
         console.rule("from the documentation" if question != OUTSIDE else "not in the documentation", align="left")

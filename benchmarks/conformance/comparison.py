@@ -10,6 +10,8 @@ _NULLS = ("", "null", "NULL", "NaN", "nan", "00i", "00b", "00F", "00l", "00h", "
 _TRUTH = {"true": "1", "false": "0"}
 _TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|[+-]?(?:\d+\.\d+|\.\d+|\d+)(?:[eE][+-]?\d+)?(?![\w.:])|[^\s\[\](),<>{}"]+|\S')
 _PAIR = re.compile(r" +: *(?=\S)|(?<=\d):(?= +\d)")
+_MOMENT = re.compile(r"(\d{4}\.\d\d\.\d\d) (\d\d:)")
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?:\D|$))")
 _UNNAMED = re.compile(r"(?:#|col|C)?\d*")
 _ROW_LABELS = ("label", "lable")
 _RULE = re.compile(r"\s*-+(?:\s+-+)*\s*")
@@ -19,7 +21,7 @@ Grid = tuple[list[str], list[list[str]]]
 
 def same(expected: str, actual: str) -> bool:
     """Tables are compared cell by cell, dictionaries entry by entry, anything else token by token."""
-    stated, shown = (_PAIR.sub(":", text.strip("\n")) for text in (expected.rstrip(" ;\n"), actual))
+    stated, shown = expected.strip("\n").rstrip(" ;"), actual.strip("\n")
     if stated == shown:
         return True
     table = _grid(stated)
@@ -33,12 +35,12 @@ def same(expected: str, actual: str) -> bool:
         return one.keys() == two.keys() and all(same(one[key], two[key]) for key in one)
     if _grid(shown) is not None or (shown.startswith("[") and "," not in stated):
         # A table without rules, or a vector without commas: the values in their order have to do.
-        one, two = _values(stated), _values(shown)
+        one, two = _values(stated if "[" in stated else _THOUSANDS.sub("", stated)), _values(shown)
         width = len(grid[0]) if (grid := _grid(shown)) else 0
         if width and all(map(_UNNAMED.fullmatch, [*one[:width], *two[:width]])):
             one, two = one[width:], two[width:]
         return _same_tokens(one, two)
-    return _same_tokens(_tokens(stated), _tokens(shown))
+    return _same_tokens(_tokens(_PAIR.sub(":", stated)), _tokens(_PAIR.sub(":", shown)))
 
 
 def _values(text: str) -> list[str]:
@@ -74,7 +76,8 @@ def same_cell(expected: str, actual: str) -> bool:
 
 def _same_value(expected: str, actual: str) -> bool:
     """One value: numbers to the digits that are stated, at most six; all ways to write NULL are one."""
-    one, two = (_TRUTH.get(text, text) for text in (expected.strip().strip("\"'`"), actual.strip().strip("\"'`")))
+    one, two = (_MOMENT.sub(r"\1T\2", text.strip().strip("\"'`")) for text in (expected, actual))
+    one, two = _TRUTH.get(one, one), _TRUTH.get(two, two)
     if one == two or (one in _NULLS and two in _NULLS):
         return True
     bare = one.replace(",", "") if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?", one) else one

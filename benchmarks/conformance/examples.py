@@ -25,10 +25,19 @@ _NEEDS = (
     ("a module", r"^\s*use\s+\w|^\s*module\s+\w|\b(?:ta|mytt|wq101alpha|gtja191Alpha)::"),
     ("files of its author", r'"(?:/home|/hdd|/ssd|/data|[A-Z]:[\\/])|\b(?:WORK|DATA|YOUR)_?(?:DIR|PATH)\b|workDir'),
     ("users and jobs", r"\b(?:submitJob\w*|scheduleJob|getRecentJobs|createUser|grant|deny|revoke|login|getUser\w*)\("),
-    ("the server's own state", r"\b(?:mem|objs|license|version|getPerf|getConfig|get\w*MemoryStat)\("),
+    (
+        "the server's own state",
+        r"\b(?:mem|objs|license|version|defs|getPerf|getConfig|getCurrentSessionAndUser|getConsoleJobs|getHomeDir"
+        r"|getGroupsByUserId|getDFSDatabasesByOwner"
+        r"|get(?:Node|System|OLAP|TSDB|Chunks|Cluster|MemLimit)\w*|get\w*MemoryStat)\(\s*\)?",
+    ),
+    ("the server's time zone", r"\b(?:localtime|gmtime)\("),
     ("a trading calendar", r"\b(?:XNYS|XSHG|XSHE|XNAS|CCFX|XLON|XTKS|XHKG)\b"),
     ("other languages", r"^\s*(?:import|from)\s+\w+|\bnp\.|\bpd\.|>>>"),
 )  # fmt: skip
+_EMPTY_TABLE = re.compile(r"\btable\(\s*\d+\s*:\s*0")
+_FILLS = re.compile(r"\binsert\s+into\b|\b(?:append!|push!|tableInsert|upsert!|tableUpsert)")
+_FAILED = re.compile(r"^\s*(?:throws?\s+)?(?:an?\s+)?(?:error|exception)\b", re.IGNORECASE)
 NEEDS = tuple((reason, re.compile(pattern, re.MULTILINE)) for reason, pattern in _NEEDS)
 
 
@@ -45,10 +54,11 @@ class Example:
 
 @dataclass(frozen=True)
 class _Piece:
-    """Script, or an output stated for the script before it."""
+    """Script, or an output stated for the script before it; `fails` if its last statement is shown to fail."""
 
     text: str
     is_output: bool
+    fails: bool = False
 
 
 def examples(function: str, markdown: str) -> list[Example]:
@@ -59,7 +69,7 @@ def examples(function: str, markdown: str) -> list[Example]:
     for piece in _pieces(blocks(markdown)):
         if not piece.is_output:
             new = _statements(piece.text)
-            statements += new
+            statements += new[:-1] if piece.fails else new
             answered = answered and not new
         elif statements and not answered:
             answered = True
@@ -74,6 +84,10 @@ def _example(function: str, statements: list[str], expected: str) -> Example:
     script = "\n".join([*_needed(statements), _shown(statements[-1])])
     digest = sha1(f"{script}\0{expected}".encode(), usedforsecurity=False).hexdigest()[:8]
     needs = next((reason for reason, pattern in NEEDS if pattern.search(script)), None)
+    if needs is None and _names_database(script):
+        needs = "a database of its author"
+    if needs is None and _EMPTY_TABLE.search(script) and not _FILLS.search(script):
+        needs = "streaming"
     if needs is None and not _parses(script):
         needs = "a script without syntax errors"
     if needs is None and _ERROR.search(expected) and "\n" not in expected:
@@ -104,6 +118,10 @@ def _pieces_of_code(code: str) -> Iterator[_Piece]:
         text = code[comment.start() : comment.end()]
         body = text[2:-2] if text.startswith("/*") else text[2:]
         label = _OUTPUT.match(body)
+        if _FAILED.match(body[label.end() :] if label else body):
+            yield _Piece(code[start : comment.start()], False, fails=True)
+            start = position
+            continue
         if label is None:
             continue
         if text.startswith("//") and _goes_on(body[label.end() :]):
@@ -181,7 +199,12 @@ def _names(statement: str) -> set[str]:
 
 
 def _changes(statement: str) -> bool:
-    return bool(re.search(r"!\s*[({]|!\s+\w|^\s*(?:share|tableInsert|undef)\b", statement))
+    return bool(re.search(r"!\s*[({]|!\s+\w|^\s*(?:share|tableInsert|undef)\b|\beval\s*\(", statement))
+
+
+def _names_database(script: str) -> bool:
+    """Whether a script works on a database that it does not make."""
+    return '"dfs://' in script and not re.search(r"\bdatabase\s*\(|\bcreate\s+database\b", script, re.IGNORECASE)
 
 
 def _sets(statement: str, node: syntax.Node | None) -> set[str]:

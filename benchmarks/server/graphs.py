@@ -39,7 +39,7 @@ class Talker(BaseChatModel):
         pause = float(str(messages[-1].content)) / 1000
         for number in range(TOKENS):
             text = f"{time.time_ns()} " if number == 0 else f"w{number} "
-            yield ChatGenerationChunk(message=AIMessageChunk(text))
+            yield ChatGenerationChunk(message=AIMessageChunk(content=text))
             await asyncio.sleep(pause)
 
 

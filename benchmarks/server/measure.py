@@ -129,6 +129,7 @@ async def _agent(client: Any) -> float:
             async for part in client.runs.stream(
                 thread, "agent", input={"messages": [{"role": "user", "content": QUESTION}]}, stream_mode="values"
             )
+            if part.event == "values"
         ]
         if not parts or not parts[-1].data.get("answer"):
             raise ValueError(f"The agent gave no answer: {parts[-1:]}")

@@ -47,6 +47,10 @@ def parse_remark(text: str, table: Table, base: Query) -> Query:
         return parse.parts(base)
     except (NotUnderstoodError, UnclearError):
         return Query(table)
+# Periods that only a calendar resolves: questions come with their dates unless the user does not want that.
+RELATIVE = (
+    r"\b(?:last|previous|this|next) (?:week|month|quarter|year)\b|(?:上|本|这|下)个?(?:周|星期|月|季度)|去年|今年|前年"
+)
 
 
 class _Parse(Reading):
@@ -125,6 +129,9 @@ class _Parse(Reading):
                     [measure.name for measure in self.table.measures],
                 )
             self.notes.append((f"I made no use of {shown}", f"未能理解、因此没有使用：{shown}"))
+        if relative := [match[0] for match in self.scanner.find_all(RELATIVE)]:
+            shown = ", ".join(f'"{phrase}"' for phrase in relative)
+            self.notes.append((f"I cannot tell which days {shown} means", f"无法确定 {shown} 指哪些日期，因此没有使用"))
         return replace(query, notes=tuple(self.notes))
 
     def _sorted(self, query: Query) -> Query:

@@ -89,6 +89,8 @@ ROWS_ONLY: dict[str, Moving] = {
     "firstNot": Moving(AGGREGATES["firstNot"], before="", after="[k]"),
     "lastNot": Moving(AGGREGATES["lastNot"], before="", after="[k]"),
 }  # fmt: skip
+PLACES = (AGGREGATES["ifirstNot"], AGGREGATES["ilastNot"])
+"""What looks for a place: minPeriods counts rows, NULL or not, and -1 says that there is none."""
 RANK_MOVING = Moving(RANK, before="[ascending=true]", after="[ignoreNA=true], [tiesMethod='min'], [percent=false]")
 
 
@@ -134,7 +136,8 @@ def _over(
 ) -> Vector:
     result = moving.aggregate.over(windows, *columns, **options)
     if least is not None:
-        result = _blank(result, windows.counts(_valid(columns)) < least)
+        counts = windows.sizes if moving.aggregate in PLACES else windows.counts(_valid(columns))
+        result = _blank(result, counts < least)
     return result
 
 

@@ -14,7 +14,7 @@ say how the function treats the forms of data, so that it sees only the simplest
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -148,6 +148,16 @@ def parse_parameters(signature: str) -> tuple[Parameter, ...]:
     return tuple(parameters)
 
 
+def _position(parameters: Sequence[Parameter], name: str) -> int:
+    """Where a named argument goes; its case does not matter unless two parameters differ in nothing else."""
+    names = [parameter.name.split("|") for parameter in parameters]
+    exact = next((index for index, each in enumerate(names) if name in each), -1)
+    if exact >= 0:
+        return exact
+    lowered = [index for index, each in enumerate(names) if name.lower() in map(str.lower, each)]
+    return lowered[0] if len(lowered) == 1 else -1
+
+
 def bind(function: Builtin, positional: list[Any], named: Mapping[str, Any], omitted: Any) -> list[Any]:
     """Arguments in parameter order, or a ScriptError that shows the usage."""
     parameters = function.parameters
@@ -156,7 +166,7 @@ def bind(function: Builtin, positional: list[Any], named: Mapping[str, Any], omi
     if len(values) > len(parameters) and not repeated:
         raise ScriptError(f"Usage: {function.signature}. Too many arguments: {len(values)}.")
     for name, value in named.items():
-        position = next((i for i, p in enumerate(parameters) if name in p.name.split("|")), -1)
+        position = _position(parameters, name)
         if position < 0:
             raise ScriptError(f"Usage: {function.signature}. There is no parameter named {name}.")
         values.extend([omitted] * (position + 1 - len(values)))

@@ -15,6 +15,7 @@ from engine.aggregation.running import shifted
 from engine.aggregation.windows import cumulative_windows
 from engine.arguments import integer_argument
 from engine.declarations import columns_of
+from engine.cast import cast_vector
 from engine.errors import CallError
 from engine.forms import array_vector, as_vector, concat
 from engine.functions.registry import Registry
@@ -258,7 +259,7 @@ def row_at(x: Value, y: Value | None = None) -> Value:
     else:
         chosen_value = False
     if isinstance(y, Vector):
-        index = y.data.astype(np.int64)
+        index = cast_vector(y, Type.LONG).data
         inside = ~y.nulls() & (index >= 0) & (index < sizes)
         return gather(sorted_data, np.where(inside, offsets[:-1] + index, -1))
     choice = rows_of([y])

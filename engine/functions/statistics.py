@@ -210,6 +210,18 @@ def _hypotheses(subject: str, value: float, p: list[float], low: list[float], hi
     )
 
 
+def _filled(sample: Array, name: str = "X") -> Array:
+    if not len(sample):
+        raise CallError(f"{name} must not be empty.")
+    return sample
+
+
+def _variance(sample: Array, name: str = "X") -> float:
+    if len(sample) < 2:
+        raise CallError(f"{name} must have at least two elements.")
+    return float(sample.var(ddof=1))
+
+
 def _level(value: Value | None) -> float:
     level = float_argument(value, "confLevel", 0.95)
     if not 0 < level < 1:
@@ -219,6 +231,8 @@ def _level(value: Value | None) -> float:
 
 def _location_test(estimate: float, error: float, mu: float, level: float, subject: str, df: float | None) -> Table:
     """A test of a location by Student's t with `df` degrees of freedom, or by the normal distribution."""
+    if not error:
+        raise CallError("the data must not be constant.")
     statistic = (estimate - mu) / error
     below = student_cdf(statistic, df) if df is not None else normal_cdf(statistic)
 
@@ -244,13 +258,13 @@ def t_test(
     equal: Value | None = None,
 ) -> Dictionary:
     first, goal, confidence = _sample(x), float_argument(mu, "mu", 0.0), _level(level)
-    n, variance = len(first), float(first.var(ddof=1))
+    n, variance = len(first), _variance(first)
     if is_omitted(y):
         df, error, estimate = n - 1.0, math.sqrt(variance / n), float(first.mean())
         method, subject = "One sample t-test", "true mean"
     else:
         second = _sample(y, "Y")
-        m, other = len(second), float(second.var(ddof=1))
+        m, other = len(second), _variance(second, "Y")
         estimate, subject = float(first.mean() - second.mean()), "difference of mean"
         if boolean_argument(equal, "equalVar", False):
             df = n + m - 2.0
@@ -279,13 +293,13 @@ def z_test(
     sigma_y: Value | None = None,
     level: Value | None = None,
 ) -> Dictionary:
-    first, goal, confidence = _sample(x), float_argument(mu, "mu", 0.0), _level(level)
+    first, goal, confidence = _filled(_sample(x)), float_argument(mu, "mu", 0.0), _level(level)
     spread = float_argument(sigma_x, "sigmaX", 1.0)
     if is_omitted(y):
         estimate, error = float(first.mean()), spread / math.sqrt(len(first))
         method, subject = "One sample z-test", "true mean"
     else:
-        second, other = _sample(y, "Y"), float_argument(sigma_y, "sigmaY", 1.0)
+        second, other = _filled(_sample(y, "Y"), "Y"), float_argument(sigma_y, "sigmaY", 1.0)
         estimate = float(first.mean() - second.mean())
         error = math.sqrt(spread**2 / len(first) + other**2 / len(second))
         method, subject = "Two sample z-test", "difference of mean"
@@ -299,7 +313,10 @@ def f_test(x: Value, y: Value, ratio: Value | None = None, level: Value | None =
     first, second = _sample(x), _sample(y, "Y")
     goal, confidence = float_argument(ratio, "ratio", 1.0), _level(level)
     a, b = len(first) - 1.0, len(second) - 1.0
-    estimate = float(first.var(ddof=1) / second.var(ddof=1))
+    numerator, denominator = _variance(first), _variance(second, "Y")
+    if not denominator:
+        raise CallError("Y must not be constant.")
+    estimate = numerator / denominator
     statistic = estimate / goal
     below = f_cdf(statistic, a, b)
 
@@ -328,14 +345,20 @@ def f_test(x: Value, y: Value, ratio: Value | None = None, level: Value | None =
 def chi_square_test(x: Value, y: Value | None = None) -> Dictionary:
     if isinstance(x, Matrix | Table):
         data = dense(x) if isinstance(x, Matrix) else np.column_stack([_sample(column) for column in x.columns])
+        if not data.sum() > 0:
+            raise CallError("the frequencies must be positive.")
         expected = np.outer(data.sum(axis=1), data.sum(axis=0)) / data.sum()
         df, method = (data.shape[0] - 1) * (data.shape[1] - 1), "Pearson's Chi-squared test"
     else:
         data, weights = _sample(x), _sample(y, "Y")
         if len(data) != len(weights):
             raise CallError("X and Y must have the same length.")
+        if not weights.sum() > 0:
+            raise CallError("the weights of Y must be positive.")
         expected = weights / weights.sum() * data.sum()
         df, method = len(data) - 1, "Chi-squared test for given expected values"
+    if not np.all(expected > 0):
+        raise CallError("the expected frequencies must be positive.")
     statistic = float(((data - expected) ** 2 / expected).sum())
     p = 1 - chi_square_cdf(statistic, df)
     return _result(pValue=double(p), df=integer(df), chiSquaredValue=double(statistic), method=string(method))

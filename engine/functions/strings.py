@@ -118,10 +118,10 @@ def _bytes_slice(text: str, start: int, stop: int | None) -> str:
 def _declare_slice(name: str, cut: Callable[[str, int, int | None], str]) -> None:
     @functions.elementwise(name, "X, offset, [length]")
     def part(x: Vector, offset: Value, length: Value | None = None) -> Vector:
-        starts = as_vector(offset).data.astype(np.int64)
+        starts = cast_vector(as_vector(offset), Type.LONG).data
         if (starts < 0).any():
             raise CallError("offset must be a non-negative integer.")
-        lengths = None if is_omitted(length) else as_vector(length).data.astype(np.int64)  # type: ignore[arg-type]
+        lengths = None if is_omitted(length) else cast_vector(as_vector(length), Type.LONG).data  # type: ignore[arg-type]
         if lengths is not None and (lengths < 0).any():
             raise CallError("length must be a positive integer.")
         texts = texts_of(x)

@@ -368,11 +368,21 @@ def apply(
         return _call_closure(interpreter, function, positional, named, node, scope)
     if isinstance(function, FUNCTIONS):
         return interpreter.call(function, positional, named)
+    if isinstance(function, AnyVector) and function.items and all(isinstance(f, FUNCTIONS) for f in function.items):
+        each = interpreter.registry.find("each")
+        if each is not None and not (len(positional) == 1 and _is_place(positional[0])):
+            # Each of the functions gets all of the arguments.
+            shared = [AnyVector([argument] * len(function)) for argument in positional]
+            return interpreter.call(each, [function, *shared], named)
     if isinstance(function, _DATA) and not named:
         return get_index(function, [None if value is NOTHING else value for value in positional])
     if isinstance(function, Code):
         raise ScriptError("Code can't be called. Use eval.")
     raise ScriptError("The object is not a function.")
+
+
+def _is_place(value: Value) -> bool:
+    return isinstance(value, Scalar) and value.type in INTEGRAL
 
 
 def _check_mutable(function: Builtin, node: syntax.Call, scope: Scope) -> None:

@@ -192,6 +192,8 @@ def iterate(value: Value) -> Iterator[Value]:
     """What a for loop goes through: elements, the numbers of a pair, columns of a matrix, rows of a table."""
     if isinstance(value, Vector) and value.is_pair:
         low, high = value.data.tolist()
+        if not isinstance(low, int) or not isinstance(high, int):
+            raise ScriptError("A for loop goes through a pair of integers or temporal values only.")
         step = 1 if low <= high else -1
         numbers = range(low, high) if step == 1 else range(low - 1, high - 1, -1)
         for number in numbers:

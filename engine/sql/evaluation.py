@@ -30,6 +30,7 @@ from engine.values import (
     Column,
     Dictionary,
     Function,
+    IndexedSeries,
     Matrix,
     Partial,
     Pattern,
@@ -325,7 +326,8 @@ class GroupEvaluator:
         results: list[Value] = []
         for rows in self._slices():
             scope.rows_of_group = rows
-            results.append(self.executor.evaluate(node, scope))
+            value = self.executor.evaluate(node, scope)
+            results.append(value.values if isinstance(value, IndexedSeries) else value)
         if not results:
             scope.rows_of_group = slice(0, 0)
             sample = self.executor.evaluate(node, scope)

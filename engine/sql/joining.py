@@ -8,6 +8,7 @@ import numpy as np
 
 from dolphin.script import syntax
 from engine.errors import CallError, ScriptError
+from engine.grouping import stable_order
 from engine.interpreter.scope import Scope
 from engine.limits import check_allocation
 from engine.sql import matching, resolve, window_join
@@ -149,26 +150,33 @@ def columns_at(frame: Frame, positions: Sequence[int]) -> list[Column]:
 
 def equal_join(name: str, left: Frame, right: Frame, left_keys: Sequence[int], right_keys: Sequence[int]) -> Frame:
     left_codes, right_codes, count = matching.common_codes(columns_at(left, left_keys), columns_at(right, right_keys))
+    if name == "rj":
+        found, partners = matching.equal_pairs(right_codes, left_codes, count, keep_left=True)
+        return joined(left, right, partners, found, hidden=())
+    left_rows: Array | None = None
     if name == "lsj":
-        pairs = (np.arange(left.rows), matching.first_match(left_codes, right_codes, count))
-    elif name == "rj":
-        right_rows, left_rows = matching.equal_pairs(right_codes, left_codes, count, keep_left=True)
-        pairs = (left_rows, right_rows)
+        right_rows = matching.first_match(left_codes, right_codes, count)
     else:
-        pairs = matching.equal_pairs(left_codes, right_codes, count, keep_left=name in ("lj", "fj"))
+        left_rows, right_rows = matching.equal_pairs(left_codes, right_codes, count, keep_left=name in ("lj", "fj"))
     if name == "fj":
-        extra = matching.unmatched(pairs[1], right.rows)
-        pairs = (np.concatenate((pairs[0], np.full(len(extra), -1))), np.concatenate((pairs[1], extra)))
+        extra = matching.unmatched(right_rows, right.rows)
+        left_rows = np.concatenate((_all_rows(left, left_rows), np.full(len(extra), -1)))
+        right_rows = np.concatenate((right_rows, extra))
     if name == "sej":
-        order = np.argsort(left_codes[pairs[0]], kind="stable")
-        pairs = (pairs[0][order], pairs[1][order])
-    return joined(left, right, pairs, hidden=() if name in ("fj", "rj") else right_keys)
+        left_rows = _all_rows(left, left_rows)
+        order = stable_order(left_codes[left_rows], max(count, 1))
+        left_rows, right_rows = left_rows[order], right_rows[order]
+    return joined(left, right, left_rows, right_rows, hidden=() if name == "fj" else right_keys)
+
+
+def _all_rows(frame: Frame, rows: Array | None) -> Array:
+    return np.arange(frame.rows) if rows is None else rows
 
 
 def asof_join(left: Frame, right: Frame, left_keys: Sequence[int], right_keys: Sequence[int]) -> Frame:
     left_codes, right_codes, _, left_times, right_times = coded(left, right, left_keys, right_keys)
     rows = matching.last_before(left_codes, left_times, right_codes, right_times)
-    return joined(left, right, (np.arange(left.rows), rows), hidden=right_keys[:-1])
+    return joined(left, right, None, rows, hidden=right_keys[:-1])
 
 
 def coded(
@@ -185,20 +193,21 @@ def coded(
     return left_codes, right_codes, count, left_times, right_times
 
 
-def joined(left: Frame, right: Frame, pairs: tuple[Array, Array], hidden: Sequence[int]) -> Frame:
-    """The columns of both tables at the paired rows; clashing names on the right get their table's name as prefix."""
-    left_rows, right_rows = pairs
+def joined(
+    left: Frame, right: Frame, left_rows: Array | None, right_rows: Array | None, hidden: Sequence[int]
+) -> Frame:
+    """The columns of both tables at the paired rows (None: all rows, each once).
+
+    Clashing names on the right get their table's name as prefix.
+    """
     shown = [index for index in range(len(right.fields)) if index not in hidden and not right.fields[index].hidden]
     left_labels = [each.label for each in left.fields if not each.hidden]
     labels: dict[int, str] = {}
     for index in shown:
         each = right.fields[index]
         labels[index] = joined_names([*left_labels, *labels.values()], [each.label], each.qualifier or "right")[0]
-    whole_left = len(left_rows) == left.rows and bool((left_rows == np.arange(len(left_rows))).all())
     fields = [
-        Field(
-            each.name, _picked(left, index, None if whole_left else left_rows), each.qualifier, each.label, each.hidden
-        )
+        Field(each.name, _picked(left, index, left_rows), each.qualifier, each.label, each.hidden)
         for index, each in enumerate(left.fields)
     ]
     for index, each in enumerate(right.fields):
@@ -206,7 +215,7 @@ def joined(left: Frame, right: Frame, pairs: tuple[Array, Array], hidden: Sequen
         fields.append(
             Field(each.name, _picked(right, index, right_rows), each.qualifier, label or each.label, label is None)
         )
-    return Frame(fields, len(left_rows))
+    return Frame(fields, left.rows if left_rows is None else len(left_rows))
 
 
 def _picked(frame: Frame, index: int, rows: Array | None) -> Callable[[], Column]:
@@ -220,7 +229,7 @@ def cross_join(left: Frame, right: Frame) -> Frame:
     check_allocation(2 * left.rows * right.rows)
     left_rows = np.repeat(np.arange(left.rows), right.rows)
     right_rows = np.tile(np.arange(right.rows), left.rows)
-    return joined(left, right, (left_rows, right_rows), hidden=())
+    return joined(left, right, left_rows, right_rows, hidden=())
 
 
 def standard_join(node: syntax.Join, executor: Executor, scope: Scope, need: Need) -> Frame:

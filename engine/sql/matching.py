@@ -13,7 +13,7 @@ import numpy as np
 from engine.cast import cast_vector, common_type
 from engine.errors import ScriptError
 from engine.forms import concat, form_name
-from engine.grouping import Groups, scattered, stable_order
+from engine.grouping import BLOCK, Groups, scattered, stable_order
 from engine.sql.keys import combined_codes, rank_codes
 from engine.types import LITERAL, Type
 from engine.values import NULL, AnyVector, Array, ArrayVector, Column, Vector, nulls, take
@@ -24,10 +24,29 @@ SEARCHES = 1 << 10
 
 def common_codes(left: Sequence[Column], right: Sequence[Column]) -> tuple[Array, Array, int]:
     """Codes of the rows on both sides, equal exactly where all key columns are, and how many there are."""
+    if len(left) == 1 and isinstance(left[0], Vector) and isinstance(right[0], Vector):
+        shared = _common_symbols(left[0], right[0])
+        if shared is not None:
+            return shared
     merged = [_together(a, b) for a, b in zip(left, right, strict=True)]
     codes, count = combined_codes(merged)
     rows = len(left[0])
     return codes[:rows], codes[rows:], count
+
+
+def _common_symbols(left: Vector, right: Vector) -> tuple[Array, Array, int] | None:
+    """The codes of two SYMBOL columns: the symbols of both are ranked, not the rows."""
+    if left.symbols is None or right.symbols is None:
+        return None
+    distinct = sorted({*left.symbols.strings, *right.symbols.strings})
+    ranks = dict(zip(distinct, range(len(distinct)), strict=True))
+    if len(ranks) > len(left) + len(right):
+        return None
+    codes = []
+    for column, base in ((left, left.symbols), (right, right.symbols)):
+        table = np.array([ranks[text] for text in base.strings], dtype=np.int64)
+        codes.append(np.take(table, column.data))
+    return codes[0], codes[1], len(ranks)
 
 
 def _together(left: Column, right: Column) -> Vector:
@@ -45,10 +64,10 @@ def _together(left: Column, right: Column) -> Vector:
     return merged
 
 
-def equal_pairs(left: Array, right: Array, count: int, keep_left: bool = False) -> tuple[Array, Array]:
+def equal_pairs(left: Array, right: Array, count: int, keep_left: bool = False) -> tuple[Array | None, Array]:
     """All pairs of rows with the same code, by the left rows in order, then the right ones.
 
-    `keep_left` also gives left rows without partner, paired with -1.
+    `keep_left` also gives left rows without partner, paired with -1. No left rows: all of them, each once.
     """
     sizes = np.bincount(right, minlength=count)
     if len(right) and sizes.max() <= 1:
@@ -66,12 +85,12 @@ def equal_pairs(left: Array, right: Array, count: int, keep_left: bool = False) 
     return left_rows, right_rows
 
 
-def _unique_pairs(left: Array, right: Array, count: int, keep_left: bool) -> tuple[Array, Array]:
+def _unique_pairs(left: Array, right: Array, count: int, keep_left: bool) -> tuple[Array | None, Array]:
     row_of_code = np.full(count, -1, dtype=np.int64)
     row_of_code[right] = np.arange(len(right))
     right_rows = row_of_code[left]
-    if keep_left:
-        return np.arange(len(left)), right_rows
+    if keep_left or bool((right_rows >= 0).all()):
+        return None, right_rows
     matched = np.flatnonzero(right_rows >= 0)
     return matched, right_rows[matched]
 
@@ -117,8 +136,14 @@ class TimeIndex:
             index = np.searchsorted(self._distinct, times, side="left")
             present = self._distinct[np.minimum(index, len(self._distinct) - 1)] == times
             times = 2 * index + present
-        clipped = np.clip(times.astype(np.int64), self._low - 1, self._high + 1)
-        return codes.astype(np.int64) * self.span + (clipped - (self._low - 1))
+        out = np.empty(len(times), dtype=np.int64)
+        for first in range(0, len(out), BLOCK):
+            rows = slice(first, first + BLOCK)
+            place = codes[rows] * self.span
+            place += np.clip(times[rows].astype(np.int64, copy=False), self._low - 1, self._high + 1)
+            place -= self._low - 1
+            out[rows] = place
+        return out
 
     def places(self, codes: Array, times: Array) -> Array:
         """Where each search comes when they are sorted by code, then time."""
@@ -199,7 +224,7 @@ def take_or_null(column: Column, rows: Array) -> Column:
         if not len(column):
             blank = nulls(column.type, len(rows), column.scale)
             return blank if column.symbols is None else Vector(column.type, blank.data, column.symbols)
-        taken = column.take(np.where(missing, 0, rows))
+        taken = column.take(np.maximum(rows, 0))
         taken.data[missing] = nulls(column.type, 1, column.scale).data[0]
         return taken
     if isinstance(column, ArrayVector):

@@ -78,6 +78,9 @@ def _call_name(node: syntax.Call, frame: Frame | None) -> str:
 
 
 def _operand(node: syntax.Expression, frame: Frame | None) -> str:
+    if isinstance(node, syntax.Binary):
+        # `a + b + c` is called after a and the last operator alone.
+        return _operand(node.left, frame) or _operand(node.right, frame)
     return _call_name(node, frame) if isinstance(node, syntax.Call) else _column_in(node, frame)
 
 
@@ -87,7 +90,7 @@ def _column_in(node: syntax.Expression | None, frame: Frame | None) -> str:
         return "" if node.id == ROW_MARK or node.id == "*" else _spelled(node.id, frame)
     if isinstance(node, syntax.ColumnName | syntax.Member | syntax.Binary):
         return _name(node, frame)
-    if isinstance(node, syntax.TupleLiteral | syntax.VectorLiteral) and node.items:
+    if isinstance(node, syntax.TupleLiteral) and node.items:
         return _column_in(node.items[0], frame)
     return ""
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from engine.errors import ScriptError
 from engine.forms import tuple_to_vector
-from engine.grouping import Groups, stable_order
+from engine.grouping import BLOCK, Groups, stable_order
 from engine.sql.keys import combined_codes, first_rows, rank_codes
 from engine.types import Type
 from engine.values import AnyVector, Array, Column, Scalar, Value, Vector
@@ -82,9 +82,7 @@ def _codes_of(key: SortKey) -> tuple[Array, int]:
 
 def _order_of_first(keys: Sequence[SortKey], first: int) -> Array:
     """Only rows whose first key is among the `first` smallest can come out on top."""
-    codes = _sortable(keys[0])
-    bound = np.partition(codes, first - 1)[first - 1] if first > 0 else None
-    candidates = np.flatnonzero(codes <= bound) if bound is not None else np.zeros(0, dtype=np.int64)
+    candidates = _smallest(keys[0], first) if first > 0 else np.zeros(0, dtype=np.int64)
     reduced = [
         SortKey(
             key.column.take(candidates) if not isinstance(key.column, AnyVector) else key.column,
@@ -98,16 +96,35 @@ def _order_of_first(keys: Sequence[SortKey], first: int) -> Array:
     return candidates[sort_order(reduced)] if len(candidates) else candidates
 
 
-def _sortable(key: SortKey) -> Array:
-    """Numbers in the order of the key; cheaper than ranks where the storage is in order already."""
+def _smallest(key: SortKey, count: int) -> Array:
+    """The rows whose key is not greater than the `count`-th smallest, in their order."""
+    values = _sortable(key)
+    size = max(BLOCK, 2 * count)
+    found, least = np.zeros(0, dtype=np.int64), values(slice(0, 0))
+    for start in range(0, len(key.column), size):
+        part = values(slice(start, start + size))
+        rows = np.flatnonzero(part <= least.max()) if len(least) >= count else np.arange(len(part))
+        if not len(rows):
+            continue
+        found, least = np.concatenate((found, rows + start)), np.concatenate((least, part[rows]))
+        if len(least) > count:
+            kept = least <= np.partition(least, count - 1)[count - 1]
+            found, least = found[kept], least[kept]
+    return found
+
+
+def _sortable(key: SortKey) -> Callable[[slice], Array]:
+    """Numbers in the order of the key, by rows; cheaper than ranks where the storage is in order already."""
     column = key.column
     if isinstance(column, Vector) and column.type is not Type.SYMBOL and key.nulls_first is None:
-        if column.data.dtype.kind == "f":
-            data = np.where(np.isnan(column.data), -np.inf, column.data)
-            return -data if key.descending else data
-        if column.data.dtype.kind == "i":
-            return ~column.data if key.descending else column.data
-    return _codes_of(key)[0]
+        data = column.data
+        if data.dtype.kind == "f":
+            sign = -1.0 if key.descending else 1.0
+            return lambda rows: sign * np.where(np.isnan(data[rows]), -np.inf, data[rows])
+        if data.dtype.kind == "i":
+            return lambda rows: ~data[rows] if key.descending else data[rows]
+    codes = _codes_of(key)[0]
+    return lambda rows: codes[rows]
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,17 +38,17 @@ def over_windows(
 
     None if it is not made of aggregates that have a fast form, or the windows go back and forth.
     """
-    if not len(begin) or (begin[1:] < begin[:-1]).any() or (end[1:] < end[:-1]).any():
+    if not len(begin) or not frame.rows or (begin[1:] < begin[:-1]).any() or (end[1:] < end[:-1]).any():
         return None
     part = _part(node, frame, executor, scope)
     if part is None:
         return None
     whole: Vector | None = None
-    for first in range(0, len(begin), CHUNK):
+    size = min(CHUNK, frame.rows)
+    for first in range(0, len(begin), size):
         executor.check()
-        chunk = slice(first, min(first + CHUNK, len(begin)))
-        low, high = int(begin[chunk.start]), int(end[chunk.stop - 1])
-        value = part(Windows(begin[chunk] - low, end[chunk] - low), slice(low, high))
+        chunk = slice(first, min(first + size, len(begin)))
+        value = _in_chunk(part, begin[chunk], end[chunk], frame.rows)
         if not isinstance(value, Vector) or value.symbols is not None:
             return None
         if whole is None:
@@ -57,6 +57,17 @@ def over_windows(
             return None
         whole.data[chunk] = value.data
     return whole
+
+
+def _in_chunk(part: Part, begin: Array, end: Array, rows: int) -> Value:
+    """The fast forms are made for one window per row: rows are added before, or empty windows behind."""
+    count = len(begin)
+    low = min(int(begin[0]), rows - count)
+    high = max(int(end[-1]), low + count)
+    edge = np.full(high - low - count, high)
+    windows = Windows(np.concatenate((begin, edge)) - low, np.concatenate((end, edge)) - low)
+    value = part(windows, slice(low, high))
+    return value.take(slice(0, count)) if isinstance(value, Vector) else value
 
 
 def _part(node: syntax.Expression, frame: Frame, executor: Executor, scope: Scope) -> Part | None:

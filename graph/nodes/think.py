@@ -12,7 +12,7 @@ from langgraph.types import Command
 from core.errors import NotFoundError, UserError
 from dolphin.environment import DEFAULT_ENVIRONMENT
 from graph.approval import Policy, questions
-from graph.binding import bound, described, news, noted, reference_of
+from graph.binding import described, look, news, noted, reference_of
 from graph.deps import Deps
 from graph.history import question
 from graph.judgement import Session, session_of
@@ -38,17 +38,16 @@ async def think(
         gave_up = phrase("steps", text, limit=scope.max_steps, tried=tried(state["messages"], text))
         return Command(goto="complete", update={"answer": failed(state, gave_up), "task": task})
     try:
-        environment = await bound(deps, scope.owner, state)
+        surroundings = await look(deps, scope.owner, state)
     except NotFoundError:
         refused = failed(state, phrase("environment", text, name=reference_of(state)))
         return Command(goto="complete", update={"answer": refused, "task": task, "environment": DEFAULT_ENVIRONMENT})
-    held = noted(state, task["id"])
-    notices = await news(deps, scope.owner, scope.thread_id, state, held)
+    environment, held = surroundings.environment, noted(state, task["id"])
+    notices = news(deps, scope.thread_id, surroundings, held)
     for notice in notices["texts"][len(held["texts"]) :]:
         get_stream_writer()({"event": "notice", "message": notice})
     usable = tools.usable(mode, environment)
-    rents = environment is not None or bool(await deps.environments.list(scope.owner, limit=1))
-    shown = [tool for tool in usable if rents or not tool.for_renters]
+    shown = [tool for tool in usable if surroundings.rents or not tool.for_renters]
     read: list[AnyMessage] = []
     if task["steps"] == 0:
         reading = await understanding.read(asked, state, scope)

@@ -42,7 +42,7 @@ class FunctionSignatures(BaseModel):
 
 
 def knowledge_tools(knowledge: KnowledgeBase, models: ModelRegistry) -> list[Tool]:
-    graph = build_retrieval_graph(RetrievalDeps(knowledge, models)).compile()
+    graph = build_retrieval_graph(RetrievalDeps.configured(knowledge, models)).compile()
 
     async def search(arguments: SearchKnowledgeBase, _scope: ToolScope) -> ToolResult:
         found: dict[str, Any] = await graph.ainvoke(

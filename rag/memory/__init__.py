@@ -14,6 +14,8 @@ from langgraph.store.base import BaseStore, GetOp, Item, PutOp
 ROOT = "%memory"
 SHARED = "shared"
 VERSIONS = (ROOT, "versions")
+# No owner's label is like it: a percent sign in one is escaped.
+SHARED_KEY = "%shared"
 
 
 def namespace(kind: str, owner: str | None) -> tuple[str, ...]:
@@ -41,10 +43,6 @@ async def versions(store: BaseStore, owner: str) -> tuple[str, str]:
     found = await store.abatch([GetOp(VERSIONS, label(owner)), GetOp(VERSIONS, SHARED_KEY)])
     own, shared = (item.value["version"] if isinstance(item, Item) else "" for item in found)
     return own, shared
-
-
-# No owner's label holds a bare percent sign.
-SHARED_KEY = "%shared"
 
 
 def _version_key(place: tuple[str, ...]) -> str:

@@ -13,7 +13,7 @@ from rag.memory import versions
 from rag.memory.examples import ExampleIndex, Examples
 from rag.memory.terminology import Terminology
 
-OWNERS = 200
+OWNERS = 64
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,15 @@ class Rewriting:
             at = change.end
         return "".join([*parts, self.original[at:]])
 
+    @property
+    def rest(self) -> str:
+        """The question without what was changed."""
+        parts, at = [], 0
+        for change in self.changes:
+            parts += [self.original[at : change.start], " "]
+            at = change.end
+        return "".join([*parts, self.original[at:]])
+
     def without(self, *undone: Change) -> Rewriting:
         """The same with some changes taken back."""
         return Rewriting(self.original, tuple(change for change in self.changes if change not in undone))

@@ -34,6 +34,19 @@ _WEEKS = {
 }  # fmt: skip
 MAX_COUNT = 1_200
 TRADING = re.compile(r"(?:trading|business) day|交易日|工作日", re.IGNORECASE)
+# `the last week of March` and `of each month` are told from a time of their own, not from now.
+_NOT_NOW = (
+    r"(?!\s+(?:of|in)\s+(?:(?:the|each|every|a|any|data)\b|(?:19|20)\d\d\b|q[1-4]\b"
+    rf"|(?:{'|'.join(name[:3] for name in _MONTHS)})[a-z]*\b))"
+)
+# Compared from one to the next, the period before is another one for each.
+_EACH = {
+    "week": r"\b(?:each|every|per|by) week\b|\bweekly\b|week[- ](?:over|on)[- ]week|每个?(?:周|星期)|各周|逐周|环比",
+    "month": r"\b(?:each|every|per|by) month\b|\bmonthly\b|month[- ](?:over|on)[- ]month|每个?月|各个?月|逐月|环比",
+    "quarter": r"\b(?:each|every|per|by) quarter\b|\bquarterly\b|quarter[- ](?:over|on)[- ]quarter|[每各逐]个?季|环比",
+    "year": r"\b(?:each|every|per|by) year\b|\b(?:yearly|annual)\b|year[- ](?:over|on)[- ]year|每年|各年|逐年|同比",
+}
+_RANKED = re.compile(r"最|排名|排行|排序|\btop\b", re.IGNORECASE)
 # Over so many days then means a window that moves, not a span of the calendar.
 _WINDOW = re.compile(r"\b(?:moving|rolling|running|trailing)\b|移动|滚动|均线", re.IGNORECASE)
 
@@ -71,19 +84,21 @@ _SINCE = re.compile(r"(?:\b(?:since|from|between|before|prior to|starting)\s+(?:
 _UNTIL = re.compile(r"(?:\b(?:until|till|through|up to|after)\s+(?:the\s+)?|截至|直到|晚于)$", re.IGNORECASE)
 _SECOND = re.compile(r"\b(?:from|since|between)\b.*\b(?:to|and)\s+(?:the\s+)?$|[自从].*[到至]$", re.IGNORECASE)
 _EDGE = re.compile(r"\b(?:the\s+)?(?P<edge>end|start|beginning) of\s+(?:the\s+)?$", re.IGNORECASE)
+_CONTEXT = 80
 _ABSORBED = re.compile(r"\b(?:in|over|during|for|within|across|of|throughout)\s+(?:the\s+)?$", re.IGNORECASE)
 
 
 def _in_context(text: str, item: Resolved, clock: Clock) -> Resolved:
     """The words around an expression can mean one end of it: `since last month`, `上个月以来`."""
-    before, after = text[: item.start], text[item.end :]
-    if after[:2] in ("'s", "’s"):
+    start = max(item.start - _CONTEXT, 0)
+    before, after = text[start : item.start], text[item.end : item.end + 2]
+    if after in ("'s", "’s"):
         item = replace(item, end=item.end + 2)
     if item.first == item.last:
         return item
     if edge := _EDGE.search(before):
         day = item.last if edge["edge"].lower() == "end" else item.first
-        return Resolved(edge.start(), item.end, day, day)
+        return Resolved(start + edge.start(), item.end, day, day)
     if after.startswith(("以来", "至今")):
         return Resolved(item.start, item.end + 2, item.first, max(clock.today, item.first))
     if after.startswith(("之前", "以前")) or _SINCE.search(before):
@@ -91,7 +106,7 @@ def _in_context(text: str, item: Resolved, clock: Clock) -> Resolved:
     if after.startswith(("之后", "以后")) or _UNTIL.search(before) or _SECOND.search(before):
         return replace(item, first=item.last)
     absorbed = _ABSORBED.search(before)
-    return replace(item, start=absorbed.start()) if absorbed else item
+    return replace(item, start=start + absorbed.start()) if absorbed else item
 
 
 def _single(offset: int) -> Reader:
@@ -103,8 +118,9 @@ def _single(offset: int) -> Reader:
 
 
 def _period(unit: str, offset: int) -> Reader:
-    def read(_match: re.Match[str], clock: Clock) -> Days:
-        return period(clock.today, unit, offset)
+    def read(match: re.Match[str], clock: Clock) -> Days | None:
+        compared = offset < 0 and re.search(_EACH[unit], match.string, re.IGNORECASE)
+        return None if compared else period(clock.today, unit, offset)
 
     return read
 
@@ -112,7 +128,8 @@ def _period(unit: str, offset: int) -> Reader:
 def _recent(match: re.Match[str], clock: Clock) -> Days | None:
     """The last so many units up to today; trading days are counted by the calendar."""
     count, unit = _number(match["count"]), _UNITS[match["unit"].lower()]
-    if not 0 < count <= MAX_COUNT or _WINDOW.search(match.string):
+    first_ones = match[0].startswith("前") and _RANKED.search(match.string)
+    if not 0 < count <= MAX_COUNT or first_ones or _WINDOW.search(match.string):
         return None
     if unit == "trading":
         days = list(clock.trading_days(count))
@@ -227,9 +244,12 @@ def _rules() -> Iterator[tuple[str, Reader]]:
     yield r"\b(?:quarter[ -]to[ -]date|qtd)\b|季初至今|本季度?以来", _to_date("quarter")
     yield r"\b(?:month[ -]to[ -]date|mtd)\b|月初至今|本月以来", _to_date("month")
     yield r"\b(?:week[ -]to[ -]date|wtd)\b|本周以来", _to_date("week")
-    yield r"\b(?:the\s+)?(?:last|previous) (?:trading|business) day\b|[上前]一?个?(?:交易|工作)日", _last_trading_day
+    yield (
+        rf"\b(?:the\s+)?(?:last|previous) (?:trading|business) day\b{_NOT_NOW}|[上前]一?个?(?:交易|工作)日",
+        _last_trading_day,
+    )
     units = r"trading day|business day|day|week|month|quarter|year"
-    yield rf"\b(?:the\s+)?(?:last|past|previous)\s+{_NUMBER}\s+(?P<unit>{units})s?\b(?!-)", _recent
+    yield rf"\b(?:the\s+)?(?:last|past|previous)\s+{_NUMBER}\s+(?P<unit>{units})s?\b(?!-){_NOT_NOW}", _recent
     yield rf"\b{_NUMBER}\s+(?P<unit>{units})s?\s+ago\b", _ago
     chinese = r"(?P<unit>交易日|工作日|星期|礼拜|季度|天|日|周|月|季|年)(?![均线kK])内?"
     yield rf"(?:最近|过去|近|前)的?\s*{_NUMBER}\s*个?{chinese}", _recent
@@ -244,7 +264,7 @@ def _rules() -> Iterator[tuple[str, Reader]]:
 
 def _whole_periods() -> Iterator[tuple[str, Reader]]:
     for unit, chinese in (("week", "周|星期|礼拜"), ("month", "月"), ("quarter", "季度?"), ("year", "")):
-        after = r"(?!['’]s\s+(?:q[1-4]\b|(?:first|second|third|fourth)\b))"
+        after = r"(?!['’]s\s+(?:q[1-4]\b|(?:first|second|third|fourth)\b))" + _NOT_NOW
         for words, offset in ((("this", "current"), 0), (("last", "previous"), -1), (("next",), 1)):
             yield rf"\b(?:the\s+)?(?:{'|'.join(words)})\s+{unit}\b{after}", _period(unit, offset)
         if chinese:

@@ -21,25 +21,33 @@ very volume week well what when where which who why with year years you
 """
 EVERYDAY = frozenset(_EVERYDAY.split())
 _TYPO_LENGTH = 5
+_TYPOS = 20
+# What stands before a value that is written in small letters.
+_LEADS = re.compile(
+    r"(?:\b(?:in|at|for|from|near|of|and|or|vs|versus|is|not)\s+|[=,:，、\u3400-\u9fff]\s*)$", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
 class Values:
-    """Distinct values of a column. Unless they are `complete`, a word that is like one may be another one."""
+    """Distinct values of a column. Unless they are `complete`, a word that is like one may be another one. `names` are
+    other names that the question may use: of the table, of its other columns."""
 
     column: str
     values: frozenset[str]
     complete: bool = True
+    names: frozenset[str] = frozenset()
 
 
 def matched(question: str, columns: Collection[Values]) -> Iterator[tuple[int, int, str]]:
     """Places of the question and the value that is meant there, where exactly one can be."""
     exact = {value for column in columns for value in column.values}
-    names = {column.column.lower() for column in columns}
+    names = {name.lower() for column in columns for name in (column.column, *column.names)}
     by_lower: dict[str, set[str]] = {}
     for value in exact:
         by_lower.setdefault(value.lower(), set()).add(value)
     complete = bool(columns) and all(column.complete for column in columns)
+    near: dict[str, list[str]] = {}
     yield from _phrases(question, by_lower)
     for match in WORD.finditer(question):
         word = match[0].rstrip(".-_")
@@ -47,11 +55,21 @@ def matched(question: str, columns: Collection[Values]) -> Iterator[tuple[int, i
         if word in exact or lowered in names or lowered in EVERYDAY or lowered in STOPWORDS:
             continue
         meant = by_lower.get(lowered, set())
-        if not meant and complete and len(word) >= _TYPO_LENGTH and word.isalpha():
-            near = [each for each in by_lower if edit_distance(lowered, each, 1) <= 1]
-            meant = by_lower[near[0]] if len(near) == 1 and stem(near[0]) != stem(lowered) else set()
+        like_a_name = word[0].isupper() or _LEADS.search(question[: match.start()]) is not None
+        if not meant and complete and like_a_name and len(word) >= _TYPO_LENGTH and word.isalpha():
+            if lowered not in near and len(near) < _TYPOS:
+                near[lowered] = [each for each in by_lower if _misspelt(lowered, each)]
+            found = near.get(lowered, [])
+            meant = by_lower[found[0]] if len(found) == 1 and stem(found[0]) != stem(lowered) else set()
         if len(meant) == 1:
             yield match.start(), match.start() + len(word), next(iter(meant))
+
+
+def _misspelt(word: str, value: str) -> bool:
+    """Whether they are one edit apart. An edit leaves one half of a word as it is, which is quickly told."""
+    half = len(word) // 2 - 1
+    alike = value.startswith(word[:half]) or value.endswith(word[-half:])
+    return alike and abs(len(word) - len(value)) <= 1 and value.isalpha() and edit_distance(word, value, 1) <= 1
 
 
 def _phrases(question: str, by_lower: dict[str, set[str]]) -> Iterator[tuple[int, int, str]]:
@@ -59,7 +77,7 @@ def _phrases(question: str, by_lower: dict[str, set[str]]) -> Iterator[tuple[int
     lowered = question.lower()
     for phrase, meant in by_lower.items():
         if " " in phrase and len(meant) == 1 and phrase in lowered:
-            for match in re.finditer(rf"(?<!\w){re.escape(phrase)}(?!\w)", lowered):
+            for match in re.finditer(rf"(?<![a-z0-9_]){re.escape(phrase)}(?![a-z0-9_])", lowered):
                 value = next(iter(meant))
                 if len(lowered) == len(question) and question[match.start() : match.end()] != value:
                     yield match.start(), match.end(), value

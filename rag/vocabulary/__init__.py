@@ -8,6 +8,7 @@ from functools import cache
 from importlib.resources import files
 
 FILES = ("series.txt", "data.txt", "system.txt", "further.txt", "symptoms.txt")
+_DERIVED_FROM = 2
 _SEPARATOR = re.compile(r"\s\|(?:\s+|$)")
 
 
@@ -61,9 +62,31 @@ def outside() -> Phrases:
     )
 
 
+@cache
 def phrases_of(function: str) -> Phrases:
-    """A function's own phrases; those of its family are in `family_of`."""
-    return phrases().get(function, Phrases())
+    """A function's own phrases, else those made from the function it is built on; its family's are in `family_of`."""
+    return phrases().get(function) or _derived(function)
+
+
+def _derived(function: str) -> Phrases:
+    for pattern, english, chinese in _derivations():
+        match = pattern.fullmatch(function)
+        if match is None:
+            continue
+        base = match["base"]
+        for name in (base, base[0].lower() + base[1:], f"create{base[0].upper()}{base[1:]}"):
+            if name != function and (found := phrases_of(name)) != Phrases():
+                return Phrases(
+                    tuple(form.format(text) for text in found.english[:_DERIVED_FROM] for form in english),
+                    tuple(form.format(text) for text in found.chinese[:_DERIVED_FROM] for form in chinese),
+                )
+    return Phrases()
+
+
+@cache
+def _derivations() -> tuple[tuple[re.Pattern[str], tuple[str, ...], tuple[str, ...]], ...]:
+    rows = (_SEPARATOR.split(line) for line in _lines("derived.txt"))
+    return tuple((re.compile(pattern), _items(english), _items(chinese)) for pattern, english, chinese in rows)
 
 
 def family_of(function: str) -> Phrases:

@@ -12,7 +12,10 @@ from core.postgres import connection
 from dolphin.environment import DEFAULT_ENVIRONMENT, Environment
 from dolphin.pruning import partitions_read
 from rag.memory.examples import Examples
+from server import answers
 from server.bodies import FeedbackCreate, ScriptCheck
+from server.cases import case_of
+from server.errors import ForbiddenError
 from server.ids import checked_uuid, new_id
 from server.responses import Json, JsonRoute
 from server.routes.memory import answer_of
@@ -74,20 +77,28 @@ async def list_feedback(
     return Json([_feedback(row) for row in rows])
 
 
-@router.get("/feedback/export")
-async def export_feedback(services: Served, asking: Asking) -> Response:
-    """Evaluation cases: a line of JSON for each feedback, with the input of its run and the state of its thread."""
+@router.get("/feedback/export", response_class=Response, responses=answers.LINES)
+async def export_feedback(services: Served, asking: Asking, everybody: bool = False) -> Response:
+    """Evaluation cases: a line of JSON for each feedback, with the question, the answer and its scripts.
+
+    Administrators get those of `everybody`, with their owners.
+    """
+    if everybody and not asking.is_admin:
+        raise ForbiddenError("Only administrators export what others said.")
     async with connection(services.pool) as held:
         cursor = await held.execute(
-            "SELECT f.feedback_id, f.thread_id, f.run_id, f.message_id, f.score, f.comment, f.created_at, f.updated_at,"
-            " r.kwargs -> 'input' AS input, t.state_values AS outcome FROM feedback f JOIN threads t USING (thread_id)"
-            " LEFT JOIN runs r ON r.run_id = f.run_id AND r.owner = f.owner WHERE f.owner = %s"
-            " ORDER BY f.created_at, f.feedback_id",
-            (asking.identity,),
+            "SELECT f.owner, f.feedback_id, f.thread_id, f.run_id, f.message_id, f.score, f.comment, f.created_at,"
+            " f.updated_at, r.kwargs -> 'input' AS input, t.state_values AS values FROM feedback f"
+            " JOIN threads t ON t.thread_id = f.thread_id AND t.owner = f.owner"
+            " LEFT JOIN runs r ON r.run_id = f.run_id AND r.owner = f.owner"
+            " WHERE f.owner = %(owner)s OR %(everybody)s ORDER BY f.created_at, f.feedback_id",
+            {"owner": asking.identity, "everybody": everybody},
         )
         rows = await cursor.fetchall()
-    lines = [Json({**_feedback(row), "input": row["input"], "outcome": row["outcome"]}).body for row in rows]
-    return Response(b"".join(bytes(line) + b"\n" for line in lines), media_type="application/x-ndjson")
+    cases = [case_of(_feedback(row), row["input"], row["values"]) for row in rows]
+    if everybody:
+        cases = [{"owner": row["owner"], **case} for row, case in zip(rows, cases, strict=True)]
+    return Response(b"".join(bytes(Json(case).body) + b"\n" for case in cases), media_type="application/x-ndjson")
 
 
 @router.get("/databases")

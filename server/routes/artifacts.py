@@ -23,6 +23,11 @@ CHUNK_BYTES = 262_144
 INLINE = {"image/png", "application/json", "text/csv", "text/plain"}
 IMAGES = {"png": "image/png", "svg": "image/svg+xml"}
 PARQUET = "application/vnd.apache.parquet"
+ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The bytes, or what was asked for of them", "content": {"*/*": {}}},
+    206: {"description": "The bytes of the range", "content": {"*/*": {}}},
+    304: {"description": "It is what the client has"},
+}
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
@@ -43,7 +48,7 @@ async def list_artifacts(
     return Json([_described(item) for item in found])
 
 
-@router.get("/artifacts/{artifact_id}")
+@router.get("/artifacts/{artifact_id}", response_class=Response, responses=ANSWERS)
 async def get_artifact(
     artifact_id: str, services: Served, asking: Asking,
     format: Literal["raw", "json", "csv", "parquet", "png", "svg", "info"] = "raw",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
@@ -21,6 +23,8 @@ from server.responses import Json, JsonRoute
 from server.services import Asking, Served
 
 router = APIRouter(route_class=JsonRoute, prefix="/environments", tags=["Environments"])
+
+CLOSE_SECONDS = 2.0
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Offset = Annotated[int, Query(ge=0, le=2**62)]
@@ -97,11 +101,16 @@ async def get(environment_id: str, services: Served, asking: Asking) -> Response
     return Json({**public(record), "history": await _history(environments, record)})
 
 
-@router.delete("/{environment_id}")
+@router.delete("/{environment_id}", responses={202: {"description": "It is being deleted."}})
 async def delete(environment_id: str, services: Served, asking: Asking) -> Response:
     """200 when it is gone, 202 while it is being deleted."""
-    environments = await services.environments()
+    deps = await services.deps()
+    environments = deps.environments
     record = await environments.delete(asking.identity, environment_id)
+    with suppress(TimeoutError):
+        # A script that still waits for the server that is gone keeps its session until it gives up.
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await deps.sessions.close_environment(record.id)
     await withdraw_warnings(services.pool, record)
     return Json(
         {**public(record), "history": await _history(environments, record)},

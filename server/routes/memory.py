@@ -13,6 +13,7 @@ from core.errors import InvalidInputError, NotFoundError
 from graph.remembering import Answered, answered
 from rag.memory.examples import Examples
 from rag.memory.terminology import Terminology
+from server import answers
 from server.bodies import Body
 from server.identity import Principal
 from server.ids import checked_uuid
@@ -69,7 +70,7 @@ async def create_example(body: ExampleCreate, services: Served, asking: Asking) 
     return Json(_example(kept))
 
 
-@router.get("/examples/export")
+@router.get("/examples/export", response_class=Response, responses=answers.LINES)
 async def export_examples(services: Served, asking: Asking) -> Response:
     return _lines(_example(each) for each in await Examples(services.store).list(asking.identity))
 
@@ -110,7 +111,7 @@ async def create_term(body: TermCreate, services: Served, asking: Asking) -> Res
     return Json(asdict(await Terminology(services.store).define(asking.identity, body.term, body.meaning)))
 
 
-@router.get("/terms/export")
+@router.get("/terms/export", response_class=Response, responses=answers.LINES)
 async def export_terms(services: Served, asking: Asking) -> Response:
     return _lines(asdict(each) for each in await Terminology(services.store).list(asking.identity))
 

@@ -6,6 +6,7 @@ import ipaddress
 
 from fastapi import APIRouter, Query, Request, Response
 
+from server import answers
 from server.errors import ForbiddenError
 from server.responses import Json, JsonRoute
 from server.services import Asking, Served, Services
@@ -15,7 +16,7 @@ router = APIRouter(route_class=JsonRoute, tags=["System"])
 FORWARDING = ("forwarded", "x-forwarded-for", "x-real-ip")
 
 
-@router.get("/metrics")
+@router.get("/metrics", response_class=Response, responses=answers.TEXT)
 async def metrics(request: Request, services: Served) -> Response:
     """In Prometheus' format, for those whom DDB_AGENT_METRICS_ACCESS names."""
     await _check_access(request, services)

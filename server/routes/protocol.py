@@ -109,7 +109,7 @@ async def events_by_websocket(websocket: WebSocket, thread_id: str) -> None:
         key = checked_uuid(thread_id, "thread")
         await services.threads.get(asking.identity, key)
     except UserError as error:
-        await websocket.close(4000 + error.status, str(error)[:100])
+        await websocket.send_denial_response(Json({"detail": str(error)}, status_code=error.status))
         return
     await websocket.accept()
     subscriptions: dict[str, asyncio.Task[None]] = {}

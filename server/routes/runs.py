@@ -80,7 +80,7 @@ async def delete(thread_id: UuidPath, run_id: UuidPath, services: Served, asking
 async def join(
     thread_id: UuidPath, run_id: UuidPath, services: Served, asking: Asking, cancel_on_disconnect: bool = False
 ) -> Response:
-    run = await _run(services, asking, thread_id, run_id)
+    run = await _followed(services, asking, thread_id, run_id)
     return _awaited(services, asking, run, cancel=cancel_on_disconnect)
 
 
@@ -90,7 +90,7 @@ async def stream(
     stream_mode: Annotated[list[str] | None, Query()] = None, cancel_on_disconnect: bool = False,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> Response:  # fmt: skip
-    run = await _run(services, asking, thread_id, run_id)
+    run = await _followed(services, asking, thread_id, run_id)
     modes = {part.strip() for mode in stream_mode or [] for part in mode.split(",") if part.strip()}
     return _streamed(
         services, asking, run, modes=modes or None, after=_after(last_event_id), cancel=cancel_on_disconnect
@@ -340,6 +340,13 @@ async def _cancel(services: Services, owner: str, action: Any, **which: Any) -> 
 
 async def _run(services: Services, asking: Principal, thread_id: str, run_id: str) -> Run:
     return await services.runs.get(asking.identity, checked_uuid(thread_id, "thread"), checked_uuid(run_id, "run"))
+
+
+async def _followed(services: Services, asking: Principal, thread_id: str, run_id: str) -> Run:
+    """A run to follow. Of one that executes here the owner and thread are known without asking the database."""
+    key = checked_uuid(run_id, "run")
+    here = services.worker.executes(asking.identity, checked_uuid(thread_id, "thread"), key)
+    return here or await _run(services, asking, thread_id, key)
 
 
 def _place(run: Run) -> str:

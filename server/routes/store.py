@@ -67,9 +67,9 @@ async def namespaces(services: Served, asking: Asking, body: StoreNamespaces | N
     body = body or StoreNamespaces()
     options: dict[str, Any] = {"max_depth": body.max_depth, "limit": body.limit, "offset": body.offset}
     if body.prefix:
-        options["prefix"] = tuple(body.prefix)
+        options["prefix"] = _namespace(body.prefix)
     if body.suffix:
-        options["suffix"] = tuple(body.suffix)
+        options["suffix"] = _namespace(body.suffix)
     found = await _store(services, asking.identity).alist_namespaces(**options)
     return Json({"namespaces": [list(item) for item in found]})
 

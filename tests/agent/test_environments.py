@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 from agent.driver import Conversation, conversation, done, run
+from langgraph.runtime import RunControl
+from langgraph.types import Command
 from openai_server.server import ScriptedOpenAI
 from openai_server.steps import Call, Text, ToolCalls
 
 from core.postgres import Pool
-from graph.host import Host
+from graph.host import Host, run_config
 from graph.tools import environments as tools
 from provision.specs import EnvironmentRequest
 
@@ -246,6 +248,7 @@ async def test_an_environment_that_takes_long_is_waited_for(
     assert "is still being made" in early.text
     assert "wait_for 'mine'" in early.text
     gate.set()
+    monkeypatch.setattr(tools, "MARGIN_SECONDS", 10)
     wait = Call("list_environments", {"wait_for": "mine"})
     scripted_openai.add(ToolCalls(wait), ToolCalls(run("1 + 1")), done("2"))
     await talk.ask("go on")
@@ -320,23 +323,39 @@ async def test_extending_is_asked_and_entered_in_the_ledger(
         assert await cursor.fetchall() == [{"effect": "admin", "outcome": "done"}]
 
 
-async def test_a_cancelled_creation_is_taken_back(
-    talk: Conversation, scripted_openai: ScriptedOpenAI, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("drained", "state"), [(False, "DELETED"), (True, "RUNNING")])
+async def test_a_cancelled_creation_is_taken_back_unless_the_process_ends(
+    talk: Conversation, scripted_openai: ScriptedOpenAI, monkeypatch: pytest.MonkeyPatch, drained: bool, state: str
 ) -> None:
-    steps = talk.host.deps.environments.steps
+    environments, gate = talk.host.deps.environments, asyncio.Event()
+    check = environments.steps.check
 
-    async def never(_record: Any) -> str:
-        await asyncio.sleep(60)
-        return ""
+    async def held(record: Any) -> str:
+        await gate.wait()
+        return await check(record)
 
-    monkeypatch.setattr(steps, "check", never)
+    monkeypatch.setattr(environments.steps, "check", held)
     scripted_openai.add(ToolCalls(CREATE))
     await talk.ask("rent")
-    working = asyncio.create_task(talk.decide(APPROVE))
-    while not [each for each in await talk.host.deps.environments.list("local") if each.secured_at is not None]:
-        await asyncio.sleep(0.05)
+    control = RunControl()
+    working = asyncio.create_task(
+        talk.host.graph().ainvoke(
+            Command(resume={"decisions": [APPROVE]}), run_config(talk.thread_id), context=talk.context, control=control
+        )
+    )
+    async with asyncio.timeout(20):
+        while not [each for each in await environments.list("local") if each.secured_at is not None]:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    if drained:
+        control.request_drain()
     working.cancel()
     with pytest.raises(asyncio.CancelledError):
         await working
-    [record] = await talk.host.deps.environments.list("local", ended=True)
-    assert record.state == "DELETED"
+    gate.set()
+    [record] = await environments.list("local", ended=True)
+    assert (await environments.wait("local", record.id)).state == state
+    if drained:
+        scripted_openai.add(done("There it is."))
+        await talk.go_on()
+        assert [each.id for each in await environments.list("local", ended=True)] == [record.id]
+        assert (await values(talk))["environment"] == record.id

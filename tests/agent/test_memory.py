@@ -117,7 +117,9 @@ async def test_a_term_is_used_once_it_is_confirmed_and_until_it_is_forgotten(
     talk = await (await conversation(host, owner=owner)).ask("by sales I mean net amount")
     await talk.decide(APPROVE)
     await talk.ask("sales by region")
-    assert scripted_openai.requests[-1].messages[-1]["content"].endswith("(Made explicit: sales (net amount) by region)")
+    assert (
+        scripted_openai.requests[-1].messages[-1]["content"].endswith("(Made explicit: sales (net amount) by region)")
+    )
     scripted_openai.add(ToolCalls(Call("forget_term", {"term": "Sales"})), Text("Gone."))
     other = await (await conversation(host, owner=name())).ask("sales by region")
     assert scripted_openai.requests[-1].messages[-1]["content"] == "sales by region"
@@ -222,9 +224,7 @@ async def test_an_order_inside_a_term_stands_in_parentheses(host: Host, scripted
 
 
 @pytest.mark.host_settings(model={"context_tokens": 6_000}, answer_tokens=500)
-async def test_examples_take_their_share_of_the_window_and_no_more(
-    host: Host, scripted_openai: ScriptedOpenAI
-) -> None:
+async def test_examples_take_their_share_of_the_window_and_no_more(host: Host, scripted_openai: ScriptedOpenAI) -> None:
     owner = name()
     for number in range(5):
         await Examples(host.deps.store).save(owner, f"vwap of each symbol, way {number}", "x = 1 + 1; " * 900)

@@ -14,7 +14,8 @@ from agent.driver import Conversation, conversation, done, run
 from openai_server.server import ScriptedOpenAI
 from openai_server.steps import Text, ToolCalls
 
-from core.errors import InvalidInputError
+from core.errors import ConfigurationError, InvalidInputError
+from core.settings import load_settings
 from graph.host import Host, open_deps
 from graph.state import Pin
 from rag.memory.terminology import Terminology
@@ -105,7 +106,8 @@ async def test_nothing_is_added_to_a_question_that_says_all(clocked: Host, scrip
 
 
 @pytest.mark.parametrize(
-    ("zone", "today"), [("Asia/Shanghai", "2024.05.15"), ("America/New_York", "2024.05.15"), ("Asia/Tokyo", "2024.05.16")]
+    ("zone", "today"),
+    [("Asia/Shanghai", "2024.05.15"), ("America/New_York", "2024.05.15"), ("Asia/Tokyo", "2024.05.16")],
 )
 async def test_today_is_a_day_of_the_runs_time_zone(
     clocked: Host, scripted_openai: ScriptedOpenAI, zone: str, today: str
@@ -286,3 +288,9 @@ async def stored(host: Host, thread_id: str) -> int:
             assert row is not None
             total += int(row["size"])
     return total
+
+
+@pytest.mark.parametrize("bad", [{"time_zone": "Mars/Olympus"}, {"trading_calendar": 'X"); shutdown("'}])
+def test_settings_that_cannot_be_used_are_refused(bad: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError, match=f"DDB_AGENT_{next(iter(bad)).upper()}"):
+        load_settings(_env_file=None, **bad)

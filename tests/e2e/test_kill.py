@@ -32,7 +32,8 @@ from terminal.review import answer_all, approve_all
 QUESTION = "look, then write one row to"
 RENTING = "rent a server, and leave a line in the workspace of"
 EVENTS = 80
-# How many of the moments of renting are tried.
+RENTING_EVENTS = 115
+# How many of them are tried.
 RENTALS = int(os.environ.get("DDB_AGENT_TEST_KILLS", "6"))
 
 
@@ -98,7 +99,8 @@ async def victims(host: Host, child_environment: dict[str, str], model: str) -> 
     process = await asyncio.create_subprocess_exec(
         sys.executable, str(Path(__file__).with_name("killed.py")), cwd=ROOT,
         env={
-            **child_environment, "DDB_AGENT_DATA_DIR": str(host.settings.data_dir), "DDB_AGENT_MODELS": model, **PROVISION,
+            **child_environment, **PROVISION, "DDB_AGENT_DATA_DIR": str(host.settings.data_dir),
+            "DDB_AGENT_MODELS": model,
         },
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     )  # fmt: skip
@@ -193,10 +195,11 @@ async def rented_and_killed(host: Host, victims: Victims, number: int) -> bool:
     return status == -signal.SIGKILL
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 async def test_a_run_that_rents_killed_anywhere_makes_one_server(host: Host, victims: Victims, pool: Pool) -> None:
     async with pool.connection() as held:
         await held.execute("TRUNCATE environments, orphans CASCADE")
     chance = random.Random(5)
-    killed = [await rented_and_killed(host, victims, number) for number in chance.sample(range(EVENTS), RENTALS)]
+    numbers = chance.sample(range(RENTING_EVENTS), RENTALS)
+    killed = [await rented_and_killed(host, victims, number) for number in numbers]
     assert any(killed)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -125,14 +127,36 @@ async def test_many_side_by_side(cloud: Environments, emulator: EciEmulator, own
 
     request = EnvironmentRequest(name="many", cpu=1, memory=2, hours=1, workspace=False)
     owners = [f"{owner}-{number}" for number in range(MANY)]
+    began = time.monotonic()
     records = [await cloud.start(each, request) for each in owners]
     made = await asyncio.gather(*(cloud.wait(each, record.id) for each, record in zip(owners, records, strict=True)))
+    took = time.monotonic() - began
     assert {record.state for record in made} == {"RUNNING"}, {record.error for record in made}
     assert len(emulator.alive()) == MANY
     pages = -(-MANY // 20)
-    assert emulator.calls["DescribeContainerGroups"] <= cloud.steps.watch.polls * pages
+    polls, described = cloud.steps.watch.polls, emulator.calls["DescribeContainerGroups"]
+    assert described <= polls * pages
+    assert polls <= took / cloud.settings.provision_poll_seconds + 1
     await asyncio.gather(*(cloud.delete(each, record.id) for each, record in zip(owners, records, strict=True)))
     assert emulator.alive() == []
+    spent = sum(group.billed for group in emulator.groups.values())
+    print(f"{MANY} environments in {took:.1f} s; {polls} polls, {described} requests; {spent / 60:.2f} group-minutes")
+
+
+async def test_one_that_takes_long_holds_nobody_up(cloud: Environments, emulator: EciEmulator, owner: str) -> None:
+    from provision.specs import EnvironmentRequest
+
+    request = EnvironmentRequest(name="slow", cpu=1, memory=2, hours=1, workspace=False)
+    quick, emulator.timing = emulator.timing, replace(emulator.timing, running=60)
+    slow = await cloud.start(owner, request)
+    await until(lambda: emulator.groups)
+    emulator.timing = quick
+    for name in ("one", "two"):
+        record = await cloud.start(owner, request.model_copy(update={"name": name}))
+        assert (await cloud.wait(owner, record.id)).state == "RUNNING"
+    assert (await cloud.get(owner, slow.id)).state == "PROVISIONING"
+    await cloud.delete(owner, slow.id)
+    assert len(emulator.alive()) == 2
 
 
 async def test_names_of_another_are_free(cloud: Environments, owner: str) -> None:

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from eci_emulator import EciEmulator, Fault
-from eci_emulator.settings import eci_settings
+from eci_emulator.settings import QUICK, eci_settings
 from eci_emulator.waiting import until
 
 from core.errors import ConflictError
@@ -15,6 +16,7 @@ from provision.provider import TAG_ENVIRONMENT, TAG_INSTALLATION, GroupRequest
 from provision.reaper import Swept
 from provision.records import EnvironmentRecord
 from provision.service import Environments, open_environments
+from provision.settings import ProvisionSettings
 from provision.specs import EnvironmentRequest
 
 ALONE = EnvironmentRequest(name="test", cpu=1, memory=2, hours=1, workspace=False)
@@ -61,7 +63,7 @@ async def test_what_vanished_is_noticed(cloud: Environments, emulator: EciEmulat
     ended = await cloud.get(owner, record.id)
     assert (ended.state, ended.error) == ("ERROR", "It vanished in the cloud.")
     assert emulator.alive() == []
-    notices = [notice.text for notice in await cloud.notices(owner, "t-1")]
+    notices = [notice.text for notice in cloud.notices(await cloud.recent(owner), "t-1")]
     assert notices == ["Environment 'test' is gone: It vanished in the cloud."]
 
 
@@ -117,6 +119,38 @@ async def test_making_goes_on_in_another_process(
     assert len(emulator.groups) == 1
 
 
+async def test_what_an_ended_process_was_making_is_gone_on_with_once(
+    cloud: Environments, emulator: EciEmulator, owner: str, settings: Settings, pool: Pool
+) -> None:
+    async with open_environments(settings, pool, provision=eci_settings(emulator)) as ended:
+        record = await ended.start(owner, ALONE)
+        await until(lambda: emulator.groups)
+    assert await cloud.go_on() == []  # its hold is not over yet
+    await asyncio.sleep(cloud.settings.provision_lease_seconds)
+    async with open_environments(settings, pool, provision=eci_settings(emulator)) as other:
+        found = await asyncio.gather(cloud.go_on(), other.go_on())
+        assert sorted(found) == [[], [record.id]]
+        assert (await cloud.wait(owner, record.id)).state == "RUNNING"
+    assert len(emulator.groups) == 1
+    assert await cloud.go_on() == []
+
+
+async def test_what_another_machine_made_has_not_vanished(
+    settings: Settings, pool: Pool, owner: str, tmp_path: Path, no_environments: None
+) -> None:
+    provision = ProvisionSettings(_env_file=None, environment_provider="local", **QUICK)
+    there = settings.model_copy(update={"data_dir": tmp_path / "there"})
+    async with (
+        open_environments(settings, pool, provision=provision) as here,
+        open_environments(there, pool, provision=provision) as other,
+    ):
+        record = await here.wait(owner, (await here.start(owner, ALONE)).id)
+        swept = await sweep(other)
+        assert (swept.vanished, swept.orphans) == ([], [])
+        assert (await here.connection(owner, record.id))["reachable"]
+        assert (await here.delete(owner, record.id)).state == "DELETED"
+
+
 async def test_threads_are_warned_once(cloud: Environments, owner: str, pool: Pool) -> None:
     record = await made(cloud, owner)
     await expire(pool, record, 600)
@@ -129,10 +163,10 @@ async def test_threads_are_warned_once(cloud: Environments, owner: str, pool: Po
     await reaper.sweep()
     await reaper.sweep()
     assert told == ["t-1: test"]
-    [notice] = await cloud.notices(owner, "t-1")
+    [notice] = cloud.notices(await cloud.recent(owner), "t-1")
     assert notice.text.startswith("Environment 'test' ends in 9 min")
     await cloud.extend(owner, record.id, 1)
-    assert await cloud.notices(owner, "t-1") == []
+    assert cloud.notices(await cloud.recent(owner), "t-1") == []
 
 
 async def test_one_reaper_at_a_time(cloud: Environments, emulator: EciEmulator, owner: str, pool: Pool) -> None:

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from core.errors import ConflictError, NotFoundError
 from core.settings import Settings
+from engine import launcher
 from provision.specs import EnvironmentRequest
 from terminal import env
 
@@ -67,3 +69,21 @@ async def test_a_name_is_taken_once(own: Settings) -> None:
     with pytest.raises(ConflictError, match="already"):
         await env.create_environment(own, alone, yes=True)
     assert await env.delete_environment(own, "box") == 0
+
+
+def test_a_server_of_ones_own(own: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    import cli
+
+    server = launcher.start(own.data_dir / "engine", idle_seconds=120)
+    monkeypatch.setenv("DDB_AGENT_DATA_DIR", str(own.data_dir))
+    monkeypatch.setenv("DDB_AGENT_ALLOW_PRIVATE_ADDRESSES", "true")
+    command = ["env", "register", "mine", server.host, "--port", str(server.port), "--user", server.user]
+    wrong = CliRunner().invoke(cli.app, command, input="not-the-password\n")
+    assert wrong.exit_code != 0
+    assert "not-the-password" not in wrong.output
+    done = CliRunner().invoke(cli.app, command, input=f"{server.password}\n")
+    assert done.exit_code == 0, done.output
+    assert re.search(r"registered mine \(env-\w+\)", done.output)
+    assert server.password not in done.output
+    listed = CliRunner().invoke(cli.app, ["env", "list", "--json"])
+    assert [each["name"] for each in json.loads(listed.stdout)] == ["mine"]

@@ -162,6 +162,18 @@ async def test_documentation_is_fetched_by_npm_once(
     assert calls.read_text().startswith("pack dolphindb@3.1.48 --pack-destination")
 
 
+async def test_why_npm_failed_is_told(open_knowledge: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    npm = tmp_path / "bin" / "npm"
+    npm.parent.mkdir()
+    npm.write_text(
+        "#!/bin/sh\necho 'npm error code E404\nnpm error 404 Not Found.\nnpm error A complete log of' >&2\nexit 1\n"
+    )
+    npm.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{npm.parent}:/usr/bin:/bin")
+    report = await open_knowledge(documentation=None).build()
+    assert "npm could not fetch dolphindb@3.1.48: 404 Not Found. Check" in str(report.problems)
+
+
 async def test_a_shared_cache_that_cannot_be_written_is_done_without(
     open_knowledge: Opener, documents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -157,6 +157,11 @@ async def test_model_reranks_when_configured_and_its_failure_is_survived(
     assert [item["function"] or item["title"] for item in failed["passages"]] == names
 
 
+def test_reranking_is_a_setting(open_knowledge: Callable[..., KnowledgeBase]):
+    assert not RetrievalDeps.configured(open_knowledge(), registry(None)).rerank_with_model
+    assert RetrievalDeps.configured(open_knowledge(rerank="model"), registry(None)).rerank_with_model
+
+
 async def test_progress_of_every_step(built: KnowledgeBase):
     graph = build_retrieval_graph(RetrievalDeps(built, registry(None))).compile()
     steps = [event["step"] async for event in graph.astream({"question": "moving average"}, stream_mode="custom")]

@@ -69,6 +69,15 @@ CLOCK = Clock(NOW)
         ("上个月5号的价格", "2024.04.05的价格"),
         ("上周末的温度", "2024.05.11 至 2024.05.12的温度"),
         ("近半年的成交量", "2023.11.16 至 2024.05.15的成交量"),
+        ("the last trading day of each month", "the last trading day of each month"),
+        ("volume in the last week of March", "volume in the last week of March"),
+        ("volume in the last quarter of 2023", "volume in the last quarter of 2023"),
+        ("last 3 days of every month", "last 3 days of every month"),
+        ("volume last month of AAPL", "volume from 2024.04.01 to 2024.04.30 of AAPL"),
+        ("each month against the previous month", "each month against the previous month"),
+        ("每个月与上月相比", "每个月与上月相比"),
+        ("每只股票上个月的成交量", "每只股票2024.04.01 至 2024.04.30的成交量"),
+        ("涨幅最大的前5天", "涨幅最大的前5天"),
         ("去年同期的成交量", "去年同期的成交量"),
         ("近20日均线", "近20日均线"),
         ("20日均线", "20日均线"),
@@ -136,17 +145,25 @@ def test_nothing_is_guessed_between_two_values_or_from_a_columns_name():
         ("price of aapl", "price of AAPL"),
         ("aapl的均价", "AAPL的均价"),
         ("rain in Shangai and new york", "rain in Shanghai and New York"),
+        ("在new york的降雨", "在New York的降雨"),
         ("600519.sh closes", "600519.SH closes"),
         ("the low price of all cities", "the low price of all cities"),
         ("trades in Shanghai", "trades in Shanghai"),
+        ("correlate pairs by city", "correlate pairs by city"),
+        ("pumps in shangai", "pumps in Shanghai"),
     ],
 )
 def test_words_become_the_values_that_are_meant(question: str, rewritten: str):
     values = [
         Values("sym", frozenset(["AAPL", "LOW", "ALL", "600519.SH", "trade"])),
-        Values("city", frozenset(["Shanghai", "New York"])),
+        Values("city", frozenset(["Shanghai", "New York", "Paris", "pump1"])),
     ]
     assert rewrite(question, CLOCK, values=values).text == rewritten
+
+
+def test_names_of_tables_and_columns_are_no_values():
+    values = [Values("kind", frozenset(["Trader", "Venue"]), names=frozenset(["traders", "venues"]))]
+    assert rewrite("venues of Traders", CLOCK, values=values).changes == ()
 
 
 def test_spelling_is_corrected_only_where_all_values_are_known():

@@ -55,6 +55,8 @@ class Starter:
             "DDB_AGENT_RUN_LEASE_SECONDS": LEASE_SECONDS,
             "DDB_AGENT_DRAIN_SECONDS": "5",
             "DDB_AGENT_WEBHOOK_HOSTS": "127.0.0.1",
+            # Not to meddle with the environments of other tests.
+            "DDB_AGENT_REAPER_SECONDS": "3600",
         }  # fmt: skip
         self.started: list[Process] = []
 

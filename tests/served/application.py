@@ -11,10 +11,9 @@ import httpx
 import uvicorn
 
 from core.postgres import Pool
-from server.auth import Users
+from core.settings import Settings
+from server.auth import Tokens, Users
 from server.identity import Role
-
-PASSWORD = "correct horse battery"
 
 
 @asynccontextmanager
@@ -38,23 +37,24 @@ async def serving(app: Any) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def accounts(pool: Pool, names: dict[str, Role]) -> AsyncIterator[None]:
-    """Users with `PASSWORD`; gone afterwards, for the tests that know of none."""
-    users = Users(pool)
-    for name, role in names.items():
-        await users.add(name, PASSWORD, role=role)
+async def accounts(pool: Pool, settings: Settings, names: dict[str, Role]) -> AsyncIterator[dict[str, str]]:
+    """Users by name, with an API key for each; gone afterwards, for the tests that know of none."""
+    tokens = Tokens(pool, Users(pool), settings)
     try:
-        yield
+        async with pool.connection() as held:
+            for name, role in names.items():
+                await held.execute(
+                    "INSERT INTO users (name, password_hash, role) VALUES (%s, 'none', %s)", (name, role)
+                )
+        yield {name: (await tokens.make_key(name, "test"))["key"] for name in names}
     finally:
         async with pool.connection() as held:
             await held.execute("DELETE FROM users WHERE name = ANY(%s)", (list(names),))
 
 
 @asynccontextmanager
-async def logged_in(url: str, name: str, **options: Any) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=url, timeout=60, **options) as http:
-        tokens = (await http.post("/auth/token", data={"username": name, "password": PASSWORD})).json()
-        http.headers["authorization"] = f"Bearer {tokens['access_token']}"
+async def logged_in(url: str, key: str, **options: Any) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=url, timeout=60, headers={"X-Api-Key": key}, **options) as http:
         yield http
 
 

@@ -56,6 +56,10 @@ async def _slow(state: Log) -> Log:
     return {"log": [state["text"]]}
 
 
+async def _nul(state: Log) -> Log:
+    return {"text": "\x00"}
+
+
 async def _boom(state: Log) -> Log:
     raise ValueError("boom!")
 
@@ -125,6 +129,7 @@ echo = _one("echo", _echo)
 parent = _one("child", echo)
 slow = _one("slow", _slow)
 boom = _one("boom", _boom)
+nul = _one("nul", _nul)
 asker = _one("ask", _ask)
 colour = _one("colour", _colour)
 who = _one("who", _who, context_schema=Context)

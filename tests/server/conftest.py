@@ -10,10 +10,11 @@ from eci_emulator.fixtures import emulator, engines, no_environments
 from langgraph_sdk import get_client
 from openai_server.fixtures import scripted_openai
 from served import Process, Starter, starter
+from served.people import people
 
 from core.settings import Settings
 
-__all__ = ["emulator", "engines", "no_environments", "scripted_openai"]
+__all__ = ["emulator", "engines", "no_environments", "people", "scripted_openai"]
 
 
 @pytest.fixture
@@ -27,6 +28,19 @@ def server(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iter
     """One server for all tests that do it no harm."""
     with starter(settings, tmp_path_factory.mktemp("server")) as start:
         yield start.ready(start("serve"))
+
+
+@pytest.fixture(scope="session")
+def second(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """Another server over the same database, on a machine whose clock is wrong."""
+    with starter(settings, tmp_path_factory.mktemp("second")) as start:
+        yield start.ready(start("serve", SERVED_CLOCK_SHIFT="5000"))
+
+
+@pytest.fixture
+async def other(second: Process) -> AsyncIterator[Any]:
+    async with get_client(url=second.url, api_key=None) as client:
+        yield client
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -10,27 +11,14 @@ from typing import Any
 import pytest
 from langgraph_sdk import get_client
 from served import Process, Starter
+from served.marks import STEPS, done, until
 
 from core.postgres import Pool
-
-STEPS = ["one", "two", "three", "four"]
 
 
 @pytest.fixture
 def marks(tmp_path: Path) -> Path:
     return tmp_path / "marks"
-
-
-def done(marks: Path) -> list[str]:
-    return marks.read_text().splitlines() if marks.exists() else []
-
-
-async def until(marks: Path, lines: int) -> None:
-    for _ in range(400):
-        if len(done(marks)) >= lines:
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError(done(marks))
 
 
 def client_of(process: Process) -> Any:
@@ -80,17 +68,6 @@ async def test_a_follower_in_another_process_sees_events_as_they_come(
         run = await here.runs.create(thread, "slow", input={"text": "20"})
         await there.runs.cancel(thread, run["run_id"], wait=True)
         assert (await here.threads.get(thread))["status"] in ("idle", "interrupted")
-
-
-async def test_a_server_told_to_stop_gives_its_runs_back(server: Process, start: Starter, marks: Path) -> None:
-    stopping = start.ready(start("serve"))
-    async with client_of(stopping) as first, client_of(server) as second:
-        thread, run = await begin(first, marks)
-        await until(marks, 2)
-        assert await asyncio.to_thread(stopping.terminate) in (0, -15, 143)
-        ended = await asyncio.wait_for(second.runs.join(thread, run), 15)
-        assert ended["log"] == STEPS
-    assert done(marks) == STEPS
 
 
 async def test_the_sdk_itself_reconnects_after_a_restart(
@@ -152,3 +129,16 @@ async def test_connections_the_database_cut_are_replaced(client: Any, pool: Pool
             await asyncio.sleep(0.25)
     assert ended["log"] == ["0.5"]
     assert (await client.runs.wait(thread, "echo", input={"text": "on"}))["log"] == ["0.5", "on"]
+
+
+async def test_every_line_about_a_run_names_it(client: Any, server: Process) -> None:
+    thread = (await client.threads.create())["thread_id"]
+    run = await client.runs.create(thread, "boom", input={"text": ""})
+    await client.runs.join(thread, run["run_id"])
+    lines = [json.loads(line) for line in server.log.read_text().splitlines()]
+    of_run = [line for line in lines if line.get("run_id") == run["run_id"]]
+    assert [line["message"] for line in of_run] == ["the run failed", "the run ended: error, attempt 1"]
+    assert {line["thread_id"] for line in of_run} == {thread}
+    assert "ValueError: boom!" in of_run[0]["exception"]
+    about_runs = [line for line in lines if line["logger"] in ("server.worker", "server.webhooks")]
+    assert all(line.get("run_id") and line.get("thread_id") for line in about_runs if " run " in line["message"])

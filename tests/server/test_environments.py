@@ -92,12 +92,10 @@ async def site(
         seen.append(answer.text)
 
     app = create_app(own, ServerConfig(ROOT, {"agent": "./graph/export.py:agent"}, {}), local=False)
-    async with accounts(pool, roles), serving(app) as url, AsyncExitStack() as stack:
+    async with accounts(pool, settings, roles) as keys, serving(app) as url, AsyncExitStack() as stack:
         users = {}
-        for name in roles:
-            users[name] = await stack.enter_async_context(
-                logged_in(url, name, event_hooks={"response": [note]})
-            )  # fmt: skip
+        for name, key in keys.items():
+            users[name] = await stack.enter_async_context(logged_in(url, key, event_hooks={"response": [note]}))
         yield Site(url, app.state.services, users, seen)
 
 

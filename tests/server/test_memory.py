@@ -21,7 +21,9 @@ PASSWORD = "correct horse battery"
 
 
 @pytest.fixture
-async def agent(start: Starter, scripted_openai: ScriptedOpenAI, pool: Pool) -> AsyncIterator[tuple[Process, list[str]]]:
+async def agent(
+    start: Starter, scripted_openai: ScriptedOpenAI, pool: Pool
+) -> AsyncIterator[tuple[Process, list[str]]]:
     """The agent's server with two users and an administrator, who are gone afterwards."""
     names = [f"{name}-{uuid4().hex[:6]}" for name in ("ann", "bob", "eve")]
     for name in names:

@@ -16,7 +16,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from aiohttp import web
-from openai_server import Call, ScriptedOpenAI, ToolCalls
+from openai_server import Call, ScriptedOpenAI, Text, ToolCalls
 from served.application import accounts, logged_in, serving
 
 from core.artifacts import Artifacts
@@ -51,10 +51,10 @@ async def site(
     async with pool.connection() as held:
         await held.execute("TRUNCATE request_counts")
     async with (
-        accounts(pool, {ann: "user", root: "admin"}),
+        accounts(pool, settings, {ann: "user", root: "admin"}) as keys,
         serving(app) as url,
-        logged_in(url, ann) as user,
-        logged_in(url, root) as admin,
+        logged_in(url, keys[ann]) as user,
+        logged_in(url, keys[root]) as admin,
     ):
         yield user, admin
 
@@ -88,7 +88,7 @@ async def test_metrics_and_usage(
         thread = await ask(user, scripted_openai)
         await ask(user, scripted_openai, "select no_such_column from table(1..7 as n)")
         assert (await user.get("/metrics")).status_code == 403
-        assert (await user.get("/metrics", headers={"authorization": ""})).status_code == 401
+        assert (await user.get("/metrics", headers={"x-api-key": ""})).status_code == 401
         text = (await admin.get("/metrics")).text
         assert value(text, "ddb_agent_model_seconds_count") == 4
         assert value(text, "ddb_agent_model_tokens_total") > 0
@@ -127,7 +127,7 @@ async def test_metrics_are_read_on_this_machine(
     settings: Settings, pool: Pool, scripted_openai: ScriptedOpenAI, names: tuple[str, str]
 ) -> None:
     async with site(settings, pool, scripted_openai, names) as (user, _):
-        nobody = {"authorization": ""}
+        nobody = {"x-api-key": ""}
         assert (await user.get("/metrics", headers=nobody)).status_code == 200
         for header in ("X-Forwarded-For", "Forwarded"):
             assert (await user.get("/metrics", headers={**nobody, header: "127.0.0.1"})).status_code == 401
@@ -170,6 +170,9 @@ async def test_traces_are_sent(
         assert {span.trace_id for span in spans if span.name == name and span.parent_span_id} >= {run.trace_id}, name
     kinds = {item.value.string_value for span in spans for item in span.attributes if item.key == "error.type"}
     assert kinds == {"DolphinDBError"}
+    requests = [span for span in spans if span.name == "POST request"]
+    statuses = {item.value.int_value for span in requests for item in span.attributes if item.key.endswith("code")}
+    assert statuses == {200}
     assert "hush_hush" not in str(spans)
     assert "Show me" not in str(spans)
 
@@ -215,6 +218,31 @@ def test_lines_have_ids_and_no_secrets() -> None:
     ):  # fmt: skip
         assert secret not in masked(text), text
     assert masked("GET /threads 200") == "GET /threads 200"
+
+
+async def test_feedback_is_exported_as_cases(
+    settings: Settings, pool: Pool, scripted_openai: ScriptedOpenAI, names: tuple[str, str]
+) -> None:
+    async with site(settings, pool, scripted_openai, names, requests_per_minute=1000) as (user, admin):
+        thread = await ask(user, scripted_openai)
+        [run] = (await user.get(f"/threads/{thread}/runs")).json()
+        scripted_openai.add(Text("You are welcome."))
+        body = {"assistant_id": "agent", "input": {"messages": [{"role": "user", "content": "Thanks"}]}}
+        values = (await user.post(f"/threads/{thread}/runs/wait", json=body)).json()
+        about = {"thread_id": thread, "score": "dislike", "comment": "Too short"}
+        assert (await user.post("/feedback", json={**about, "run_id": run["run_id"]})).status_code == 200
+        message = values["messages"][-1]["id"]
+        assert (await user.post("/feedback", json={**about, "message_id": message})).status_code == 200
+        exported = await user.get("/feedback/export")
+        first, second = [json.loads(line) for line in exported.text.splitlines()]
+        assert (first["question"], first["answer"]) == ("Show me, please", "Seen.")
+        assert (first["scripts"], first["score"], first["comment"]) == ([SCRIPT], "dislike", "Too short")
+        assert (second["question"], second["answer"], second["scripts"]) == ("Thanks", "You are welcome.", [])
+        assert "owner" not in first
+        assert (await user.get("/feedback/export?everybody=true")).status_code == 403
+        everything = (await admin.get("/feedback/export?everybody=true")).text.splitlines()
+        assert names[0] in [json.loads(line)["owner"] for line in everything]
+        assert (await admin.get("/feedback/export")).text == ""
 
 
 async def test_artifacts(

@@ -409,6 +409,9 @@ class StatementParser(DataStatementParser):
             while self.accept(","):
                 values.append(self.expression())
             value = s.TupleLiteral(tuple(values), span=self.span(begin))
+        if not self.tok.newline and self.accept_words("as"):
+            # The name of a returned value means nothing, but scripts write it.
+            self.name()
         return s.Return(value, span=self.span(token))
 
     def _throw(self, token: Token, following: Token) -> s.Statement | None:

@@ -8,11 +8,11 @@ import numpy as np
 
 from engine.cast import cast, to_float, to_symbols
 from engine.console import string_of
-from engine.errors import ScriptError
+from engine.errors import ScriptError, UnsupportedError
 from engine.forms import as_vector
 from engine.functions.registry import Registry
 from engine.lifting import elementwise
-from engine.types import DECIMAL, DTYPES, LITERAL, TEMPORAL, ZERO16, Type
+from engine.types import DECIMAL, DTYPES, FLOATING, LITERAL, TEMPORAL, ZERO16, Type
 from engine.values import (
     NOTHING,
     AnyVector,
@@ -34,6 +34,8 @@ def _declare(type_: Type) -> None:
     def convert(value: Value = NOTHING) -> Value:
         if value is NOTHING:
             return Scalar(type_, None)
+        if type_ in FLOATING and isinstance(value, Scalar) and str(value.value).strip().lower() == "nan":
+            raise UnsupportedError("NaN as a value other than NULL")
         if type_ in TEMPORAL and isinstance(value, Scalar | Vector) and value.type in (Type.FLOAT, Type.DOUBLE):
             value = cast(value, Type.LONG)
         return cast(value, type_)

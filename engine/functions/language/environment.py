@@ -45,10 +45,22 @@ def _names(value: Value, usage: str) -> list[str]:
     return [str(text) for text in as_vector(value).strings()]
 
 
+def _defined(context: Context, kind: str) -> list[str]:
+    """The names `undef all` means."""
+    if kind == "SHARED":
+        return list(context.node.shared)
+    if kind == "DEF":
+        return list(context.session.functions)
+    scope = getattr(context, "scope", None)
+    return list(context.session.variables if scope is None else scope.variables)
+
+
 @functions.builtin("undef", "obj, [objType=VAR]", context=True)
 def undef(context: Context, names: Value, kind: Value = NOTHING) -> None:
-    """Forget variables (VAR), shared variables (SHARED) or functions (DEF)."""
+    """Forget variables (VAR), shared variables (SHARED) or functions (DEF): some by name, or all."""
     where = str(kind.value) if isinstance(kind, Scalar) and kind.value else "VAR"
+    if isinstance(names, Builtin) and names.name == "all":
+        names = vector(Type.STRING, _defined(context, where))
     for name in _names(names, "undef(obj, [objType=VAR])"):
         if where == "SHARED":
             with context.node.lock:

@@ -290,6 +290,8 @@ def _iterate(context: Context, function: Value, data: Value, init: Value, name: 
     """All results of an iteration, `init` first where it counts as one."""
     callee = function_argument(function, name)
     needed = arity(callee)
+    if needed == 2 and isinstance(data, Scalar) and is_divisible(init):
+        data, init = init, data
     if needed == 1:
         return _repeat(context, callee, data, init, name)
     if needed >= 3:

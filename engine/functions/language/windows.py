@@ -166,7 +166,10 @@ def rolling(context: Context, function: Value, data: Value, window: Value, step:
         context.check()
         rows = slice(start, start + width)
         results.append(context.call(callee, [slice_rows(argument, rows) for argument in arguments]))
-    if results and not isinstance(results[0], Scalar) and rows_of(results[0]) == width and stride == width:
+    # Of a matrix, a vector is one value per column; only a matrix has the rows of the window.
+    in_columns = any(isinstance(argument, Matrix | Table) for argument in arguments)
+    spread = Matrix | Table if in_columns else Vector
+    if results and isinstance(results[0], spread) and rows_of(results[0]) == width and stride == width:
         return join_rows(results)
     out = scalars_or_rows(results)
     labelled = arguments[0]
