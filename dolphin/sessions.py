@@ -189,8 +189,8 @@ class Sessions:
         await self._close([key for key in self._held if key[0] == thread_id])
 
     async def close_environment(self, environment_id: str) -> None:
-        """Closes the sessions of all threads in an environment, after their running calls."""
-        await self._close([key for key in self._held if key[1] == environment_id])
+        """Closes the sessions of all threads in an environment that is no more; one at work ends with its call."""
+        await self._close([key for key, held in self._held.items() if key[1] == environment_id and not held.users])
 
     async def _close(self, keys: Sequence[Key]) -> None:
         for key in keys:

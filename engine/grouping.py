@@ -39,7 +39,10 @@ class Groups:
     @cached_property
     def contiguous(self) -> bool:
         """Whether the rows already lie group after group."""
-        return self.count <= 1 or not bool((self.codes[1:] < self.codes[:-1]).any())
+        if self.count <= 1:
+            return True
+        first = self.codes[:BLOCK]
+        return not bool((first[1:] < first[:-1]).any()) and not bool((self.codes[1:] < self.codes[:-1]).any())
 
     @cached_property
     def offsets(self) -> Array:

@@ -58,9 +58,10 @@ def script_of(call: ToolCall, tools: Toolbox) -> str | None:
         return None
 
 
-def questions(
+async def questions(
     calls: Sequence[ToolCall],
     *,
+    owner: str,
     tools: Toolbox,
     usable: Sequence[Tool],
     policy: Policy,
@@ -80,7 +81,7 @@ def questions(
     for call in calls:
         if (call_id := call["id"] or "") in known:
             continue
-        question = _question(call, call_id, tools, usable, policy, session, skip_unknown)
+        question = await _question(call, call_id, owner, tools, usable, policy, session, skip_unknown)
         if question is not None:
             asked.append(question)
     return asked
@@ -99,9 +100,10 @@ def guidance(failures: int, last_error: str) -> Question:
     return Question(GUIDANCE, action, ["respond", "reject"])
 
 
-def _question(
+async def _question(
     call: ToolCall,
     call_id: str,
+    owner: str,
     tools: Toolbox,
     usable: Sequence[Tool],
     policy: Policy,
@@ -122,7 +124,7 @@ def _question(
         return None if args.get("needs_more_exploration") else _plan(call_id, args)
     if tool.review is not None and tool.review.effect not in policy.allowed:
         try:
-            description = tool.review.describe(arguments)
+            description = await tool.review.describe(arguments, owner)
         except UserError:
             return None
         action = ActionRequest(name=name, args=arguments.model_dump(), description=description)

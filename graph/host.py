@@ -112,6 +112,7 @@ async def open_deps(settings: Settings, pool: Pool, opened: Environments | None 
     )
     try:
         async with open_environments(settings, pool) if opened is None else nullcontext(opened) as environments:
+            environments.when_deleted.add(sessions.close_environment)
             yield Deps(
                 settings=settings,
                 models=ModelRegistry.load(settings),
@@ -125,6 +126,8 @@ async def open_deps(settings: Settings, pool: Pool, opened: Environments | None 
                 environment=_resolver(settings, environments),
             )
     finally:
+        if opened is not None:
+            opened.when_deleted.discard(sessions.close_environment)
         await sessions.aclose()
 
 

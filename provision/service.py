@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import dataclass, field
@@ -70,7 +70,10 @@ class Notice:
 
 @dataclass
 class Environments:
-    """Another owner's environment is answered like one that does not exist. Use it in one event loop."""
+    """Another owner's environment is answered like one that does not exist. Use it in one event loop.
+
+    `when_deleted` are told the id of an environment that somebody gives back here.
+    """
 
     pool: Pool
     store: EnvironmentStore
@@ -79,6 +82,7 @@ class Environments:
     vault: Vault
     settings: ProvisionSettings
     installation: str
+    when_deleted: set[Callable[[str], Awaitable[None]]] = field(default_factory=set)
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -187,7 +191,10 @@ class Environments:
         """The record after the first attempt; while DELETING, the reaper goes on with it."""
         record = await self.store.find(owner, reference)
         await self.store.delete(record, "DELETED", "deletion requested", "")
-        return await self._removal.remove(await self.store.get(owner, record.id))
+        removed = await self._removal.remove(await self.store.get(owner, record.id))
+        for tell in list(self.when_deleted):
+            await tell(record.id)
+        return removed
 
     async def extend(self, owner: str, reference: str, hours: int) -> EnvironmentRecord:
         """Later expiry. Raises ConflictError when it does not run, or would live too long."""

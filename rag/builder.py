@@ -70,7 +70,8 @@ def build(
             if not _is_disk_failure(error):
                 raise
             raise UserError(
-                f"The knowledge base in {root} cannot be written: the disk is full or failing ({error}).",
+                f"The knowledge base in {root} or its cache in {vectors.parent} cannot be written: the disk is full or "
+                f"failing ({error}).",
                 "The old index stays and goes on answering. Make room and build again.",
             ) from None
 

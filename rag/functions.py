@@ -11,6 +11,9 @@ from rag.searcher import Searcher
 from rag.units import summary_of
 
 SUGGESTIONS = 5
+_TOOLS = ("pandas", "SQL", "q", "MATLAB", "Excel", "R", "通达信")
+# Below, what has a like meaning is no better than a guess.
+CONFIDENT = 0.5
 
 
 @dataclass(frozen=True)
@@ -36,16 +39,21 @@ def suggest(searcher: Searcher, name: str) -> list[str]:
     """Functions for a misspelt or foreign name, likeliest first: other tools' names, like names, like meanings."""
     last = name.split(".")[-1]
     found: dict[str, None] = {}
-    for text in (f"pandas {last}", f"SQL {last}", name):
+    for text in (*(f"{tool} {last}" for tool in _TOOLS), name):
         ranked = sorted(searcher.foreign(text).items(), key=lambda item: -item[1])
         found.update((searcher.canonical(function), None) for function, sure in ranked if sure >= 0.5)
+    elsewhere = bool(found)
+    if (meant := searcher.misspelt(last)) is not None:
+        found[searcher.canonical(meant)] = None
     by_lower = {known.lower(): known for known in searcher.functions()}
     near = get_close_matches(last.lower(), by_lower, n=3, cutoff=0.78)
     found.update((searcher.canonical(by_lower[match]), None) for match in near)
-    if len(found) < SUGGESTIONS:
+    # A name of another tool is known for what it is: what merely looks or sounds like it adds nothing.
+    if not elsewhere and len(found) < SUGGESTIONS:
         words = " ".join(split_identifier(last)) or last
-        results = searcher.search(words, SUGGESTIONS, kinds=("function",))
-        found.update((result.function, None) for result in results)
+        alike = searcher.find(words, SUGGESTIONS, kinds=("function",))
+        if not found or alike.confidence >= CONFIDENT:
+            found.update((result.function, None) for result in alike.results)
     return list(found)[:SUGGESTIONS]
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from core.errors import ConflictError
+from core.errors import ConflictError, UserError
 
 KEPT = 2
 
@@ -33,8 +33,15 @@ class Generations:
 
     @contextmanager
     def building(self) -> Iterator[None]:
-        """Only one builder at a time; the kernel drops the lock of a killed one. Raises ConflictError."""
-        self._folders.mkdir(parents=True, exist_ok=True)
+        """Only one builder at a time; the kernel drops the lock of a killed one. Raises ConflictError, and
+        UserError when the folder cannot be made."""
+        try:
+            self._folders.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"{self._folders} cannot be made: {error.strerror}.",
+                "Set DDB_AGENT_DATA_DIR to a folder you can write to.",
+            ) from None
         with (self.root / "build.lock").open("wb") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -31,11 +31,12 @@ class KnowledgeBaseMissingError(UserError):
 @dataclass(frozen=True)
 class Status:
     """`manifest` is None before the first build; `documented` tells that the function documentation is in the index,
-    `lexical_only` that nothing searches by meaning."""
+    `lexical_only` that nothing searches by meaning. `places` and `notes` are folders and files of the user."""
 
     root: Path
     manifest: dict[str, Any] | None
     places: tuple[Path, ...]
+    notes: Path
     encoder: str
     documented: bool
     lexical_only: bool
@@ -124,6 +125,7 @@ class KnowledgeBase:
             root=self.root,
             manifest=manifest,
             places=tuple(self._places()),
+            notes=self._notes,
             encoder=name,
             documented=manifest is not None and bool(manifest["counts"].get("function")),
             lexical_only=not name or (manifest is not None and not manifest["encoder"]),

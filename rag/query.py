@@ -190,7 +190,7 @@ class Understanding:
             if piece[0] >= "\u3400":
                 continue
             if name is None and _CAMEL.search(piece) and len(piece) > 5:
-                name = self._near(piece.lower())
+                name = self.misspelt(piece)
                 if name is not None:
                     found[name] = max(found.get(name, 0.0), 0.7)
                     corrections[piece] = name
@@ -208,8 +208,9 @@ class Understanding:
             found[name] = max(found.get(name, 0.0), sure)
         return {name: sure for name, sure in found.items() if sure > 0.02}
 
-    def _near(self, lowered: str) -> str | None:
-        match = self.name_speller.correct(lowered.rstrip("!"))
+    def misspelt(self, name: str) -> str | None:
+        """The function that a name which is none was meant to be."""
+        match = self.name_speller.correct(name.lower().rstrip("!"))
         return self.names[match] if match else None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +37,6 @@ RANK_CONSTANT = 10
 OWN, OTHER, MEANING, PHRASE = 1.0, 0.6, 0.3, 1.2
 # Weights of what reorders the candidates.
 FUSED, SCORE, FEATURE, FOREIGN = 0.6, 1.0, 1.2, 1.5
-KIND_WEIGHT: Mapping[Kind, float] = {"function": 1.0, "guide": 1.0, "document": 1.0, "script": 1.0, "note": 1.0}
 
 
 @dataclass(frozen=True)
@@ -90,9 +89,10 @@ class Searcher:
         self._units_of_topic: dict[int, list[Unit]] = {}
         for unit, number in zip(self._units, self._topic_of_unit, strict=True):
             self._units_of_topic.setdefault(int(number), []).append(unit)
-        self._kind = np.ones(len(self._topics))
+        # Nobody has written phrases for the user's own documents: their text stands for them.
+        self._own_words = np.zeros(len(self._topics), np.bool_)
         for number, of_topic in self._units_of_topic.items():
-            self._kind[number] = KIND_WEIGHT[of_topic[0].kind]
+            self._own_words[number] = of_topic[0].kind not in ("function", "guide")
         self._topic_of_function: dict[str, int] = {}
         for item in self._pages.values():
             if item.page.kind == "function":
@@ -162,6 +162,10 @@ class Searcher:
         number = self._topic_of_function.get(function)
         return self._shown_name(number) if number is not None else function
 
+    def misspelt(self, name: str) -> str | None:
+        """The function whose name was probably meant; None when no name is that near."""
+        return self._understanding.misspelt(name)
+
     def foreign(self, text: str) -> dict[str, float]:
         return self._understanding.foreign.find(text)
 
@@ -199,7 +203,7 @@ class Searcher:
             numbers, near = self._dense.nearest(vector, NEIGHBOURS)
             likeness = float(near.max(initial=0.0) - (self._outside @ vector).max())
             for phrase, weight in ((False, MEANING), (True, PHRASE)):
-                chosen = self._dense.phrase[numbers] == phrase
+                chosen = (self._dense.phrase[numbers] == phrase) | self._own_words[self._dense.topics[numbers]]
                 scores = np.zeros(len(self._topics))
                 np.maximum.at(scores, self._dense.topics[numbers[chosen]], np.maximum(near[chosen], 0))
                 lists.append((scores, weight))
@@ -214,7 +218,6 @@ class Searcher:
             if highest > 0:
                 final[candidates] += SCORE * weight * scores[candidates] / highest
         final[candidates] = self._features(asked, final, FEATURE)[candidates]
-        final *= self._kind
         return final, likeness
 
     def _features(self, asked: Question, scores: Floats, weight: float = 0.1) -> Floats:

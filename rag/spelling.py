@@ -22,8 +22,10 @@ class Speller:
         self._words = [word for word in words if len(word) >= 4 and word.isascii() and word.isalpha()]
         self._known = frozenset(words)
         self._counts = np.array([words[word] for word in self._words], np.float32)
+        self._by_letters: dict[str, list[int]] = {}
         postings: dict[str, list[int]] = {}
         for number, word in enumerate(self._words):
+            self._by_letters.setdefault("".join(sorted(word)), []).append(number)
             for pair in _pairs(word):
                 postings.setdefault(pair, []).append(number)
         self._postings: dict[str, NDArray[np.int32]] = {
@@ -49,7 +51,8 @@ class Speller:
         if not len(shared):
             return None
         top = np.argpartition(-shared, min(_CANDIDATES, len(shared) - 1))[:_CANDIDATES]
-        for number in top:
+        # In a short word two letters that changed places leave little else in common.
+        for number in (*top, *self._by_letters.get("".join(sorted(word)), ())):
             candidate = self._words[number]
             if abs(len(candidate) - len(word)) > allowed:
                 continue

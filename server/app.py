@@ -52,6 +52,7 @@ def create_app(
     `local` means that it listens on loopback only: without users everybody there is the local user. With `worker`
     False runs are left to the workers of other processes.
     """
+    settings = settings.model_copy(update={"cors_origins": (*settings.cors_origins, *config.cors_origins)})
     metrics = Metrics()
     rates = None if local else Rates(settings.requests_per_minute)
 

@@ -12,16 +12,18 @@ from typing import Any
 from uuid import uuid4
 
 import jwt
+import orjson
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from fastapi import Request
 from psycopg.errors import UniqueViolation
+from starlette.requests import HTTPConnection
 
 from core.errors import ConfigurationError, ConflictError, InvalidInputError, NotFoundError
 from core.postgres import Pool
 from core.settings import Settings
-from server.errors import UnauthorizedError
+from server.errors import ForbiddenError, UnauthorizedError
 from server.identity import LOCAL, Principal, Role
+from server.json import dumps
 
 ALGORITHM = "HS256"
 KEY_PREFIX = "ddba_"
@@ -285,37 +287,55 @@ class Authenticator:
         raise UnauthorizedError("Log in first.", "Send a bearer token of POST /auth/token, or an API key as X-Api-Key.")
 
 
-async def _hooked(hook: Any, request: Request) -> Principal:
+async def _hooked(hook: Any, request: HTTPConnection) -> Principal:
     """Runs the `authenticate` handler of a LangGraph `Auth` object."""
+    from langgraph_sdk.auth.exceptions import HTTPException
+
     handler = hook._authenticate_handler
     known = {
         "request": request,
         "headers": {name.encode(): value.encode() for name, value in request.headers.items()},
         "authorization": request.headers.get("authorization"),
-        "method": request.method,
+        "method": request.scope.get("method", "GET"),
         "path": request.url.path,
         "path_params": request.path_params,
         "query_params": dict(request.query_params),
         "body": None,
     }
-    from langgraph_sdk.auth.exceptions import HTTPException
-
     wanted = inspect.signature(handler).parameters
     try:
         found = await handler(**{name: known[name] for name in wanted if name in known})
     except HTTPException as error:
-        raise (
-            UnauthorizedError(error.detail) if error.status_code == 401 else InvalidInputError(error.detail)
-        ) from error
+        refusal = UnauthorizedError if error.status_code == 401 else ForbiddenError
+        raise refusal(str(error.detail)) from error
+    except AssertionError as error:
+        raise UnauthorizedError(str(error) or "Log in first.") from error
     if isinstance(found, str):
         return Principal(found)
-    read = found.get if isinstance(found, Mapping) else lambda name, default=None: getattr(found, name, default)
-    identity = read("identity", None)
-    if not identity:
+    fields = _user_fields(found)
+    if not fields.get("identity"):
         raise ConfigurationError("The auth handler gave no identity.")
+    more = {key: value for key, value in fields.items() if key not in ("identity", "role", "permissions")}
     return Principal(
-        str(identity), "admin" if read("role", "") == "admin" else "user", list(read("permissions", []) or [])
+        str(fields["identity"]),
+        "admin" if fields.get("role") == "admin" else "user",
+        list(fields.get("permissions") or []),
+        orjson.loads(dumps(more)),
     )
+
+
+def _user_fields(found: Any) -> dict[str, Any]:
+    """What a handler says of the user: a mapping, or an object with attributes."""
+    if isinstance(found, Mapping):
+        return dict(found)
+    if hasattr(found, "model_dump"):
+        dumped: dict[str, Any] = found.model_dump()
+        return dumped
+    given = {name: value for name, value in getattr(found, "__dict__", {}).items() if not name.startswith("_")}
+    for name in ("identity", "role", "permissions", "display_name"):
+        if hasattr(found, name):
+            given[name] = getattr(found, name)
+    return given
 
 
 def check_hook(hook: Any) -> Any:

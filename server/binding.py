@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from core.errors import InvalidInputError
 from dolphin.environment import DEFAULT_ENVIRONMENT
 from provision.records import EnvironmentRecord
 from provision.resolve import usable
+from provision.service import UNDER_WAY
 from server.ids import graph_assistant_id
 
 if TYPE_CHECKING:
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
 
 KEY = "environment_id"
 INPUT = "environment"
-UNDER_WAY = ("PENDING", "PROVISIONING")
+# Under this name clients of other graphs keep what they like; ours is known by its form.
+OUR_ID = re.compile(r"env-[0-9a-f]{20}")
 
 
 async def bindable(services: Services, owner: str, reference: object) -> EnvironmentRecord:
@@ -33,6 +36,9 @@ async def bindable(services: Services, owner: str, reference: object) -> Environ
 async def bound_metadata(services: Services, owner: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
     """The metadata of a thread, with the environment that it names checked and given by its id."""
     reference = metadata.get(KEY)
+    other = metadata.get(INPUT)
+    if reference is None and isinstance(other, str) and OUR_ID.fullmatch(other):
+        reference = other
     if not services.agents or reference is None or reference == DEFAULT_ENVIRONMENT:
         return dict(metadata)
     return {**metadata, KEY: (await bindable(services, owner, reference)).id}

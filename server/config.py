@@ -24,7 +24,16 @@ SUPPORTED = {
 }  # fmt: skip
 
 
-UNUSED = (("checkpointer", "path"), ("checkpointer", "ttl"), ("store", "path"), ("store", "index"))
+UNUSED = (
+    *(("http", f"disable_{part}") for part in ("assistants", "threads", "runs", "store", "meta", "webhooks", "ui")),
+    ("http", "enable_custom_route_auth"),
+    ("http", "mount_prefix"),
+    ("http", "middleware_order"),
+    ("checkpointer", "path"),
+    ("checkpointer", "ttl"),
+    ("store", "path"),
+    ("store", "index"),
+)
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +46,7 @@ class ServerConfig:
     graphs: dict[str, str]
     descriptions: dict[str, str] = field(default_factory=dict)
     http_app: str | None = None
+    cors_origins: tuple[str, ...] = ()
     auth: str | None = None
     store_ttl: TTLConfig = field(default_factory=TTLConfig)
 
@@ -78,8 +88,21 @@ def load_config(path: Path) -> ServerConfig:
         if (text.get(name) or {}).get(part):
             logger.warning("%s: %s.%s is not used by this server", path, name, part)
     return ServerConfig(
-        directory, graphs, descriptions, http.get("app"), auth.get("path"), _store_ttl(text.get("store"), path)
+        directory,
+        graphs,
+        descriptions,
+        http_app=http.get("app"),
+        auth=auth.get("path"),
+        cors_origins=_origins(http.get("cors"), path),
+        store_ttl=_store_ttl(text.get("store"), path),
     )
+
+
+def _origins(cors: Any, path: Path) -> tuple[str, ...]:
+    named = tuple(origin for origin in (cors or {}).get("allow_origins") or () if isinstance(origin, str))
+    if "*" in named:
+        logger.warning("%s: http.cors.allow_origins must name the origins; * would let every page in", path)
+    return tuple(origin for origin in named if origin != "*")
 
 
 def _store_ttl(store: Any, path: Path) -> TTLConfig:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import orjson
@@ -155,22 +158,29 @@ class Crons:
         assert row is not None
         return int(row["n"])
 
-    async def due(self, limit: int = 50) -> list[dict[str, Any]]:
-        """Takes the crons that are due and sets when they are next; each is given to one process only."""
+    @asynccontextmanager
+    async def due(self, limit: int = 50) -> AsyncIterator[list[dict[str, Any]]]:
+        """The crons that are due, each with the id its run is to have. No other process has them meanwhile; after the
+        block they are due again at their next time, or, when it failed, still."""
         async with self._pool.connection() as held, held.transaction():
             cursor = await held.execute(
                 "SELECT cron_id, owner, assistant_id, thread_id, schedule, timezone, end_time, payload, principal,"
-                " on_run_completed, now() AS now FROM crons WHERE enabled AND next_run_date <= now()"
+                " on_run_completed, next_run_date, now() AS now FROM crons WHERE enabled AND next_run_date <= now()"
                 " AND (end_time IS NULL OR end_time > now()) ORDER BY next_run_date LIMIT %s FOR UPDATE SKIP LOCKED",
                 (limit,),
             )
             rows = await cursor.fetchall()
+            yield [{**row, "run_id": _run_id(row["cron_id"], row["next_run_date"])} for row in rows]
             for row in rows:
                 await held.execute(
                     "UPDATE crons SET next_run_date = %s WHERE cron_id = %s AND owner = %s",
                     (next_time(row["schedule"], row["timezone"], row["now"]), row["cron_id"], row["owner"]),
                 )
-        return rows
+
+
+def _run_id(cron_id: str, due_at: datetime) -> str:
+    """The same whoever begins it, so that what is begun again after a crash is not begun twice."""
+    return str(uuid5(UUID(cron_id), due_at.isoformat()))
 
 
 async def _now(held: Connection) -> datetime:

@@ -112,7 +112,7 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def graph_input(kwargs: Mapping[str, Any]) -> Any:
-    """The first argument of the graph's stream."""
+    """The first argument of the graph's stream. Clients send an empty input with a command: the command counts."""
     if (command := kwargs.get("command")) is not None:
         goto = command.get("goto")
         targets = goto if isinstance(goto, list) else [goto] if goto is not None else []
@@ -162,6 +162,7 @@ async def execute(
             state = await _latest(graph, run)
             outcome.interrupts = thread_interrupts(state)
             outcome.values = state.values if outcome.values is None else outcome.values
+        await saver.stored()
 
 
 async def _latest(graph: Graph, run: Run) -> StateSnapshot:

@@ -6,11 +6,14 @@ from collections.abc import AsyncIterator
 
 from core.errors import NotFoundError
 from server.events import Event, logged
+from server.json import dumps
 from server.runs import Runs
 from server.worker import Worker
 
 LOOK_SECONDS = 1.0
 BEAT_SECONDS = 5.0
+# The number of the last event of a run in the stream of its thread.
+RUN_DONE = 10**17
 # Each write to a client costs as much as making an event, so those of a burst go out together: the first at once, later
 # ones after a pause that grows with the number of runs under way.
 PROMPT_WRITES = 6
@@ -72,7 +75,8 @@ async def follow(worker: Worker, runs: Runs, owner: str, run_id: str, after: int
 async def follow_thread(
     worker: Worker, runs: Runs, owner: str, thread_id: str, place: int, after: int
 ) -> AsyncIterator[tuple[int, list[Event]]]:
-    """The events of a thread's runs one after the other, from the run at `place`, without end."""
+    """The events of a thread's runs one after the other, from the run at `place`, without end; after each run one that
+    says that it is done."""
     while True:
         found = await runs.nth(owner, thread_id, place)
         if found is None:
@@ -81,6 +85,8 @@ async def follow_thread(
             continue
         async for events in follow(worker, runs, owner, found.run_id, after):
             yield place, events
+        if after < RUN_DONE:
+            yield place, [Event(RUN_DONE, "metadata", dumps({"status": "run_done", "run_id": found.run_id}))]
         place, after = place + 1, 0
 
 

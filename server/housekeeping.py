@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from psycopg_pool import PoolTimeout
 
-from core.errors import UserError
+from core.errors import ConflictError, UserError
 from server.bodies import RunCreate
 from server.crons import cron_body
 from server.database import DATABASE_ERRORS
@@ -43,26 +43,36 @@ async def tidy_forever(services: Services) -> None:
 
 
 async def start_crons(services: Services) -> None:
-    for cron in await services.crons.due():
-        thread_id = cron["thread_id"]
-        try:
-            body = RunCreate.model_validate(cron_body(cron["payload"]))
-            body.metadata = {**(body.metadata or {}), "cron_id": cron["cron_id"]}
-            await services.runs.create(
-                Principal.from_dict(cron["principal"]),
-                thread_id or new_id(),
-                cron["assistant_id"],
-                body,
-                temporary=thread_id is None and cron["on_run_completed"] == "delete",
-                new_thread=thread_id is None,
-            )
-            services.worker.wake()
-        except (UserError, ValueError) as error:
-            logger.warning("a cron could not start its run: %s", error, extra={"cron_id": cron["cron_id"]})
+    async with services.crons.due() as due:
+        for cron in due:
+            try:
+                await _start(services, cron)
+            except ConflictError as error:
+                logger.info("a cron's run is not begun: %s", error, extra={"cron_id": cron["cron_id"]})
+            except (UserError, ValueError) as error:
+                logger.warning("a cron could not start its run: %s", error, extra={"cron_id": cron["cron_id"]})
+    if due:
+        services.worker.wake()
+
+
+async def _start(services: Services, cron: dict[str, Any]) -> None:
+    thread_id = cron["thread_id"]
+    body = RunCreate.model_validate(cron_body(cron["payload"]))
+    body.metadata = {**(body.metadata or {}), "cron_id": cron["cron_id"]}
+    await services.runs.create(
+        Principal.from_dict(cron["principal"]),
+        thread_id or new_id(),
+        cron["assistant_id"],
+        body,
+        temporary=thread_id is None and cron["on_run_completed"] == "delete",
+        new_thread=thread_id is None,
+        run_id=cron["run_id"],
+    )
 
 
 async def tidy(services: Services) -> None:
-    """Removes old events and runs, threads and items of the store past their time, the threads of stateless runs, and spent tokens."""
+    """Removes old events and runs, threads and items of the store past their time, the threads of stateless runs, and
+    spent tokens."""
     settings = services.settings
     await services.store.sweep_ttl()
     async with services.pool.connection() as held:

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+    start_http_server,
+)
+
+from core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from core.postgres import Pool
@@ -134,3 +144,20 @@ class Metrics:
 
     def text(self) -> bytes:
         return generate_latest(self.registry)
+
+
+@contextmanager
+def shown_on_port(metrics: Metrics, port: int) -> Iterator[None]:
+    """The metrics of a process that serves nothing else, for this machine only. Raises ConfigurationError."""
+    try:
+        server, thread = start_http_server(port, addr="127.0.0.1", registry=metrics.registry)
+    except OSError as error:
+        raise ConfigurationError(
+            f"Metrics cannot be shown on port {port}: {error.strerror}.", "Set another DDB_AGENT_WORKER_METRICS_PORT."
+        ) from error
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

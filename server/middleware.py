@@ -96,9 +96,13 @@ class RequestGate:
             # The proxy has a limit of its own.
             received = receive if workspace else _limited(receive, self.settings.request_bytes)
             observation: Observation = scope["app"].state.services.observation
-            with bound_to(request_id=request_id), observation.request(scope["method"], scope["path"]) as answered:
-                await self.app(scope, received, answer)
-                answered(status)
+            with bound_to(request_id=request_id):
+                if observation.tracer is None:
+                    await self.app(scope, received, answer)
+                else:
+                    with observation.request(scope["method"], scope["path"]) as answered:
+                        await self.app(scope, received, answer)
+                        answered(status)
         except TooLargeError:
             if not started:
                 await _refuse(answer, 413, f"The request is larger than {self.settings.request_bytes} bytes.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from langgraph.checkpoint.base import (
     Checkpoint,
     CheckpointMetadata,
     CheckpointTuple,
+    DeltaChannelHistory,
     get_serializable_checkpoint_metadata,
 )
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
@@ -110,12 +111,12 @@ class CheckpointLog:
         self._waiting: list[_Entry] = []
         self._writing: asyncio.Task[None] | None = None
 
-    async def put(self, entry: _Entry) -> None:
-        """Returns when the entry is stored. Raises RunLostError, or what the database says."""
+    def put(self, entry: _Entry) -> None:
+        """Stores an entry after those before it; `entry.done` says when. It fails with RunLostError, or with what the
+        database says."""
         self._waiting.append(entry)
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write_all(), name="checkpoints")
-        await asyncio.shield(entry.done)
 
     async def _write_all(self) -> None:
         while self._waiting:
@@ -180,16 +181,27 @@ def _fail(batch: list[_Entry], error: Exception) -> None:
 class RunSaver(AsyncPostgresSaver):
     """The checkpointer of one use of a graph.
 
-    A run's writes through a `CheckpointLog`. A graph that is cancelled writes what it has in the background; such a
-    write must not come after the run was rolled back, so `close` ends writing.
+    A run's writes through a `CheckpointLog`: when it does not wait for each step, the run goes on while they are stored,
+    and ends when they are. A graph that is cancelled writes what it has in the background; such a write must not come
+    after the run was rolled back, so `close` ends writing.
     """
 
-    def __init__(self, pool: Pool, log: CheckpointLog | None = None, run_id: str = "", *, blank: bool = False) -> None:
-        """`blank` says that the thread has no checkpoints yet."""
+    def __init__(
+        self,
+        pool: Pool,
+        log: CheckpointLog | None = None,
+        run_id: str = "",
+        *,
+        waits: bool = True,
+        blank: bool = False,
+    ) -> None:
+        """`waits` says that a step is stored before the next begins, `blank` that the thread has no checkpoints yet."""
         super().__init__(pool, serde=JsonPlusSerializer(allowed_msgpack_modules=None))
         self._log = log
         self._run_id = run_id
+        self._waits = waits
         self._blank = blank
+        self._error: BaseException | None = None
         self._under_way = 0
         self._closed = False
         self._idle = asyncio.Event()
@@ -200,8 +212,23 @@ class RunSaver(AsyncPostgresSaver):
         self._closed = True
         await self._idle.wait()
 
+    async def stored(self) -> None:
+        """Returns when everything is stored; raises when something was not."""
+        await self._idle.wait()
+        if self._error is not None:
+            raise self._error
+
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        return None if self._blank else await super().aget_tuple(config)
+        if self._blank:
+            return None
+        await self.stored()
+        return await super().aget_tuple(config)
+
+    async def aget_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        await self.stored()
+        return await super().aget_delta_channel_history(config=config, channels=channels)
 
     async def aput(
         self,
@@ -258,16 +285,19 @@ class RunSaver(AsyncPostgresSaver):
         await self._put(self._log, entry)
 
     async def _put(self, log: CheckpointLog, entry: _Entry) -> None:
+        if self._error is not None:
+            raise self._error
         self._blank = False
         self._under_way += 1
         self._idle.clear()
         # Also when whoever waits for it is cancelled, it is under way until it is stored.
         entry.done.add_done_callback(self._ended)
-        await log.put(entry)
+        log.put(entry)
+        if self._waits:
+            await asyncio.shield(entry.done)
 
     def _ended(self, done: asyncio.Future[None]) -> None:
-        if not done.cancelled():
-            done.exception()
+        self._error = self._error or done.exception()
         self._under_way -= 1
         if self._under_way == 0:
             self._idle.set()

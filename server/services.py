@@ -36,7 +36,7 @@ from server.graphs import Graphs
 from server.housekeeping import tidy_forever
 from server.identity import LOCAL, Principal
 from server.listener import listen_forever
-from server.metrics import Metrics
+from server.metrics import Metrics, shown_on_port
 from server.observation import Observation
 from server.rates import Rates
 from server.runs import Runs
@@ -95,18 +95,21 @@ async def open_services(
 ) -> AsyncIterator[Services]:
     """Opens the database, loads the graphs, starts the loops. `graphs` are served beside those of `config`."""
     url = partial(database_url, settings)
-    metrics = metrics or Metrics()
+    own, metrics = metrics is None, metrics or Metrics()
     async with AsyncExitStack() as stack:
         async with open_pool(url, max_size=2) as first:
             await migrate(first)
         size = settings.database_pool_size
         pool = await stack.enter_async_context(open_server_pool(url, max_size=size))
         relaxed = await stack.enter_async_context(open_server_pool(url, max_size=size, relaxed=True))
+        leases = await stack.enter_async_context(open_server_pool(url, max_size=1))
         store_pool = await stack.enter_async_context(open_server_pool(url, max_size=OWN_STORE_CONNECTIONS))
         store = AsyncPostgresStore(store_pool, ttl={**config.store_ttl, "omit_expired": True})
         artifacts = Artifacts(pool, settings.data_dir / "artifacts")
         watch = load_watch_settings()
         tracer = await stack.enter_async_context(open_tracer(watch.otlp_endpoint))
+        if own and watch.worker_metrics_port is not None:
+            stack.enter_context(shown_on_port(metrics, watch.worker_metrics_port))
         observation = Observation(metrics, Usage(relaxed), tracer)
         deps = _opened_once(stack, partial(_open_deps, settings, url, observation))
         stack.enter_context(agent_export.built_from(deps))
@@ -120,7 +123,7 @@ async def open_services(
         runs = Runs(pool)
         log = EventLog(relaxed)
         webhooks = Webhooks(pool, settings.webhook_hosts)
-        carrier = Worker(settings, runs, loaded, log, relaxed, observation, webhooks, enabled=worker)
+        carrier = Worker(settings, runs, loaded, log, relaxed, leases, observation, webhooks, enabled=worker)
         users = Users(pool)
         tokens = Tokens(pool, users, settings)
         hook = None

@@ -15,17 +15,19 @@ class WatchSettings(BaseSettings):
     """Read from `DDB_AGENT_<NAME>` like all settings.
 
     `metrics_access` says who may read /metrics: everyone, or administrators, or these and whoever is on this machine.
+    `worker_metrics_port` is where on this machine a worker without a server shows what it counts.
     `otlp_endpoint` is where traces are sent, as OpenTelemetry over HTTP; without it none are made.
     """
 
     model_config = CONFIG
 
     metrics_access: Literal["loopback", "admin", "everyone"] = "loopback"
+    worker_metrics_port: int | None = Field(default=None, ge=1, le=65535)
     otlp_endpoint: str | None = Field(
         default=None, validation_alias=AliasChoices("DDB_AGENT_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
     )
 
-    @field_validator("otlp_endpoint", mode="before")
+    @field_validator("otlp_endpoint", "worker_metrics_port", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return None if isinstance(value, str) and not value.strip() else value

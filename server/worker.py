@@ -17,6 +17,7 @@ from psycopg_pool import PoolTimeout
 
 from core.postgres import Pool
 from core.settings import Settings
+from server.claims import Claims, End
 from server.database import DATABASE_ERRORS
 from server.events import ATTEMPT_STRIDE, EventLog, Live
 from server.execution import Outcome, execute, output_json
@@ -24,7 +25,7 @@ from server.graphs import Graphs
 from server.json import dumps
 from server.logs import bound_to
 from server.observation import Observation
-from server.runs import CancelAction, End, Run, Runs
+from server.runs import CancelAction, Run, Runs
 from server.saver import CheckpointLog, RunLostError, RunSaver
 from server.state import thread_interrupts
 from server.webhooks import Webhooks
@@ -57,6 +58,7 @@ class Worker:
     graphs: Graphs
     log: EventLog
     relaxed: Pool
+    leases: Pool
     observation: Observation
     webhooks: Webhooks
     enabled: bool = True
@@ -68,6 +70,9 @@ class Worker:
     _waiting: dict[str, set[asyncio.Event]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._claims = Claims(self.runs.pool)
+        # Over connections of their own: a worker with much to do would else find none in time, and lose its runs.
+        self._leases = Claims(self.leases)
         self._checkpoints = CheckpointLog(self.relaxed, self.id)
         self._strict = CheckpointLog(self.runs.pool, self.id)
 
@@ -207,7 +212,7 @@ class Worker:
         while True:
             await asyncio.sleep(RETRY_SECONDS)
             try:
-                return await self.runs.again(self.id, held.run.run_id, self.settings.run_lease_seconds)
+                return await self._claims.again(self.id, held.run.run_id, self.settings.run_lease_seconds)
             except WEARY:
                 continue
 
@@ -222,7 +227,7 @@ class Worker:
             if held.cancel is not None:
                 raise asyncio.CancelledError
             if run.attempt == 1 and (run.kwargs.get("command") is not None or run.kwargs.get("input") is None):
-                await self.runs.keep_base_writes(run, self.id, await self._base_writes(run))
+                await self._claims.keep_base_writes(run, self.id, await self._base_writes(run))
             async with asyncio.timeout(self.settings.run_timeout):
                 await execute(run, self.graphs, self.relaxed, self._saver(run), emit, held.control, outcome)
         except asyncio.CancelledError:
@@ -235,7 +240,7 @@ class Worker:
             return await self._cancelled(held, live, outcome)
         except GraphDrained:
             await self.log.flush()
-            await self.runs.release(self.id, run.run_id)
+            await self._claims.release(self.id, run.run_id)
             return False
         except (*WEARY, RunLostError):
             raise
@@ -253,7 +258,7 @@ class Worker:
     def _saver(self, run: Run) -> RunSaver:
         if run.kwargs.get("durability") == "sync":
             return RunSaver(self.runs.pool, self._strict, run.run_id, blank=run.blank)
-        return RunSaver(self.relaxed, self._checkpoints, run.run_id, blank=run.blank)
+        return RunSaver(self.relaxed, self._checkpoints, run.run_id, waits=False, blank=run.blank)
 
     async def _base_writes(self, run: Run) -> list[tuple[str, int]]:
         async with self.runs.pool.connection() as held:
@@ -269,7 +274,7 @@ class Worker:
         run = held.run
         if held.cancel == "rollback":
             await self.log.take(run.run_id)
-            waits = await self.runs.roll_back(run, self.id)
+            waits = await self._claims.roll_back(run, self.id)
             live.finish(b"{}")
             return waits
         error = {"error": "UserInterrupt", "message": "The run was cancelled."}
@@ -330,7 +335,7 @@ class Worker:
         events = await self.log.take(run.run_id)
         while True:
             try:
-                ours, waits = await self.runs.finish(run, self.id, end, events)
+                ours, waits = await self._claims.finish(run, self.id, end, events)
                 break
             except WEARY as error:
                 logger.warning("the end of the run waits for the database: %s", error)
@@ -361,7 +366,7 @@ class Worker:
     async def _claim(self) -> bool:
         if self.free <= 0:
             return False
-        claimed = await self.runs.claim(self.id, min(self.free, CLAIMED_AT_ONCE), self.settings.run_lease_seconds)
+        claimed = await self._claims.claim(self.id, min(self.free, CLAIMED_AT_ONCE), self.settings.run_lease_seconds)
         for run in claimed:
             self.start(run)
         return bool(claimed)
@@ -373,13 +378,13 @@ class Worker:
             try:
                 known = list(self._held)
                 if known:
-                    kept = await self.runs.beat(self.id, known, self.settings.run_lease_seconds)
+                    kept = await self._leases.beat(self.id, known, self.settings.run_lease_seconds)
                     for run_id in known:
                         if run_id not in kept:
                             self._check_lost(run_id)
                         elif (action := kept[run_id]) is not None:
                             self.cancel(run_id, action)
-                if self.enabled and not self.draining and await self.runs.reap(self.settings.run_attempts):
+                if self.enabled and not self.draining and await self._leases.reap(self.settings.run_attempts):
                     self.wake()
             except WEARY as error:
                 logger.warning("leases cannot be renewed: %s", error)
@@ -406,7 +411,7 @@ class Worker:
                     with suppress(asyncio.CancelledError):
                         await held.task
                     with suppress(*WEARY):
-                        await self.runs.release(self.id, run_id)
+                        await self._claims.release(self.id, run_id)
 
 
 def _cause(error: BaseException) -> BaseException | None:

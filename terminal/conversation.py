@@ -205,13 +205,15 @@ async def turn(
 
 @asynccontextmanager
 async def looked_after(host: Host, owner: str) -> AsyncIterator[None]:
-    """Meanwhile what is due of the owner's environments is taken away: no server may be running that does it."""
+    """Meanwhile environments are gone on with and taken away when due: no server may be running that does it."""
     sweeping = asyncio.create_task(_sweep(host.deps.environments, owner))
     try:
         yield
     finally:
-        sweeping.cancel()
-        await asyncio.gather(sweeping, return_exceptions=True)
+        # A cancellation that meets a statement under way becomes that statement's error.
+        while not sweeping.done():
+            sweeping.cancel()
+            await asyncio.wait([sweeping], timeout=1)
 
 
 async def _sweep(environments: Environments, owner: str) -> None:
@@ -219,6 +221,7 @@ async def _sweep(environments: Environments, owner: str) -> None:
     while True:
         try:
             if await environments.list(owner, limit=1):
+                await environments.go_on()
                 await reaper.sweep()
         except UserError as error:
             log.warning("environments could not be looked after: %s", error)

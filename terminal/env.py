@@ -15,6 +15,7 @@ from rich.table import Table
 from core.migrations import migrate
 from core.postgres import database_url, open_pool
 from core.settings import Settings
+from provision.confirmation import place
 from provision.records import EnvironmentRecord
 from provision.service import Environments, StaticRequest, open_environments, public
 from provision.specs import EnvironmentRequest
@@ -62,7 +63,9 @@ async def list_environments(settings: Settings, *, ended: bool = False, as_json:
     table = Table("id", "name", "state", "where", "size", "ends in")
     for record in records:
         size = f"{record.cpu:g} vCPU, {record.memory:g} GiB" if record.cpu and record.memory else ""
-        table.add_row(record.id, record.name, record.state, f"{record.provider} {record.region}", size, _left(record))
+        table.add_row(
+            record.id, record.name, record.state, place(record.provider, record.region).strip(), size, _left(record)
+        )
     Console().print(table)
 
 

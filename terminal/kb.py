@@ -80,6 +80,7 @@ async def status(settings: Settings, *, as_json: bool = False) -> int:
         record = {
             "folder": str(found.root),
             "places": [str(place) for place in found.places],
+            "notes": str(found.notes),
             "encoder": found.encoder or None,
             "lexical_only": found.lexical_only,
             "index": found.manifest,
@@ -97,6 +98,7 @@ async def status(settings: Settings, *, as_json: bool = False) -> int:
         console.print(NOT_DOCUMENTED, style="yellow", highlight=False)
     for place in found.places:
         console.print(f"your files: {place}", markup=False, highlight=False)
+    console.print(f"your notes: {found.notes} (what you put there is indexed)", markup=False, highlight=False)
     if found.lexical_only:
         console.print(LEXICAL_ONLY, style="yellow", highlight=False)
     else:

@@ -35,12 +35,12 @@ def same(expected: str, actual: str) -> bool:
         return one.keys() == two.keys() and all(same(one[key], two[key]) for key in one)
     if _grid(shown) is not None or (shown.startswith("[") and "," not in stated):
         # A table without rules, or a vector without commas: the values in their order have to do.
-        one, two = _values(stated if "[" in stated else _THOUSANDS.sub("", stated)), _values(shown)
+        values, others = _values(stated if "[" in stated else _THOUSANDS.sub("", stated)), _values(shown)
         width = len(grid[0]) if (grid := _grid(shown)) else 0
-        if width and all(map(_UNNAMED.fullmatch, [*one[:width], *two[:width]])):
-            one, two = one[width:], two[width:]
-        return _same_tokens(one, two)
-    return _same_tokens(_tokens(_PAIR.sub(":", stated)), _tokens(_PAIR.sub(":", shown)))
+        if width and all(map(_UNNAMED.fullmatch, [*values[:width], *others[:width]])):
+            values, others = values[width:], others[width:]
+        return _same_tokens(values, others)
+    return _same_tokens(*(_tokens(_MOMENT.sub(r"\1T\2", _PAIR.sub(":", text))) for text in (stated, shown)))
 
 
 def _values(text: str) -> list[str]:
@@ -59,7 +59,7 @@ def _tokens(text: str) -> list[str]:
 
 
 def _same_tokens(expected: list[str], actual: list[str]) -> bool:
-    if not any(expected) and not any(actual) or expected == ["NULL"] and not any(actual):
+    if (not any(expected) and not any(actual)) or (expected == ["NULL"] and not any(actual)):
         return True
     if "..." in expected:
         expected = expected[: expected.index("...")]

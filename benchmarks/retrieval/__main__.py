@@ -1,4 +1,4 @@
-"""`python -m benchmarks.retrieval [QUESTIONS.jsonl]`"""
+"""`python -m benchmarks.retrieval [QUESTIONS.jsonl ...]`"""
 
 from __future__ import annotations
 

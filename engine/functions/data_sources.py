@@ -83,7 +83,7 @@ def map_reduce(
     for item in items:
         context.check()
         assert isinstance(item, Handle)
-        results.append(context.call(function, [_rows(context, item.target)]))
+        results.append(context.call(function, [rows_of_source(context, item.target)]))
     result: Value = AnyVector(results)
     if not is_omitted(reduction):
         combine = function_argument(reduction, "reduceFunc")
@@ -91,7 +91,7 @@ def map_reduce(
     return result if is_omitted(final) else context.call(function_argument(final, "finalFunc"), [result])
 
 
-def _rows(context: Context, source: DataSource) -> Value:
+def rows_of_source(context: Context, source: DataSource) -> Value:
     """The result of the query of a data source."""
     if source.table is None or source.partition is None:
         return context.evaluate(source.query)

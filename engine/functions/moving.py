@@ -324,7 +324,8 @@ def _declare_weighted_average() -> None:
     def grouped_average(groups: Groups, x: Value, window: Value, *rest: Value) -> Vector:
         if isinstance(window, Vector) and len(window) > 1:
             return _weighted_average(groups, columns_of([x], groups.rows)[0], window)
-        return of_groups(groups, x, window, *rest)
+        counts: Vector = of_groups(groups, x, window, *rest)
+        return counts
 
     counted.implementation = average
     counted.grouped = grouped_average

@@ -14,8 +14,8 @@ from engine.aggregation.rows import Kernel, gather
 from engine.aggregation.running import shifted
 from engine.aggregation.windows import cumulative_windows
 from engine.arguments import integer_argument
-from engine.declarations import columns_of
 from engine.cast import cast_vector
+from engine.declarations import columns_of
 from engine.errors import CallError
 from engine.forms import array_vector, as_vector, concat
 from engine.functions.registry import Registry
@@ -216,7 +216,8 @@ def _cumulative(aggregate: Aggregate) -> Callable[..., Vector]:
 _declare_sequence("rowCumsum", "X", _cumulative(AGGREGATES["sum"]))
 _declare_sequence("rowCummax", "X", _cumulative(MAXIMUM))
 _declare_sequence("rowCummin", "X", _cumulative(MINIMUM))
-_declare_sequence("rowCumprod", "X", running.running_product)
+for _name in ("rowCumprod", "rowCumProd"):
+    _declare_sequence(_name, "X", running.running_product)
 
 
 @functions.builtin("rowCumwsum", "X, Y")

@@ -242,6 +242,8 @@ def concat(x: Value, y: Value | None = None) -> Scalar:
     other = "" if is_omitted(y) else _one_text(y)
     if isinstance(x, Scalar):
         return string(_one_text(x) + other)
+    if isinstance(x, AnyVector) and all(isinstance(item, Scalar) for item in x.items):
+        return string(other.join(_one_text(item) for item in x.items))
     column = as_vector(x)
     missing = column.nulls()
     pieces = ["" if gone else text for text, gone in zip(element_texts(column), missing, strict=True)]

@@ -140,7 +140,18 @@ def _binary(interpreter: Interpreter, node: syntax.Binary, scope: Scope) -> Valu
     right = EXPRESSIONS[type(node.right)](interpreter, node.right, scope)
     if node.operator == "..":
         return sequence(left, right, interpreter.node)
+    if node.operator == "@":
+        return _each_at(interpreter, left, right)
     return binary(node.operator, left, right)
+
+
+def _each_at(interpreter: Interpreter, left: Value, right: Value) -> Value:
+    """`x @ index`: elements of x, for a tuple those of each of its members; a function of its argument."""
+    if isinstance(left, FUNCTIONS):
+        return interpreter.call(left, [right])
+    if isinstance(right, AnyVector):
+        return AnyVector([get_index(left, [item]) for item in right.items])
+    return get_index(left, [right])
 
 
 def _ternary(interpreter: Interpreter, node: syntax.Ternary, scope: Scope) -> Value:
@@ -167,11 +178,19 @@ def truth(value: Value) -> bool:
     return bool(value.value)
 
 
+def place_of(interpreter: Interpreter, node: syntax.Expression | None, scope: Scope) -> Value | None:
+    """An index; None for one left out, which may be written `:`."""
+    whole = node is None or (isinstance(node, syntax.OperatorFunction) and node.operator == ":")
+    return None if whole or node is None else interpreter.evaluate(node, scope)
+
+
 def _index(interpreter: Interpreter, node: syntax.Index, scope: Scope) -> Value:
     if not node.indices and isinstance(node.target, syntax.Name | syntax.Call):
         return _array_vector_type(interpreter, node, scope)
     target = interpreter.evaluate(node.target, scope)
-    indices = [None if each is None else interpreter.evaluate(each, scope) for each in node.indices]
+    indices = [place_of(interpreter, each, scope) for each in node.indices]
+    if len(indices) == 1 and isinstance(indices[0], Closure) and isinstance(target, _DATA):
+        indices = [interpreter.call(indices[0], [target])]
     if isinstance(target, Handle):
         return _handle_index(interpreter, target, indices)
     if isinstance(target, FUNCTIONS):

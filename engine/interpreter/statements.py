@@ -14,7 +14,7 @@ from engine.indexing import get_index, set_index
 from engine.interpreter.classes import define_class, instance_of
 from engine.interpreter.closures import FunctionScope, is_constant, make_closure
 from engine.interpreter.copying import assigned
-from engine.interpreter.expressions import truth
+from engine.interpreter.expressions import place_of, truth
 from engine.interpreter.modules import Module, include_module, use_module
 from engine.interpreter.scope import Scope
 from engine.operators import binary
@@ -112,7 +112,7 @@ def assign_to(interpreter: Interpreter, target: Any, operator: str, value: Value
         return
     if isinstance(target, syntax.Index):
         container = container_of(interpreter, target.target, scope)
-        indices = [None if each is None else interpreter.evaluate(each, scope) for each in target.indices]
+        indices = [place_of(interpreter, each, scope) for each in target.indices]
         if operator != "=":
             value = binary(operator[:-1], get_index(container, indices), value)
         set_index(container, indices, value)

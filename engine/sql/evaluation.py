@@ -290,6 +290,9 @@ class GroupEvaluator:
             return self._each_group(node)
         if not all(isinstance(each.value, Vector | Scalar) and not is_pair(each.value) for each in data):
             return self._each_group(node)
+        if any(each.level is Level.CONSTANT and isinstance(each.value, Vector) for each in data):
+            # A vector of its own, such as weights, goes with the rows of each group.
+            return self._apply_to_slices(function, arguments)
         _, values = self._aligned(arguments)
         aggregate = function.kind is Kind.AGGREGATE
         if function.grouped is not None and all(isinstance(value, Vector | Scalar) for value in values):
@@ -384,6 +387,23 @@ class GroupEvaluator:
         if isinstance(value, Builtin | Closure | Partial | Pattern):
             return value
         return self.executor.function(node.function.id)
+
+
+def is_elementwise(node: syntax.Expression, frame: Frame, scope: Scope) -> bool:
+    """Whether the value for a row depends on nothing but the elements of that row and scalars."""
+    if isinstance(node, syntax.Literal):
+        return True
+    if isinstance(node, syntax.Name):
+        return frame.find(node.id) >= 0 or isinstance(scope.lookup(node.id), Scalar)
+    if isinstance(node, syntax.Unary):
+        return is_elementwise(node.operand, frame, scope)
+    if isinstance(node, syntax.Binary):
+        if not is_elementwise(node.left, frame, scope):
+            return False
+        if node.operator in ("in", "between"):
+            return not depends_on_rows(node.right, frame)
+        return node.operator in ELEMENTWISE_OPERATORS and is_elementwise(node.right, frame, scope)
+    return False
 
 
 def _is_pairwise(node: syntax.Expression) -> bool:

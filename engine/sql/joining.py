@@ -103,7 +103,7 @@ def join_frames(
 ) -> Frame:
     """The join `name` of two frames, with the evaluated arguments of the function."""
     if name == "cj":
-        return cross_join(left, right)
+        return cross_join(left, right, executor)
     left_names = _strings(arguments.get("matchingCols", NOTHING), name)
     right_names = _strings(arguments.get("rightMatchingCols", NOTHING), name) or left_names
     if not left_names or len(left_names) != len(right_names):
@@ -224,9 +224,10 @@ def _picked(frame: Frame, index: int, rows: Array | None) -> Callable[[], Column
     return lambda: matching.take_or_null(frame.column(index), rows)
 
 
-def cross_join(left: Frame, right: Frame) -> Frame:
+def cross_join(left: Frame, right: Frame, executor: Executor) -> Frame:
     """Every left row with every right row."""
-    check_allocation(2 * left.rows * right.rows)
+    columns = len(left.visible()) + len(right.visible())
+    check_allocation((columns + 2) * left.rows * right.rows, node=executor.node)
     left_rows = np.repeat(np.arange(left.rows), right.rows)
     right_rows = np.tile(np.arange(right.rows), left.rows)
     return joined(left, right, left_rows, right_rows, hidden=())
@@ -242,7 +243,7 @@ def standard_join(node: syntax.Join, executor: Executor, scope: Scope, need: Nee
     right = resolve.resolve(node.right, executor, scope, need.without_conditions())
     kind = kind.removesuffix(" outer")
     if kind == "cross" or (node.on is None and kind == "inner"):
-        return cross_join(left, right)
+        return cross_join(left, right, executor)
     name = STANDARD_JOINS.get(kind.replace("semijoin", "semi"))
     if name is None:
         raise ScriptError(f"The join [{node.kind}] is not supported.")

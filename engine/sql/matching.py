@@ -191,16 +191,23 @@ def last_before(left_codes: Array, left_times: Array, right_codes: Array, right_
     import pandas as pd
 
     left_order, right_order = _time_order(left_times), _time_order(right_times)
-    left = pd.DataFrame({"time": _ordered(left_times, left_order), "code": _ordered(left_codes, left_order)})
-    right = pd.DataFrame({"time": _ordered(right_times, right_order), "code": _ordered(right_codes, right_order)})
-    right["row"] = np.arange(len(right_times)) if right_order is None else right_order
-    found = pd.merge_asof(left, right, on="time", by="code")["row"].fillna(-1).to_numpy()
-    found = np.asarray(found, dtype=np.int64)
-    if left_order is None:
-        return found
-    rows = np.empty(len(found), dtype=np.int64)
-    rows[left_order] = found
-    return rows
+    left = pd.DataFrame(
+        {"time": _ordered(left_times, left_order), "code": _ordered(left_codes, left_order)}, copy=False
+    )
+    right = pd.DataFrame(
+        {
+            "time": _ordered(right_times, right_order),
+            "code": _ordered(right_codes, right_order),
+            "row": np.arange(len(right_times)) if right_order is None else right_order,
+        },
+        copy=False,
+    )
+    found = pd.merge_asof(left, right, on="time", by="code")["row"].to_numpy()
+    missing = np.isnan(found)
+    with np.errstate(invalid="ignore"):
+        rows = found.astype(np.int64)
+    rows[missing] = -1
+    return rows if left_order is None else scattered(rows, left_order)
 
 
 def _time_order(times: Array) -> Array | None:
@@ -211,7 +218,7 @@ def _time_order(times: Array) -> Array | None:
 
 
 def _ordered(values: Array, order: Array | None) -> Array:
-    values = values.astype(np.int64)
+    values = values.astype(np.int64, copy=False)
     return values if order is None else values[order]
 
 

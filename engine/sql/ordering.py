@@ -33,13 +33,11 @@ def sort_order(keys: Sequence[SortKey], first: int | None = None) -> Array:
     rows = len(keys[0].column)
     if first is not None and first < rows // 8 and rows > LARGE:
         return _order_of_first(keys, first)
-    codes, span = _codes_of(keys[0])
-    order = stable_order(codes, max(span, 1)) if len(keys) == 1 else None
-    if order is not None:
-        return order
-    ranked = [(codes, span)] + [_codes_of(key) for key in keys[1:]]
     result: Array | None = None
-    for codes, span in reversed(ranked):
+    for key in reversed(keys):
+        if result is None and is_sorted(key):
+            continue
+        codes, span = _codes_of(key)
         if result is not None:
             result = result[stable_order(codes[result], max(span, 1))]
         elif bool((codes[1:] < codes[:-1]).any()):
@@ -98,7 +96,7 @@ def _order_of_first(keys: Sequence[SortKey], first: int) -> Array:
 
 def _smallest(key: SortKey, count: int) -> Array:
     """The rows whose key is not greater than the `count`-th smallest, in their order."""
-    values = _sortable(key)
+    values = sortable(key)
     size = max(BLOCK, 2 * count)
     found, least = np.zeros(0, dtype=np.int64), values(slice(0, 0))
     for start in range(0, len(key.column), size):
@@ -113,7 +111,7 @@ def _smallest(key: SortKey, count: int) -> Array:
     return found
 
 
-def _sortable(key: SortKey) -> Callable[[slice], Array]:
+def sortable(key: SortKey) -> Callable[[slice], Array]:
     """Numbers in the order of the key, by rows; cheaper than ranks where the storage is in order already."""
     column = key.column
     if isinstance(column, Vector) and column.type is not Type.SYMBOL and key.nulls_first is None:
@@ -142,6 +140,12 @@ class Limit:
     @property
     def last_needed(self) -> int | None:
         return self.offset + self.count if self.count >= 0 else None
+
+    def sizes(self, sizes: Array) -> Array:
+        """How many rows are kept of groups of these sizes."""
+        if self.count < 0:
+            return np.asarray(np.minimum(sizes, -self.count))
+        return np.asarray(np.clip(sizes - self.offset, 0, self.count))
 
     def within_groups(self, groups: Groups) -> Array:
         """Positions in group order of the rows each group keeps."""

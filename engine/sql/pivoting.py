@@ -36,7 +36,7 @@ def pivot_by(query: syntax.Select, frame: Frame, executor: Executor, scope: Scop
     row_codes, row_count = combined_codes([take(column, first) for column in keys.columns[:-1]])
     across = take(keys.columns[-1], first)
     column_codes, column_count = rank_codes(across)
-    check_allocation(row_count * column_count * max(len(measures), 1))
+    check_allocation(row_count * column_count * (len(measures) + 1), node=executor.node)
     cells: Array = np.full((row_count, column_count), -1, dtype=np.int64)
     cells[row_codes, column_codes] = np.arange(groups.count)
     row_keys = [take(take(column, first), first_rows(row_codes, row_count)) for column in keys.columns[:-1]]

@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from dolphin.script import syntax
 from engine.errors import ScriptError, UnsupportedError
-from engine.grouping import ContiguousGroups, Groups
+from engine.grouping import ContiguousGroups
 from engine.interpreter.scope import Scope
 from engine.sql import batches, interval, pivoting, resolve
+from engine.sql.arranging import contiguous
 from engine.sql.comma_join import with_join_keys
-from engine.sql.evaluation import Executor, GroupEvaluator, boolean_mask
+from engine.sql.evaluation import Executor, GroupEvaluator, boolean_mask, is_elementwise
 from engine.sql.frame import Field, Frame, RowScope, frame_of
 from engine.sql.grouping import (
     Grouped,
     cgroup_by,
-    evaluate_keys,
     group_by,
     having_mask,
     is_all,
     per_group,
 )
-from engine.sql.keys import first_rows, groups_of
 from engine.sql.naming import column_name
-from engine.sql.ordering import Limit, SortKey, distinct_rows, is_sorted, limit_of, sort_order
+from engine.sql.ordering import Limit, SortKey, distinct_rows, limit_of, sort_order
 from engine.sql.output import Output, split_columns
 from engine.sql.pruning import Need, need_of
 from engine.sql.quantifiers import prepare_condition
 from engine.sql.rewrite import SINGLE_ROW, depends_on_rows, prepare, value_query
 from engine.sql.windows import has_windows, with_windows
-from engine.types import Type
 from engine.values import Array, Column, Scalar, Table, Value, Vector, repeat, take
 
 REFUSED_HINTS = {"HINT_EXPLAIN": "HINT_EXPLAIN", "32768": "HINT_EXPLAIN", "HINT_SNAPSHOT": "HINT_SNAPSHOT"}
@@ -75,14 +72,28 @@ def _need(query: syntax.Select, executor: Executor, scope: Scope) -> Need:
 
 def filtered(frame: Frame, where: Sequence[syntax.Expression], executor: Executor, scope: Scope) -> Frame:
     """The rows that meet all conditions; each one sees only those that met the ones before."""
+    pending: Array | None = None
     for condition in where:
         node = prepare_condition(prepare(condition, frame), frame, executor, scope)
         if has_windows(node):
             raise ScriptError("Analytic functions cannot be used in the where clause.")
+        # A condition on single elements holds or not whatever the other rows are: nothing need be taken for it.
+        if pending is not None and not (is_elementwise(node, frame, scope) and _are_plain(node, frame)):
+            frame, pending = _kept(frame, pending), None
         mask = boolean_mask(executor.evaluate(node, RowScope(frame, scope)), frame.rows)
-        if not mask.all():
-            frame = frame.take(mask)
-    return frame
+        pending = mask if pending is None else pending & mask
+    return frame if pending is None else _kept(frame, pending)
+
+
+def _kept(frame: Frame, mask: Array) -> Frame:
+    return frame if mask.all() else frame.take(mask)
+
+
+def _are_plain(node: syntax.Expression, frame: Frame) -> bool:
+    """Whether no column in an expression holds objects, which are slow to look at."""
+    names = [each.id for each in syntax.walk(node) if isinstance(each, syntax.Name)]
+    columns = [frame.column(index) for index in map(frame.find, names) if index >= 0]
+    return all(isinstance(column, Vector) and column.data.dtype.kind != "O" for column in columns)
 
 
 # --- without grouping
@@ -296,11 +307,15 @@ def _context(query: syntax.Select, frame: Frame, limit: Limit | None, executor: 
     """Rows stay rows, functions see one group at a time; groups come out in the order of their keys."""
     assert query.grouping is not None
     keep_order = any(hint in KEEP_ORDER for hint in query.hints)
-    arranged = contiguous(query.grouping.keys, query.csort, frame, executor, scope)
-    frame, groups = arranged.frame, arranged.groups
-    evaluator = GroupEvaluator(executor, scope, frame, groups)
     values = [None if each.value is None or is_all(each.value) else each.value for each in query.items]
     prepared = [None if value is None else prepare(value, frame) for value in values]
+    # Where no expression looks at a whole group, only the rows wanted of it need to be looked at.
+    alone = all(node is None or is_elementwise(node, frame, scope) for node in prepared)
+    early = limit if alone and query.having is None else None
+    arranged = contiguous(query.grouping.keys, query.csort, frame, executor, scope, early)
+    limit = None if early is not None else limit
+    frame, groups = arranged.frame, arranged.groups
+    evaluator = GroupEvaluator(executor, scope, frame, groups)
     if any(node is not None and has_windows(node) for node in prepared):
         raise UnsupportedError("An over clause together with context by")
     single = [node for item, node in zip(query.items, prepared, strict=True) if node is not None and _is_single(item)]
@@ -344,68 +359,6 @@ def _is_single(item: syntax.SelectItem) -> bool:
     return len(item.aliases) <= 1
 
 
-@dataclass(frozen=True, slots=True)
-class Arranged:
-    """The rows of each group together, their groups, and what tells where the rows came from."""
-
-    frame: Frame
-    groups: ContiguousGroups
-    source: Groups
-    sorted: Array | None
-
-    @property
-    def order(self) -> Array:
-        """The row each one was before."""
-        return self.source.order if self.sorted is None else self.sorted
-
-
-def contiguous(
-    keys: Sequence[syntax.SelectItem],
-    csort: Sequence[syntax.OrderItem],
-    frame: Frame,
-    executor: Executor,
-    scope: Scope,
-) -> Arranged:
-    """The frame with the rows of each group together, sorted by csort."""
-    groups = groups_of(evaluate_keys(keys, frame, executor, scope).columns)
-    together = ContiguousGroups(groups.sizes)
-    rows = RowScope(frame, scope)
-    sorting = []
-    for item in csort:
-        value = executor.evaluate(prepare(item.value, frame), rows)
-        column = repeat(value, frame.rows) if isinstance(value, Scalar) else value
-        sorting.append(SortKey(column, item.descending, item.nulls_first))  # type: ignore[arg-type]
-    if not sorting or (len(sorting) == 1 and is_sorted(sorting[0])):
-        if groups.contiguous:
-            return Arranged(frame, together, groups, None)
-        return Arranged(frame.arranged(groups, _keys_by_group(frame, keys, groups, None)), together, groups, None)
-    order = sort_order([SortKey(codes_column(groups.codes)), *sorting])
-    if bool((order[1:] > order[:-1]).all()):
-        return Arranged(frame, together, groups, None)
-    ordered = frame.take(order)
-    for index, column in _keys_by_group(frame, keys, groups, order).items():
-        ordered.set_column(index, column)
-    return Arranged(ordered, together, groups, order)
-
-
-def _keys_by_group(
-    frame: Frame, keys: Sequence[syntax.SelectItem], groups: Groups, order: Array | None
-) -> dict[int, Column]:
-    """A key is the same throughout its group: it is repeated, not taken."""
-    firsts = first_rows(groups.codes, groups.count) if order is None else order[groups.offsets[:-1]]
-    found: dict[int, Column] = {}
-    for item in keys:
-        index = frame.find(item.value.id) if isinstance(item.value, syntax.Name) else -1
-        column = frame.column(index) if index >= 0 else None
-        if isinstance(column, Vector) and column.data.dtype.kind == "i":
-            found[index] = column.with_data(np.repeat(column.data[firsts], groups.sizes))
-    return found
-
-
-def codes_column(codes: Array) -> Vector:
-    return Vector(Type.LONG, codes.astype(np.int64, copy=False))
-
-
 # --- results
 
 
@@ -439,4 +392,4 @@ def _exec_single(query: syntax.Select, table: Table) -> Value:
     return table
 
 
-__all__ = ["contiguous", "filtered", "select"]
+__all__ = ["filtered", "select"]

@@ -11,6 +11,7 @@ from engine.errors import ScriptError
 from engine.forms import concat, form_name
 from engine.interpreter.scope import Scope
 from engine.sql import modify, resolve
+from engine.sql.arranging import contiguous
 from engine.sql.evaluation import Executor, GroupEvaluator, boolean_mask
 from engine.sql.frame import ROW_NUMBER, Frame, RowScope, TargetScope, frame_of, numbered
 from engine.sql.grouping import evaluate_keys
@@ -18,7 +19,7 @@ from engine.sql.keys import groups_of
 from engine.sql.output import as_column
 from engine.sql.pruning import Need, need_of
 from engine.sql.rewrite import prepare, value_query
-from engine.sql.select import contiguous, filtered
+from engine.sql.select import filtered
 from engine.sql.source import Conjunct, StoredTable, stored_table
 from engine.values import (
     AnyVector,

@@ -36,7 +36,7 @@ def human_node(deps: Deps, tools: Toolbox) -> Node:
         calls = pending_calls(state["messages"])
         unfinished = await deps.ledger.open_entries(scope.owner, scope.thread_id)
         usable = await usable_tools(deps, tools, scope.owner, state)
-        asked = _asked(deps, tools, usable, state, scope, calls, unfinished)
+        asked = await _asked(deps, tools, usable, state, scope, calls, unfinished)
         if not asked:
             return Command(goto=_onward(state.get("mode") or "act", calls, []))
         payload = request(asked)
@@ -55,7 +55,7 @@ def human_node(deps: Deps, tools: Toolbox) -> Node:
     return human
 
 
-def _asked(
+async def _asked(
     deps: Deps,
     tools: Toolbox,
     usable: list[Tool],
@@ -64,8 +64,9 @@ def _asked(
     calls: list[ToolCall],
     unfinished: list[Entry],
 ) -> list[Question]:
-    asked = questions(
+    asked = await questions(
         calls,
+        owner=scope.owner,
         tools=tools,
         usable=usable,
         policy=Policy.of(scope.allowed_effects),

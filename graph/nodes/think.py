@@ -81,21 +81,22 @@ async def think(
     if environment is not None:
         update["environment"] = environment.id
     session = session_of(deps, tools, state, scope)
-    return Command(goto=_next(turn.reply, tools, usable, scope, session), update=changes(state, update))
+    return Command(goto=await _next(turn.reply, tools, usable, scope, session), update=changes(state, update))
 
 
 def _replaced(messages: Sequence[AnyMessage], message: AnyMessage) -> list[AnyMessage]:
     return [message if each.id == message.id else each for each in messages]
 
 
-def _next(
+async def _next(
     reply: AIMessage, tools: Toolbox, usable: Sequence[Tool], scope: RunScope, session: Callable[[], Session]
 ) -> str:
     calls = reply.tool_calls
     if not calls or is_completion(reply, tools):
         return "complete"
-    asked = questions(
+    asked = await questions(
         calls,
+        owner=scope.owner,
         tools=tools,
         usable=usable,
         policy=Policy.of(scope.allowed_effects),

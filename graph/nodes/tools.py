@@ -150,7 +150,7 @@ class Batch:
                 for name in unknown_functions(found, policy):
                     await self._function_exists(name, scope)
         elif tool.review is not None:
-            action = tool.review.describe(arguments)
+            action = await tool.review.describe(arguments, scope.owner)
             effect = Effect.write if tool.review.effect is None else tool.review.effect
             allowed, resumes = tool.review.effect in policy.allowed, tool.review.resumes
         else:

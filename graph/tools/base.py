@@ -45,11 +45,11 @@ class ToolResult:
 @dataclass(frozen=True)
 class Review:
     """For a tool whose call a person must agree to unless the policy allows `effect`; with None no policy does.
-    `describe` says what the call would do. With `resumes`, a call that is sent again after a kill goes on where it
-    stopped; any other is entered in the ledger."""
+    `describe` says what a call of this owner would do; it raises UserError for one that cannot be carried out. With
+    `resumes`, a call that is sent again after a kill goes on where it stopped; any other is entered in the ledger."""
 
     effect: Effect | None
-    describe: Callable[[Any], str]
+    describe: Callable[[Any, str], Awaitable[str]]
     resumes: bool = False
 
 

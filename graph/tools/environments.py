@@ -19,9 +19,10 @@ from graph.tools.base import Review, Tool, ToolResult, ToolScope
 from provision.records import STATIC, EnvironmentRecord
 from provision.resolve import usable
 from provision.service import UNDER_WAY, Environments, public
-from provision.specs import EnvironmentRequest
+from provision.specs import EnvironmentRequest, validated
 
 MARGIN_SECONDS = 10.0
+BEHIND = "Nothing that was set in the session before is there."
 ENDED = ("DELETED", "ERROR")
 SHOWN = ("environment_id", "name", "state", "provider", "cpu", "memory", "workspace", "expires_at", "error")
 
@@ -65,7 +66,7 @@ def environment_tools(environments: Environments, sessions: Sessions) -> list[To
             await _taken_back(environments, record)
             raise
         if record.state == "RUNNING":
-            return _told("This thread works in it from now on.", record, record.id)
+            return _told(f"This thread works in it from now on. {BEHIND}", record, record.id)
         if record.state in UNDER_WAY:
             return _told(f"This thread will work in it. {_how_to_wait(record)}", record, record.id)
         raise UserError(f"Environment {record.name!r} is {record.state}: {record.error or 'it was given back'}")
@@ -83,23 +84,22 @@ def environment_tools(environments: Environments, sessions: Sessions) -> list[To
     async def use(arguments: UseEnvironment, scope: ToolScope) -> ToolResult:
         if arguments.environment == DEFAULT_ENVIRONMENT:
             await sessions.close_thread(scope.thread_id)
-            return ToolResult(
-                "This thread works in the default environment from now on.", environment=DEFAULT_ENVIRONMENT
-            )
+            note = f"This thread works in the default environment from now on. {BEHIND}"
+            return ToolResult(note, environment=DEFAULT_ENVIRONMENT)
         record = await environments.get(scope.owner, arguments.environment)
         waits = record.state in UNDER_WAY
         if not waits:
             usable(record)
         if record.id != scope.reference:
             await sessions.close_thread(scope.thread_id)
-        return _told(_how_to_wait(record) if waits else "This thread works in it from now on.", record, record.id)
+        note = _how_to_wait(record) if waits else "This thread works in it from now on."
+        return _told(f"{note} {BEHIND}", record, record.id)
 
     async def delete(arguments: DeleteEnvironment, scope: ToolScope) -> ToolResult:
         record = await _live_or_ended(environments, scope.owner, arguments.environment)
         if record.state in ENDED:
             return _told("It is gone already.", record)
         record = await environments.delete(scope.owner, record.id)
-        await sessions.close_environment(record.id)
         if record.provider == STATIC:
             return _told("The server is the user's own: it is forgotten here, and its data stays.", record)
         return _told("It will be gone soon." if record.state == "DELETING" else "It is gone.", record)
@@ -108,12 +108,27 @@ def environment_tools(environments: Environments, sessions: Sessions) -> list[To
         record = await environments.extend(scope.owner, arguments.environment, arguments.hours)
         return _told("Extended.", record)
 
-    def cost(arguments: CreateEnvironment) -> str:
+    async def describe_create(arguments: CreateEnvironment, _owner: str) -> str:
         return environments.describe(EnvironmentRequest(**arguments.model_dump()))
+
+    async def describe_delete(arguments: DeleteEnvironment, owner: str) -> str:
+        record = await _found(environments, owner, arguments.environment)
+        if record is not None and record.provider == STATIC:
+            return f"Forget the server {record.name} ({record.host}:{record.port}); its data stays."
+        return f"Delete environment {_named(record, arguments.environment)} with all its data."
+
+    async def describe_extend(arguments: ExtendEnvironment, owner: str) -> str:
+        record = await _found(environments, owner, arguments.environment)
+        text = f"Extend environment {_named(record, arguments.environment)} by {arguments.hours} h"
+        return f"{text}: {_price(environments, record, arguments.hours)}."
 
     return [
         Tool(
-            "create_environment", CreateEnvironment, create, review=Review(Effect.admin, cost, resumes=True), moves=True
+            "create_environment",
+            CreateEnvironment,
+            create,
+            review=Review(Effect.admin, describe_create, resumes=True),
+            moves=True,
         ),
         Tool("list_environments", ListEnvironments, list_all),
         Tool("use_environment", UseEnvironment, use, moves=True, for_renters=True),
@@ -121,11 +136,7 @@ def environment_tools(environments: Environments, sessions: Sessions) -> list[To
             "delete_environment",
             DeleteEnvironment,
             delete,
-            review=Review(
-                Effect.destroy,
-                lambda arguments: f"Delete environment {arguments.environment} with all its data.",
-                resumes=True,
-            ),
+            review=Review(Effect.destroy, describe_delete, resumes=True),
             moves=True,
             for_renters=True,
         ),
@@ -133,10 +144,7 @@ def environment_tools(environments: Environments, sessions: Sessions) -> list[To
             "extend_environment",
             ExtendEnvironment,
             extend,
-            review=Review(
-                Effect.admin,
-                lambda arguments: f"Extend environment {arguments.environment} by {arguments.hours} h, at its price.",
-            ),
+            review=Review(Effect.admin, describe_extend),
             for_renters=True,
         ),
     ]
@@ -184,6 +192,32 @@ async def _live_or_ended(environments: Environments, owner: str, reference: str)
             if record.name == reference:
                 return record
         raise
+
+
+async def _found(environments: Environments, owner: str, reference: str) -> EnvironmentRecord | None:
+    """None when there is none: what a person was asked about may be gone when they answer."""
+    try:
+        return await environments.get(owner, reference)
+    except NotFoundError:
+        return None
+
+
+def _named(record: EnvironmentRecord | None, reference: str) -> str:
+    if record is None or record.cpu is None or record.memory is None:
+        return reference
+    return f"{record.name} ({record.id}, {record.cpu:g} vCPUs, {record.memory:g} GiB)"
+
+
+def _price(environments: Environments, record: EnvironmentRecord | None, hours: int) -> str:
+    if record is None or record.cpu is None:
+        return "at its price"
+    names = ("name", "cpu", "memory", "workspace", "spot")
+    wanted = EnvironmentRequest(hours=hours, **{name: getattr(record, name) for name in names})
+    try:
+        provider = environments.providers.get(record.provider, record.region)
+        return str(provider.price(validated(wanted)))
+    except UserError:
+        return "at its price"
 
 
 def _how_to_wait(record: EnvironmentRecord) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
@@ -59,12 +58,8 @@ def knowledge_tools(knowledge: KnowledgeBase, models: ModelRegistry) -> list[Too
         searcher = await asyncio.to_thread(knowledge.searcher)
         found = await asyncio.to_thread(lookup, searcher, arguments.function, arguments.language)
         if found.page is None:
-            return ToolResult(
-                json.dumps(
-                    {"function": found.name, "found": False, "suggestions": _signatures(searcher, found.suggestions)},
-                    ensure_ascii=False,
-                )
-            )
+            likely = [f"- {line}" for line in _signatures(searcher, found.suggestions)]
+            return ToolResult("\n".join([f"DolphinDB has no function {found.name}. Perhaps it is:", *likely]))
         page = found.page
         text = "\n\n".join(f"{section.headings[-1]}\n{section.text}" for section in page.sections)
         if len(text) > DOCUMENTATION_CHARACTERS:

@@ -62,14 +62,14 @@ def memory_tools(store: BaseStore) -> list[Tool]:
     ]
 
 
-def _example(arguments: RememberExample) -> str:
+async def _example(arguments: RememberExample, _owner: str) -> str:
     tables = f" (tables: {arguments.tables})" if arguments.tables else ""
     return f"Remember this script as the answer to: {arguments.question}{tables}"
 
 
-def _term(arguments: DefineTerm) -> str:
+async def _term(arguments: DefineTerm, _owner: str) -> str:
     return f"From now on, read {arguments.term!r} in your questions as: {arguments.meaning}"
 
 
-def _forgotten(arguments: ForgetTerm) -> str:
+async def _forgotten(arguments: ForgetTerm, _owner: str) -> str:
     return f"Forget what {arguments.term!r} means."

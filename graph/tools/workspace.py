@@ -63,16 +63,18 @@ def workspace_tools(workspaces: Workspaces) -> list[Tool]:
             parts.append(f"standard error:\n{_cut(result.stderr)}")
         return ToolResult("\n".join(parts))
 
+    async def describe_write(arguments: WriteFile, _owner: str) -> str:
+        return f"Write {arguments.path} ({len(arguments.content)} characters) in the workspace."
+
+    async def describe_run(arguments: RunCommand, _owner: str) -> str:
+        return f"Run in the workspace: {json.dumps(arguments.command, ensure_ascii=False)}"
+
     return [
         Tool(
             "write_file",
             WriteFile,
             write,
-            review=Review(
-                Effect.write,
-                lambda arguments: f"Write {arguments.path} ({len(arguments.content)} characters) in the workspace.",
-                resumes=True,
-            ),
+            review=Review(Effect.write, describe_write, resumes=True),
             available=has_workspace,
         ),
         Tool("read_file", ReadFile, read, available=has_workspace),
@@ -81,10 +83,7 @@ def workspace_tools(workspaces: Workspaces) -> list[Tool]:
             "run_command",
             RunCommand,
             run,
-            review=Review(
-                Effect.admin,
-                lambda arguments: f"Run in the workspace: {json.dumps(arguments.command, ensure_ascii=False)}",
-            ),
+            review=Review(Effect.admin, describe_run),
             available=has_workspace,
         ),
     ]

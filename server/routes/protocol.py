@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import orjson
 from fastapi import APIRouter, Header, Query, Response, WebSocket, WebSocketDisconnect
@@ -30,6 +30,7 @@ router = APIRouter(route_class=JsonRoute, tags=["Protocol"])
 _LAST_SEEN = re.compile(r"(\d{1,9})-(\d{1,18})")
 
 Namespace = list[str]
+ThreadStreamMode: TypeAlias = Literal["run_modes", "lifecycle", "state_update"]
 
 
 class Command(BaseModel):
@@ -60,14 +61,16 @@ async def command(thread_id: UuidPath, body: Command, services: Served, asking: 
 @router.get("/threads/{thread_id}/stream", responses=answers.EVENTS, response_class=Response)
 async def stream_of_thread(
     thread_id: UuidPath, services: Served, asking: Asking,
-    stream_modes: Annotated[list[Literal["run_modes", "lifecycle", "state_update"]] | None, Query()] = None,
+    stream_mode: Annotated[list[ThreadStreamMode] | None, Query()] = None,
+    stream_modes: Annotated[list[ThreadStreamMode] | None, Query()] = None,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> Response:  # fmt: skip
     """The events of whatever runs on the thread, from now or from the last event seen, without end."""
     key = checked_uuid(thread_id, "thread")
     await services.threads.get(asking.identity, key)
-    if stream_modes and set(stream_modes) != {"run_modes"}:
-        raise InvalidInputError("Only the stream mode run_modes is supported.", "Use POST …/stream/events for others.")
+    modes = {*(stream_mode or ()), *(stream_modes or ())} or {"run_modes"}
+    if "state_update" in modes:
+        raise InvalidInputError("The stream mode state_update is not supported.", "Use run_modes or lifecycle.")
     seen = _LAST_SEEN.fullmatch(last_event_id or "")
     place, after = (int(seen[1]), int(seen[2])) if seen else (await services.runs.ended(asking.identity, key), 0)
 
@@ -77,6 +80,7 @@ async def stream_of_thread(
                 b"".join(
                     b"event: %s\r\ndata: %s\r\nid: %d-%d\r\n\r\n" % (event.name.encode(), event.data, at, event.number)
                     for event in events
+                    if "run_modes" in modes or event.name == "metadata"
                 )
                 or HEARTBEAT
             )

@@ -191,8 +191,6 @@ async def prepare(
     assistant_id = assistant_reference(body.assistant_id, services.graphs.names)
     if body.webhook is not None:
         await services.webhooks.check(body.webhook)
-    if body.input is not None and body.command is not None and body.command.given():
-        raise InvalidInputError("A run takes an input or a command, not both.")
     config = body.config or {}
     for name, kind in (("configurable", dict), ("metadata", dict), ("tags", list)):
         if config.get(name) is not None and not isinstance(config[name], kind):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from io import StringIO
 from typing import Any
 
 import pytest
 from agent.driver import Conversation, conversation, done, run
+from langchain_core.messages import AIMessageChunk
 from langgraph.runtime import RunControl
 from langgraph.types import Command
 from openai_server.server import ScriptedOpenAI
@@ -18,6 +20,8 @@ from core.postgres import Pool
 from graph.host import Host, run_config
 from graph.tools import environments as tools
 from provision.specs import EnvironmentRequest
+from terminal.console import TextConsole
+from terminal.conversation import Display
 
 pytestmark = pytest.mark.host_settings(script_timeout=60)
 
@@ -215,6 +219,10 @@ async def test_after_its_deletion_the_thread_is_told_what_to_do(
     scripted_openai.add(ToolCalls(run("x = 1")), ToolCalls(Call("delete_environment", {"environment": "mine"})))
     scripted_openai.add(ToolCalls(run("x")), Text("Shall I rent another one?"))
     await talk.ask("set x, give the server back and look at x")
+    assert talk.waiting is not None
+    assert talk.waiting["action_requests"][0]["description"] == (
+        f"Delete environment mine ({environment}, 1 vCPUs, 2 GiB) with all its data."
+    )
     assert talk.host.deps.sessions.has_session(talk.thread_id, environment)
     await talk.decide(APPROVE)
     assert not talk.host.deps.sessions.has_session(talk.thread_id, environment)
@@ -313,6 +321,10 @@ async def test_extending_is_asked_and_entered_in_the_ledger(
     before = (await talk.host.deps.environments.get("local", environment)).expires_at
     scripted_openai.add(ToolCalls(Call("extend_environment", {"environment": "mine", "hours": 2})), done("longer"))
     await talk.ask("two hours more")
+    assert talk.waiting is not None
+    assert talk.waiting["action_requests"][0]["description"] == (
+        f"Extend environment mine ({environment}, 1 vCPUs, 2 GiB) by 2 h: free of charge."
+    )
     await talk.decide(APPROVE)
     after = (await talk.host.deps.environments.get("local", environment)).expires_at
     assert before is not None
@@ -359,3 +371,21 @@ async def test_a_cancelled_creation_is_taken_back_unless_the_process_ends(
         await talk.go_on()
         assert [each.id for each in await environments.list("local", ended=True)] == [record.id]
         assert (await values(talk))["environment"] == record.id
+
+
+def test_the_terminal_shows_each_thing_once() -> None:
+    shown = StringIO()
+    display = Display(TextConsole(file=shown, width=100))
+    step = {"event": "provisioning", "step": "secured", "message": "the default account is closed"}
+    for data in (step, {"event": "notice", "message": "It ends in 9 min."}, {"event": "tool_started", "name": "x"}):
+        display.part({"type": "custom", "data": data})
+    display.part({"type": "messages", "data": (AIMessageChunk("Hello."), {"langgraph_node": "act"})})
+    answer = {"text": "Hello.\n\nIt ends in 9 min.\nThis thread now works in the environment default."}
+    display.part({"type": "updates", "data": {"complete": {"answer": answer}}})
+    assert shown.getvalue().splitlines() == [
+        "  … secured the default account is closed",
+        "It ends in 9 min.",
+        "Hello.",
+        "",
+        "This thread now works in the environment default.",
+    ]

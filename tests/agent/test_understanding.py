@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
@@ -275,7 +276,7 @@ async def test_what_a_turn_stores_does_not_grow(clocked: Host, scripted_openai: 
         scripted_openai.add(Text("ok"))
         await talk.ask("sales last month")
         sizes.append(await stored(clocked, talk.thread_id))
-    growth = [later - earlier for earlier, later in zip(sizes[2:], sizes[3:], strict=False)]
+    growth = [later - earlier for earlier, later in pairwise(sizes[2:])]
     assert max(growth) <= 1.05 * min(growth)
 
 

@@ -34,7 +34,7 @@ RENTING = "rent a server, and leave a line in the workspace of"
 EVENTS = 80
 RENTING_EVENTS = 115
 # How many of them are tried.
-RENTALS = int(os.environ.get("DDB_AGENT_TEST_KILLS", "6"))
+RENTALS = int(os.environ.get("DDB_AGENT_TEST_KILLS", "4"))
 
 
 def reply(body: dict[str, Any]) -> Step:

@@ -46,6 +46,35 @@ def test_examples_of_a_page() -> None:
     assert found[3].script.endswith("a = dict(`k`m, 1 2)\na")
 
 
+def test_what_a_page_shows_to_fail_is_no_setup() -> None:
+    page = """#### Examples
+```
+x = 1 2
+x.append!(3)
+x.append!(`a)
+// Error: Incompatible type
+x
+// output: [1,2,3]
+```
+"""
+    assert [example.script for example in examples("append!", page)] == ["x = 1 2\nx.append!(3)\nx"]
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ('loadTable("dfs://db", "t")', "a database of its author"),
+        ("localtime(2020.01.01T00:00:00)", "the server's time zone"),
+        ("t = table(10:0, `a`b, [INT, INT])\nselect * from t", "streaming"),
+        ("getNodeAlias()", "the server's own state"),
+        ("t = table(10:0, `a, [INT])\ninsert into t values(1)\nt", None),
+    ],
+)
+def test_what_no_engine_can_answer_alike_is_left_out(code: str, reason: str | None) -> None:
+    (example,) = examples("f", f"#### Examples\n```\n{code}\n// output: 1\n```\n")
+    assert example.needs == reason
+
+
 @pytest.mark.parametrize(
     ("expected", "actual", "equal"),
     [
@@ -61,6 +90,13 @@ def test_examples_of_a_page() -> None:
         ("a->1", "a->2", False),
         ("set(2,1)", "set(1,2)", True),
         ("hello", "hallo", False),
+        ("1:3", "1 : 3", True),
+        ("1:3", "1 : 4", False),
+        ("NULL", "", True),
+        ("2020.01.01 09:30:00", "2020.01.01T09:30:00", True),
+        ("| label | A |\n|---|---|\n| x | 2 |", "  A\n  -\nx|2", True),
+        ("col1\tcol2\n1,200\t2", "#0   #1\n---- --\n1200 2 ", True),
+        ("a\tb\n1\t2", "a c\n- -\n1 2", False),
     ],
 )
 def test_same(expected: str, actual: str, equal: bool) -> None:

@@ -11,9 +11,12 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = """
 import asyncio, json
 from langgraph.checkpoint.memory import InMemorySaver
-from provision.export import provisioning
+from graph.export import agent, deps
+from provision.export import environments, provisioning
 
 async def main():
+    await agent()
+    assert (await deps()).environments is await environments()
     graph = await provisioning()
     same = await provisioning()
     assert graph.checkpointer is None

@@ -125,8 +125,18 @@ async def test_what_an_ended_process_was_making_is_gone_on_with_once(
     async with open_environments(settings, pool, provision=eci_settings(emulator)) as ended:
         record = await ended.start(owner, ALONE)
         await until(lambda: emulator.groups)
-    assert await cloud.go_on() == []  # its hold is not over yet
-    await asyncio.sleep(cloud.settings.provision_lease_seconds)
+
+    async def held_for(seconds: float) -> None:
+        async with pool.connection() as held:
+            await held.execute(
+                "UPDATE environments SET worker = 'another', worker_until = now() + make_interval(secs => %s)"
+                " WHERE environment_id = %s",
+                (seconds, record.id),
+            )
+
+    await held_for(60)
+    assert await cloud.go_on() == []
+    await held_for(-1)
     async with open_environments(settings, pool, provision=eci_settings(emulator)) as other:
         found = await asyncio.gather(cloud.go_on(), other.go_on())
         assert sorted(found) == [[], [record.id]]

@@ -166,7 +166,7 @@ async def test_tools(call: Caller, emulator: EciEmulator) -> None:
     size = {"name": "mine", "cpu": 1, "memory": 2, "hours": 1}
     create = call.tools["create_environment"]
     assert create.review is not None
-    assert "about 0.49 CNY (an estimate)" in create.review.describe(create.parse(size))
+    assert "about 0.49 CNY (an estimate)" in await create.review.describe(create.parse(size), call.owner)
     made = json.loads(await call("create_environment", **size))["environment"]
     assert made["state"] == "RUNNING"
     assert "host" not in made

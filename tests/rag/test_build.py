@@ -258,6 +258,12 @@ async def test_at_most_two_generations_stay(open_knowledge: Opener, documents: P
     assert len(list((tmp_path / "data/knowledge/generations").iterdir())) == 2
 
 
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="DDB_AGENT_DATA_DIR"), Generations(tmp_path / "file" / "knowledge").building():
+        pass
+
+
 def test_a_failing_build_leaves_no_folder_behind(tmp_path: Path):
     generations = Generations(tmp_path)
     with pytest.raises(UserError), generations.building(), generations.new():

@@ -49,7 +49,7 @@ async def test_of_two_like_questions_the_one_about_the_same_columns_comes_first(
     await examples.save(ANNA, "daily average of the device", "two", schema="readings device temperature")
     index = (await Recall(store).of(ANNA)).examples
     for schema, first in (("readings temperature", "two"), ("pumps pressure", "one")):
-        assert [each.script for each in index.similar("daily average by device", schema=schema)][0] == first
+        assert index.similar("daily average by device", schema=schema)[0].script == first
     assert len(index.similar("daily average by device", count=1)) == 1
 
 

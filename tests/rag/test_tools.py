@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -43,9 +42,9 @@ async def test_documentation_of_one_function(call):
 
 
 async def test_documentation_of_what_does_not_exist_suggests(call):
-    found = json.loads(await call("get_function_documentation", function="fillna"))
-    assert found["found"] is False
-    assert found["suggestions"][0].startswith("nullFill(X, Y)")
+    lines = (await call("get_function_documentation", function="fillna")).split("\n")
+    assert lines[0] == "DolphinDB has no function fillna. Perhaps it is:"
+    assert lines[1].startswith("- nullFill(X, Y)")
 
 
 async def test_signatures_of_many(call):

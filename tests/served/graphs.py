@@ -141,6 +141,16 @@ tokens.add_node("model", _model)
 tokens.add_edge(START, "model")
 tokens.add_edge("model", END)
 
+talker = StateGraph(MessagesState)
+talker.add_node("inner", tokens.compile())
+talker.add_edge(START, "inner")
+
+outer = StateGraph(Log)
+outer.add_node("before", _echo)
+outer.add_node("inner", asker)
+outer.add_edge(START, "before")
+outer.add_edge("before", "inner")
+
 
 async def by_config(config: RunnableConfig) -> Compiled:
     async def node(state: Log) -> Log:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -150,6 +151,7 @@ async def test_from_creation_to_deletion(
     assert running["host"] == next(group.address for group in emulator.alive() if group.role == "database")
     secrets = await site.password(box)
     assert len(secrets) == 2
+    assert 'ddb_agent_environments{provider="eci",state="RUNNING"} 1.0' in (await ann.get("/metrics")).text
 
     deps = await site.services.deps()
     environment = await deps.environment("ann", box)
@@ -245,7 +247,8 @@ async def test_another_user_sees_nothing(site: Site, emulator: EciEmulator) -> N
         checked = await http.post("/script/check", params={"environment": box}, json={"script": "1"})
         assert checked.status_code == 404
         assert (await http.get("/environments?ended=true")).json() == []
-        assert (await http.post("/threads", json={"metadata": {"environment_id": box}})).status_code == 404
+        for key in ("environment", "environment_id"):
+            assert (await http.post("/threads", json={"metadata": {key: box}})).status_code == 404
         thread = (await http.post("/threads", json={})).json()["thread_id"]
         patched = await http.patch(f"/threads/{thread}", json={"metadata": {"environment_id": box}})
         assert patched.status_code == 404
@@ -363,7 +366,7 @@ async def test_the_end_of_an_environment_is_announced_and_comes(site: Site, pool
             await asyncio.sleep(0.05)
     warning = (await warnings())[0]
     assert warning["environment_id"] == box
-    assert "ends in 4 min. Extend it" in warning["message"]
+    assert re.search(r"Environment 'box' ends at [-\d]+ \d\d:\d\d UTC\. Extend it", warning["message"])
     assert (await ann.post("/environments/box/extend", json={"hours": 1})).status_code == 200
     assert await warnings() == [None, None]
     await ends_in(0)
@@ -401,6 +404,9 @@ async def test_a_thread_works_in_its_environment(
         await deps.sessions.run(await deps.environment("ann", reference), "test", script)
     thread = (await ann.post("/threads", json={"metadata": {"environment_id": "one"}})).json()
     assert thread["metadata"] == {"environment_id": one}
+    for metadata, bound in (({"environment": one}, one), ({"environment": "staging"}, None)):
+        found = (await ann.post("/threads", json={"metadata": metadata})).json()["metadata"]
+        assert found == {**metadata, **({"environment_id": bound} if bound else {})}
 
     async def ran(**given: str) -> dict[str, Any]:
         look = Call("run_dolphindb_script", {"script": "getClusterDFSDatabases()"})

@@ -17,15 +17,18 @@ import httpx
 import pytest
 from aiohttp import web
 from openai_server import Call, ScriptedOpenAI, Text, ToolCalls
+from served import free_port
 from served.application import accounts, logged_in, serving
 
 from core.artifacts import Artifacts
+from core.errors import ConfigurationError
 from core.postgres import Pool
 from core.settings import Settings
 from server.app import create_app
 from server.config import ServerConfig
 from server.logs import JsonFormatter, bound_to, masked
 from server.rates import Rates
+from server.services import open_services
 from server.tables import parquet_of
 from server.usage import Usage
 
@@ -131,6 +134,18 @@ async def test_metrics_are_read_on_this_machine(
         assert (await user.get("/metrics", headers=nobody)).status_code == 200
         for header in ("X-Forwarded-For", "Forwarded"):
             assert (await user.get("/metrics", headers={**nobody, header: "127.0.0.1"})).status_code == 401
+
+
+async def test_a_worker_shows_its_metrics_on_a_port(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = free_port()
+    monkeypatch.setenv("DDB_AGENT_WORKER_METRICS_PORT", str(port))
+    config = ServerConfig(ROOT, {}, {})
+    async with open_services(settings, config):
+        async with httpx.AsyncClient() as http:
+            assert "ddb_agent_runs_active 0.0" in (await http.get(f"http://127.0.0.1:{port}/metrics")).text
+        with pytest.raises(ConfigurationError, match="WORKER_METRICS_PORT"):
+            async with open_services(settings, config):
+                pass
 
 
 async def test_traces_are_sent(

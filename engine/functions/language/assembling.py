@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,6 +71,17 @@ def parts_of(value: Value) -> list[Value]:
     if isinstance(value, IndexedSeries):
         return [element(value.values, index) for index in range(len(value.values))]
     return [value]
+
+
+def each_part(value: Value) -> Iterator[Value]:
+    """The same one by one; the elements of a vector are not all made before."""
+    if isinstance(value, Vector | AnyVector | ArrayVector):
+        return (element(value, index) for index in range(len(value)))
+    return iter(parts_of(value))
+
+
+def part_count(value: Value) -> int:
+    return len(value) if isinstance(value, Vector | AnyVector | ArrayVector) else len(parts_of(value))
 
 
 def is_divisible(value: Value) -> bool:

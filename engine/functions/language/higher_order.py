@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from itertools import repeat as repeated
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,15 @@ from engine.functions.language.assembling import (
     FUNCTIONS,
     arity,
     assemble,
+    each_part,
     function_argument,
     is_divisible,
+    part_count,
     parts_of,
 )
 from engine.functions.registry import Builtin, Kind, Registry, parse_parameters
 from engine.lifting import elementwise
+from engine.limits import check_allocation
 from engine.operators import binary
 from engine.types import Type
 from engine.values import (
@@ -53,17 +57,17 @@ def _results(context: Context, function: Value, arguments: tuple[Value, ...], na
 
 def _calls(context: Context, function: Value, arguments: tuple[Value, ...], name: str) -> Iterator[Value]:
     callee = function_argument(function, name)
-    divided = [parts_of(argument) if is_divisible(argument) else None for argument in arguments]
-    lengths = {len(parts) for parts in divided if parts is not None}
+    lengths = {part_count(argument) for argument in arguments if is_divisible(argument)}
     if not lengths:
         yield context.call(callee, list(arguments))
         return
     if len(lengths) > 1:
         raise ScriptError(f"Usage: {name}(func, args...). The arguments must have the same length.")
-    for index in range(lengths.pop()):
+    count = lengths.pop()
+    divided = [each_part(argument) if is_divisible(argument) else repeated(argument, count) for argument in arguments]
+    for row in zip(*divided, strict=True):
         context.check()
-        row = [argument if parts is None else parts[index] for argument, parts in zip(arguments, divided, strict=True)]
-        yield context.call(callee, row)
+        yield context.call(callee, list(row))
 
 
 def _each(context: Context, function: Value, *arguments: Value) -> Value:
@@ -186,14 +190,18 @@ def unified_call(context: Context, function: Value, arguments: Value) -> Value:
     return context.call(function_argument(function, "unifiedCall"), arguments.items)
 
 
+def _called(context: Context, callee: Function, *arguments: Value) -> Value:
+    context.check()
+    return context.call(callee, arguments)
+
+
 def _cross(context: Context, function: Value, left: Value, right: Value = NOTHING) -> Value:
     """The function of every pair of elements: a matrix, rows by X and columns by Y."""
     callee = function_argument(function, "cross")
     other = left if isinstance(right, Nothing) else right
-    results = []
-    for row in parts_of(left):
-        context.check()
-        results.append([context.call(callee, [row, column]) for column in parts_of(other)])
+    check_allocation(part_count(left) * part_count(other), node=context.node)
+    columns = parts_of(other)
+    results = [[_called(context, callee, row, column) for column in columns] for row in each_part(left)]
     if not all(isinstance(cell, Scalar) for row in results for cell in row):
         return AnyVector([AnyVector(row) for row in results])
     out = assemble([assemble(list(column)) for column in zip(*results, strict=True)])
@@ -252,7 +260,7 @@ def each_pre(context: Context, function: Value, data: Value, pre: Value = NOTHIN
         first = NULL if isinstance(pre, Nothing) else binary(operator, data.scalar(0), pre)
         return binary("<-", first, rest) if not isinstance(pre, Nothing) else _prepend_null(rest)
     results = [] if isinstance(pre, Nothing) else [context.call(callee, [parts[0], pre])]
-    results += [context.call(callee, [parts[i], parts[i - 1]]) for i in range(1, len(parts))]
+    results += [_called(context, callee, parts[i], parts[i - 1]) for i in range(1, len(parts))]
     if isinstance(pre, Nothing):
         results.insert(0, _missing(results))
     return assemble(results, rule)
@@ -278,7 +286,7 @@ def each_post(context: Context, function: Value, data: Value, post: Value = NOTH
     parts = parts_of(data)
     if not parts:
         return data
-    results = [context.call(callee, [parts[i], parts[i + 1]]) for i in range(len(parts) - 1)]
+    results = [_called(context, callee, parts[i], parts[i + 1]) for i in range(len(parts) - 1)]
     if isinstance(post, Nothing):
         results.append(_missing(results))
     else:

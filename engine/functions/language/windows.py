@@ -9,7 +9,7 @@ import numpy as np
 from engine.arguments import boolean_argument, positive_argument
 from engine.cast import CLOCKS, DAY, INSTANTS, cast_vector
 from engine.context import Context
-from engine.errors import CallError, ScriptError, UnsupportedError
+from engine.errors import CallError, ScriptError
 from engine.forms import as_vector, concat, tuple_to_vector
 from engine.functions.language.assembling import (
     data_arguments,
@@ -25,7 +25,7 @@ from engine.functions.language.assembling import (
 from engine.functions.language.constructors import whole
 from engine.functions.registry import Registry
 from engine.operators.temporal import UNITS, add_duration
-from engine.sql.output import as_column
+from engine.sql.construct import table_of_columns
 from engine.types import DECIMAL, FLOATING, INTEGRAL, TEMPORAL, Type
 from engine.values import (
     NOTHING,
@@ -373,7 +373,7 @@ def contextby(
             )
             for name, column in zip(data.names, data.columns, strict=True)
         ]
-        return Table(list(data.names), [as_column(column, name) for name, column in named])
+        return table_of_columns([name for name, _ in named], [column for _, column in named])
     columns = _key_columns(keys)
     codes, _ = group_codes(columns)
     order = None

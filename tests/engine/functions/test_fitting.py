@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import curves
-from engine.values import AnyVector, Dictionary, Scalar, Value, Vector
+from engine.errors import ScriptError, UnsupportedError
+from engine.values import AnyVector, Dictionary, Matrix, Scalar, Value, Vector
 
 Run = Callable[[str], Value]
 Show = Callable[[str], str]
@@ -61,6 +62,24 @@ def test_lasso_shrinks_to_nothing(run: Run) -> None:
     found = numbers(run("lassoBasic(1 2 3 4 5.5, (1 2 3 4 5, 2 1 2 1 2), 0, 100)"))
     assert found[1:] == [0, 0]
     assert found[0] == pytest.approx(3.1)
+
+
+def test_principal_components_are_those_of_the_covariance(run: Run) -> None:
+    columns = np.array([[7, 1, 1, 0, 5, 2], [0.7, 0.9, 0.01, 0.8, 0.09, 0.23], [1, 2, 3, 5, 8, 13]])
+    texts = [" ".join(map(str, column)) for column in columns]
+    table = f"t = table({texts[0]} as a, {texts[1]} as b, {texts[2]} as c)"
+    found = run(f"{table}; pca(sqlDS(<select * from t>), k=2)")
+    assert isinstance(found, Dictionary)
+    values, vectors = np.linalg.eigh(np.cov(columns))
+    components, shares = found.items["components"], found.items["explainedVarianceRatio"]
+    assert isinstance(components, Matrix)
+    assert isinstance(shares, Vector)
+    assert np.allclose(np.abs(components.data), np.abs(vectors[:, ::-1][:, :2]))
+    assert np.allclose(shares.data, values[::-1][:2] / values.sum())
+    with pytest.raises(ScriptError, match="numeric"):
+        run("pca(table(`x`y as s))")
+    with pytest.raises(UnsupportedError, match="randomized"):
+        run(f"{table}; pca(t, svdSolver='randomized')")
 
 
 def test_minimum_and_root(run: Run) -> None:

@@ -22,7 +22,7 @@ Shown = Callable[[str], str]
         ("n = 3; b = 1; x = 1.0 2 3 4 5 6; x.fill!(n - 1 + 0:b, NULL)", "[1,2,,4,5,6]"),
         ("x = 1.0 2 3 4 5 6; x.fill!(:2, NULL)", "[,,3,4,5,6]"),
         ("iterate(1.0, 0.5, (1.0 2 3 4).subarray(2:))", "[3.5,5.75]"),
-        ("def pick(x, k) { f = [mavg, msum, def(x, n) { return x + n }, mmax{, 3}][k]; return f(x, 2) }; pick(1 2 3, 2)",
+        ("def pick(x, k) { f = [mavg, def(x, n): x + n, mmax{, 3}][k]; return f(x, 2) }; pick(1 2 3, 1)",
          "[3,4,5]"),
         ("def f(S, N = 1) { return S[::size(S) - N] }; f(1 2 3)", "3"),
         ("@state\ndef f(x, y = 2) { return x * y, x - y }; f(5)", "(10,3)"),
@@ -40,6 +40,12 @@ Shown = Callable[[str], str]
         ("trueRange(3 5 4.0, 1 2 3.0, 2 4 3.0)", "[,3,1]"),
         ("regexFindStr('a1b22', '[0-9]*', false)", '["1","22"]'),
         ("milastNot(NULL NULL 2 3, 3, 1)", "[-1,-1,2,2]"),
+        ("m = matrix(1 2, 3 4, 5 6); m[:,1:]", "#0 #1\n-- --\n3  5 \n4  6 "),
+        ("m = matrix(1 2, 3 4); m[:,1] = 0; m", "#0 #1\n-- --\n1  0 \n2  0 "),
+        ("d = 2017.01.06..2017.01.09; d[x -> x.weekday() between 1:5]", "[2017.01.06,2017.01.09]"),
+        ("sum @ 1 2 3", "6"),
+        ("[1 2, 3 4, 5 6] @ [1 2, 0 1]", "(([3,4],[5,6]),([1,2],[3,4]))"),
+        ('concat("beta" <- 1.5 2, ",")', "beta,1.5,2"),
     ],
 )  # fmt: skip
 def test_what_libraries_write(shown: Shown, script: str, text: str) -> None:
@@ -82,7 +88,7 @@ def test_factors_of_a_panel_as_pandas_has_them(interpreter: Interpreter) -> None
         "mavg(price, 1..5)": full(price.rolling(5, min_periods=1).apply(
             lambda x: decayed(x) if len(x) == 5 else np.nan, raw=True), 5),
         "price / rowSum(abs(price))": price.div(price.abs().sum(axis=1), axis=0),
-        "ewmMean(ratios(price) - 1, span=5, adjust=false)": (price / price.shift(1) - 1).ewm(span=5, adjust=False).mean(),
+        "ewmMean(ratios(price), span=5, adjust=false)": (price / price.shift(1)).ewm(span=5, adjust=False).mean(),
         "msum(iif(price > volume, price, 0), 4)": full(
             price.where(price > volume, 0.0).rolling(4, min_periods=1).sum(), 4),
     }  # fmt: skip
@@ -100,6 +106,14 @@ def test_weights_as_window_count_in_each_group(shown: Shown) -> None:
     assert shown(script) == "[,,3,6]"
 
 
+def test_weights_of_their_own_go_with_each_group(shown: Shown) -> None:
+    table = "t = table(`a`a`a`b`b`b as s, 1.0 2 3 4 5 6 as v); "
+    assert shown(f"{table}exec wsum(v, 3 2 1) from t group by s") == "[10,28]"
+    assert shown(f"{table}exec mcorr(v, 3 1 2, 2) from t context by s") == "[,-1,1,,-1,1]"
+    with pytest.raises(ScriptError, match="same length"):
+        shown(f"{table}select wsum(v, 3 2) from t group by s")
+
+
 def test_an_indexed_series_in_a_query_is_its_values(shown: Shown) -> None:
     table = "t = table(`A`A`B`B as s, 1 3 1 2 as x, 1.0 2 3 4 as v); "
     script = "exec window(sum, indexedSeries(x, v), 0:1) from t context by s"
@@ -115,13 +129,13 @@ def test_rolling_over_a_matrix(shown: Shown) -> None:
 
 def test_rows_as_dictionaries_become_a_table(shown: Shown) -> None:
     script = """
-    def row(x) {
+    def record(x) {
         out = dict(STRING, ANY, true)
         out["v"] = x
         if (x != 2) out["w"] = x * 10
         return out
     }
-    each(row, 1 2 3)
+    each(record, 1 2 3)
     """
     assert shown(script) == "v w \n- --\n1 10\n2   \n3 30"
 
@@ -135,7 +149,10 @@ def test_columns_of_rows(shown: Shown) -> None:
 
 def test_contextby_a_table_by_types_of_columns(shown: Shown) -> None:
     table = "t = table(2024.01.01 2024.01.02 2024.01.03 as d, `x`y`x as s, 1 2 3 as v); "
-    assert shown(f"{table}contextby(max, t, t.s)") == "d          s v\n---------- - -\n2024.01.01 x 3\n2024.01.02 y 2\n2024.01.03 x 3"
+    assert (
+        shown(f"{table}contextby(max, t, t.s)")
+        == "d          s v\n---------- - -\n2024.01.01 x 3\n2024.01.02 y 2\n2024.01.03 x 3"
+    )
     shifted = shown(f"{table}contextby(temporalAdd{{, 1d}}, t, t.s, , 2)").split("\n")
     assert shifted[2] == "2024.01.02 x 1"
     with pytest.raises(ScriptError, match="semanticFilter"):
@@ -188,6 +205,24 @@ def test_an_unordered_dictionary_lists_its_newest_key_first(shown: Shown) -> Non
     assert shown("d = dict(`a`b, 1 2, true); d.keys()") == '["a","b"]'
     assert shown("transpose(dict(`a`b, [1 2, 3 4]))") == "b a\n- -\n3 1\n4 2"
     assert shown("set(4 5 2).keys()") == "[2,5,4]"
+
+
+def test_statistics_of_a_table(shown: Shown) -> None:
+    lines = shown("summary(table(1 2 NULL 5 as a, 1.5 2 3 4 as b, `x`y`z`z as s), percentile=50 100)").split("\n")
+    assert lines[0].split() == ["name", "min", "max", "nonNullCount", "count", "avg", "std", "percentile"]
+    assert lines[2].split()[:5] == ["a", "1", "5", "3", "4"]
+    assert [line.split()[-1] for line in lines[2:]] == ["[2,5]", "[2.5,4]"]
+    with pytest.raises(ScriptError, match="percentile"):
+        shown("summary(table(1 2 as a), percentile=[101])")
+
+
+def test_events_close_in_time(shown: Shown) -> None:
+    events = "`A`B`C`D`C`A`B, 0 2 4 5 6 9 10, 2"
+    rows = [line.split() for line in shown(f"coevent({events})").split("\n")[2:]]
+    assert rows == [["A", "B", "2"], ["B", "C", "1"], ["C", "C", "1"], ["C", "D", "2"]]
+    ordered = [line.split() for line in shown(f"coevent({events}, true)").split("\n")[2:]]
+    assert ["D", "C", "1"] in ordered
+    assert ["C", "D", "1"] in ordered
 
 
 @pytest.mark.parametrize(
