@@ -29,7 +29,7 @@ LOCUST = Competitor("locust", ("locust",), ())
 def main() -> None:
     minutes = float(os.environ.get("LOAD_MINUTES", "10"))
     try:
-        programs = virtual_environment(LOCUST)
+        programs = virtual_environment(LOCUST, alone=True)
     except NotAvailableError as error:
         print(f"not measured: {error}")
         return

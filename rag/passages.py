@@ -91,13 +91,13 @@ def _header(result: Result) -> str:
 
 
 def _text(chunks: Sequence[tuple[int, Chunk]], used: set[int]) -> str:
-    """Chunks in reading order, each section under its heading."""
+    """Chunks in reading order, each section under its heading as Markdown has it."""
     parts: list[str] = []
     heading = ""
     for number, chunk in chunks:
         if number in used:
             if chunk.headings[-1] != heading:
                 heading = chunk.headings[-1]
-                parts.append(f"{heading}:")
+                parts.append(f"## {heading}")
             parts.append(chunk.text)
     return "\n".join(parts)

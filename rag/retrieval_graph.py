@@ -35,8 +35,8 @@ NOTHING = {
     "zh": "文档中未找到相关内容。",
 }
 _CITATION = re.compile(r"\s?\[(\d+(?:\s*,\s*\d+)*)\]")
-_DETAILS = re.compile(r"^(?:Details|详情):\n", re.MULTILINE)
-_HEADING = re.compile(r"^[^\n:]{1,60}:$", re.MULTILINE)
+_FENCED = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
+_HEADING = re.compile(r"^## (.*)$", re.MULTILINE)
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])\s*")
 
 
@@ -296,14 +296,23 @@ def extract(passages: list[Passage], language: str) -> str:
     """An answer without a model: the signatures and first sentences of the best passages, each with its number."""
     lines = ["According to the documentation:" if language == "en" else "根据文档："]
     for item in passages[:3]:
-        details = _DETAILS.search(item["text"])
-        body = item["text"][details.end() :] if details else item["text"].split("\n", 1)[-1]
-        body = _HEADING.split(body, maxsplit=1)[0]
-        prose = re.sub(r"```.*?(```|$)", "", body, flags=re.DOTALL).strip()
+        prose = _told(item)
         first = " ".join(_SENTENCE.split(prose.replace("\n", " "))[:2]).strip()[:400]
         name = f"`{item['signatures'][0]}`" if item["signatures"] else item["heading"]
         lines.append(f"- {name}: {_CITATION.sub('', first)} [{item['number']}]")
     return "\n".join(lines)
+
+
+def _told(passage: Passage) -> str:
+    """What the passage says without its examples: of a function the details, else the section that is cited."""
+    _, *found = _HEADING.split(_FENCED.sub("", passage["text"]))
+    sections = {
+        heading.strip(): text.strip() for heading, text in reversed(list(zip(found[::2], found[1::2], strict=True)))
+    }
+    own = passage["heading"].split(" > ")[-1]
+    wanted = ("Details", "详情", own) if passage["function"] else (own,)
+    told = next((sections[heading] for heading in wanted if sections.get(heading)), "")
+    return told or next(iter(reversed(sections.values())), "")
 
 
 def _progress(step: str, **more: Any) -> None:

@@ -77,10 +77,33 @@ class RunProtocol:
     _asked: set[str] = field(default_factory=set)
     _seen: set[str] = field(default_factory=set)
     _begun: bool = False
+    _graphs: dict[tuple[str, ...], bool] = field(default_factory=dict)
+    """The subgraphs seen, and whether they have ended."""
 
     def of(self, event: Event) -> Iterator[dict[str, Any]]:
         name, *namespace = event.name.split("|")
         data = orjson.loads(event.data)
+        yield from self._events(name, namespace, data, event)
+        for depth in range(1, len(namespace) + 1):
+            yield from self._started(tuple(namespace[:depth]), event)
+        if name == "tasks" and isinstance(data, dict) and "result" in data:
+            kind = "interrupted" if data.get("interrupts") else "failed" if data.get("error") else "completed"
+            yield from self._ended((*namespace, f"{data.get('name')}:{data.get('id')}"), kind, event)
+
+    def _started(self, graph: tuple[str, ...], event: Event) -> Iterator[dict[str, Any]]:
+        if graph not in self._graphs:
+            self._graphs[graph] = False
+            name, _, task = graph[-1].partition(":")
+            data = {"event": "started", "namespace": list(graph), "graph_name": name, "trigger_call_id": task}
+            yield self._made("lifecycle", list(graph), data, event)
+
+    def _ended(self, graph: tuple[str, ...], kind: str, event: Event | None) -> Iterator[dict[str, Any]]:
+        if self._graphs.get(graph) is False:
+            self._graphs[graph] = True
+            data = {"event": kind, "graph_name": graph[-1].partition(":")[0]}
+            yield self._made("lifecycle", list(graph), data, event)
+
+    def _events(self, name: str, namespace: list[str], data: Any, event: Event) -> Iterator[dict[str, Any]]:
         if name == "metadata":
             if not self._begun:
                 self._begun = True
@@ -113,6 +136,8 @@ class RunProtocol:
         for namespace in list(self._open):
             yield from self._close(namespace, None)
         kind = "interrupted" if self._asked and status == "success" else ENDS.get(status, "failed")
+        for graph in sorted(self._graphs, key=len, reverse=True):
+            yield from self._ended(graph, kind, None)
         data = {"event": kind, "graph_name": self.run.graph_id}
         if error is not None and kind == "failed":
             data["error"] = error.get("message", "")

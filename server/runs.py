@@ -12,8 +12,9 @@ from psycopg.errors import DeadlockDetected, ForeignKeyViolation, UniqueViolatio
 from psycopg.rows import class_row
 from psycopg.sql import SQL
 from psycopg.types.json import Json, Jsonb
+from pydantic import ValidationError
 
-from core.errors import ConflictError, NotFoundError
+from core.errors import ConflictError, InvalidInputError, NotFoundError
 from core.postgres import Connection, Pool
 from core.thread_lock import UNLOCKED
 from server.bodies import Checkpoint, RunCreate
@@ -94,10 +95,21 @@ class Run:
         }
 
 
+def _checkpoint(body: RunCreate) -> Checkpoint:
+    """Where a run begins: as it is said, or as the config says it."""
+    configurable = (body.config or {}).get("configurable")
+    if body.checkpoint is not None or not isinstance(configurable, dict):
+        return body.checkpoint or Checkpoint()
+    try:
+        return Checkpoint.model_validate(configurable)
+    except ValidationError as error:
+        place = error.errors()[0]["loc"][0]
+        raise InvalidInputError(f"config.configurable.{place} does not name a checkpoint.") from None
+
+
 def run_kwargs(body: RunCreate) -> dict[str, Any]:
     """What a run is executed with, as it is stored."""
-    given = body.checkpoint or Checkpoint.model_validate((body.config or {}).get("configurable") or {})
-    checkpoint = given.model_dump(exclude_none=True, exclude={"thread_id"})
+    checkpoint = _checkpoint(body).model_dump(exclude_none=True, exclude={"thread_id"})
     if body.checkpoint_id:
         checkpoint["checkpoint_id"] = body.checkpoint_id
     return {

@@ -33,7 +33,7 @@ from server.webhooks import Webhooks
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
-KEEP_SECONDS = 5.0
+KEEP_SECONDS = 2.0
 CLAIMED_AT_ONCE = 50
 RETRY_SECONDS = 0.5
 WEARY = (*DATABASE_ERRORS, PoolTimeout)

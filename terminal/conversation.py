@@ -108,6 +108,8 @@ class Display:
             if rest := self._unsaid(self._answer["text"].strip()):
                 self.console.print()
                 self.console.print(rest, markup=False, highlight=False, soft_wrap=True)
+            for source in self._answer["citations"]:
+                self.console.print(f"source: {source}", style="dim", markup=False, highlight=False, soft_wrap=True)
             self._said, self._answer = "", None
             self._notices.clear()
 

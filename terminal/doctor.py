@@ -45,7 +45,7 @@ async def doctor(settings: Settings) -> int:
         ("Postgres", _postgres),
         ("DolphinDB", _dolphindb),
         ("model", _models),
-        ("knowledge", _knowledge),
+        ("knowledge", knowledge),
     ]
     failed = False
     for part, check in checks:
@@ -125,7 +125,8 @@ async def _models(settings: Settings) -> list[Finding]:
     return [*findings, _tokens(registry)]
 
 
-async def _knowledge(settings: Settings) -> list[Finding]:
+async def knowledge(settings: Settings) -> list[Finding]:
+    """What the knowledge base holds, and what it lacks."""
     found = await asyncio.to_thread(KnowledgeBase(settings).status)
     if found.manifest is None:
         text = "there is no knowledge base: the agent does without documentation"

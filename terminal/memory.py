@@ -146,7 +146,7 @@ async def export_terms(settings: Settings) -> None:
 async def show_examples(store: BaseStore, console: Console) -> None:
     found = await Examples(store).list(LOCAL_USER)
     if not found:
-        console.print("There are no examples yet: /remember keeps the last question and its script.")
+        console.print("There are no examples yet: /remember in a chat keeps the last question and its script.")
         return
     table = Table(Column("id", no_wrap=True), "question", "script", "whose")
     for each in found:
@@ -173,7 +173,7 @@ async def terms_command(store: BaseStore, text: str, console: Console) -> None:
         for each in terms:
             console.print(f"{each.term}: {each.meaning}", markup=False, highlight=False, soft_wrap=True)
         if not terms:
-            console.print("No word has a meaning of its own yet: /terms sales = net amount gives it one.")
+            console.print("No word has a meaning of its own yet: in a chat, /terms sales = net amount gives it one.")
 
 
 async def _define(store: BaseStore, term: str, meaning: str, console: Console) -> None:

@@ -77,8 +77,11 @@ class Served:
         return sum(each.memory_info().rss for each in [self.process, *self.process.children(recursive=True)])
 
 
-def virtual_environment(competitor: Competitor) -> Path:
-    """The folder of the competitor's programs, installed from the package registry when it is not there yet."""
+def virtual_environment(competitor: Competitor, *, alone: bool = False) -> Path:
+    """The folder of the competitor's programs, installed from the package registry when it is not there yet.
+
+    `alone` means without what this project depends on.
+    """
     folder = Path(platformdirs.user_cache_dir("ddb-agent")) / "benchmarks" / competitor.name.replace(" ", "-")
     ready = folder / ".ready"
     wanted = " ".join(competitor.packages)
@@ -94,7 +97,7 @@ def virtual_environment(competitor: Competitor) -> Path:
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True, capture_output=True, timeout=120)
         subprocess.run(
             [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-             "-c", str(constraints), *competitor.packages, *project["dependencies"]],
+             "-c", str(constraints), *competitor.packages, *([] if alone else project["dependencies"])],
             check=True, capture_output=True, timeout=1200,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError) as error:

@@ -47,6 +47,8 @@ def parse_remark(text: str, table: Table, base: Query) -> Query:
         return parse.parts(base)
     except (NotUnderstoodError, UnclearError):
         return Query(table)
+
+
 # Periods that only a calendar resolves: questions come with their dates unless the user does not want that.
 RELATIVE = (
     r"\b(?:last|previous|this|next) (?:week|month|quarter|year)\b|(?:上|本|这|下)个?(?:周|星期|月|季度)|去年|今年|前年"

@@ -269,8 +269,10 @@ def _second_moments(windows: Windows, x: Vector, y: Vector) -> tuple[Array, Arra
 
 def _greatest_square(values: Array) -> float:
     """The greatest squared distance from the mean."""
-    known = values[~np.isnan(values)]
-    return float(((known - known.mean()) ** 2).max()) if len(known) else 0.0
+    if not len(values) or np.isnan(values).all():
+        return 0.0
+    low, mean, high = np.nanmin(values), np.nanmean(values), np.nanmax(values)
+    return float(max(mean - low, high - mean) ** 2)
 
 
 def _afresh(kernel: Kernel, windows: Windows, result: Vector, doubtful: Array, *columns: Vector) -> Vector:

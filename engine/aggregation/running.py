@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from engine.aggregation.basic import doubles
-from engine.aggregation.rows import numbers
+from engine.aggregation.rows import numbers, present
 from engine.aggregation.windows import starts_of
 from engine.grouping import Groups
 from engine.types import FLOATING, INTEGRAL, Type, null
 from engine.values import Array, Vector, nulls
+
+ROWS_WORTH_A_CALL = 32
+"""Groups of so many rows are worked on one by one."""
 
 
 def in_order(groups: Groups, x: Vector) -> Vector:
@@ -64,10 +69,39 @@ def seen_valid(groups: Groups, valid: Array) -> Array:
 
 def running_extreme(groups: Groups, values: Array, *, largest: bool) -> Array:
     """Running maximum or minimum of rows in group order."""
-    reduce = np.maximum if largest else np.minimum
+    return _each_accumulated(groups, np.maximum if largest else np.minimum, values)
+
+
+def accumulated(groups: Groups, name: str, column: Vector) -> Vector | None:
+    """The running `sum`, `max` or `min` of a column in group order, a group at a time.
+
+    None where that is no gain: for other aggregates and types, and for many small groups.
+    """
+    kind = column.data.dtype.kind
+    if groups.count * ROWS_WORTH_A_CALL > groups.rows or column.symbols is not None:
+        return None
+    if kind == "f":
+        reduce = {"sum": np.add, "max": np.fmax, "min": np.fmin}.get(name)
+        if reduce is None:
+            return None
+        if name != "sum":
+            return column.with_data(_each_accumulated(groups, reduce, column.data))
+        valid = present(column)
+        if valid is None:
+            return doubles(_each_accumulated(groups, reduce, numbers(column)))
+        known = np.where(valid, numbers(column), 0.0)
+        return doubles(_each_accumulated(groups, reduce, known), ~seen_valid(groups, valid))
+    if kind == "i" and name == "max" and column.type in INTEGRAL:
+        # NULL is the smallest number.
+        return column.with_data(_each_accumulated(groups, np.maximum, column.data))
+    return None
+
+
+def _each_accumulated(groups: Groups, reduce: np.ufunc, values: Array) -> Array:
     out = np.empty_like(values)
-    for first, last in zip(groups.offsets[:-1], groups.offsets[1:], strict=True):
-        reduce.accumulate(values[first:last], out=out[first:last])
+    with np.errstate(all="ignore"):
+        for first, last in pairwise(groups.offsets.tolist()):
+            reduce.accumulate(values[first:last], out=out[first:last])
     return out
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -24,7 +25,7 @@ class Windows:
     def __len__(self) -> int:
         return len(self.start)
 
-    @property
+    @cached_property
     def sizes(self) -> Array:
         return np.asarray(np.maximum(self.stop - self.start, 0))
 
@@ -42,6 +43,8 @@ class Windows:
 
     def counts(self, chosen: Array) -> Array:
         """How many chosen rows each window has."""
+        if chosen.all():
+            return self.sizes
         running = np.concatenate(([0], np.cumsum(chosen)))
         return np.asarray(running[np.maximum(self.stop, self.start)] - running[self.start])
 

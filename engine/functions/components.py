@@ -32,7 +32,7 @@ def pca(
     solver: Value | None = None,
     seed: Value | None = None,
 ) -> Dictionary:
-    """Coefficients of principal components (a column each), the shares of variance they explain, singular values."""
+    """Coefficients of principal components (a row each), the shares of variance they explain, singular values."""
     del iterations, seed  # They steer the randomized solver only.
     if choice_argument(solver, "svdSolver", ("full", "randomized", "auto"), "auto") == "randomized":
         raise UnsupportedError("The randomized solver of pca")
@@ -51,7 +51,7 @@ def pca(
         raise CallError(f"k must not be greater than {len(singular)}.")
     total = float((singular**2).sum())
     shares = singular**2 / total if total else np.zeros_like(singular)
-    components = Matrix(Type.DOUBLE, np.asfortranarray(rows[:kept].T))
+    components = Matrix(Type.DOUBLE, np.asfortranarray(rows[:kept]))
     parts: dict[object, Value] = {
         "components": components,
         "explainedVarianceRatio": doubles(shares[:kept]),

@@ -241,7 +241,10 @@ def _declare_timed(name: str, moving: Moving, parsers: Mapping[str, Any] = OPTIO
 def _declare_cumulative(name: str, moving: Moving, parsers: Mapping[str, Any] = OPTIONS) -> None:
     def kernel(groups: Groups, *columns: Vector, **options: Any) -> Vector:
         ordered = [running.in_order(groups, column) for column in columns]
-        return running.back(groups, moving.aggregate.over(cumulative_windows(groups), *ordered, **options))
+        quick = running.accumulated(groups, name.removeprefix("cum"), ordered[0]) if not options else None
+        if quick is None:
+            quick = moving.aggregate.over(cumulative_windows(groups), *ordered, **options)
+        return running.back(groups, quick)
 
     signature = moving.signature(window="")
     declare_sequence(functions, name, signature, kernel, vectors=moving.vectors, parsers=parsers)

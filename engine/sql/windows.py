@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 
@@ -13,16 +14,16 @@ from engine.grouping import ContiguousGroups, Groups
 from engine.interpreter.scope import Scope
 from engine.sql.evaluation import NO_SPAN, Executor, GroupEvaluator
 from engine.sql.frame import Field, Frame, RowScope
-from engine.sql.keys import combined_codes
+from engine.sql.keys import combined_codes, groups_of
 from engine.sql.matching import take_or_null
-from engine.sql.ordering import SortKey, sort_order
+from engine.sql.ordering import SortKey, is_sorted, sort_order
 from engine.sql.rewrite import SUBQUERIES, prepare, transform
 from engine.sql.window_join import evaluate_runs
 from engine.types import Type
 from engine.values import Array, Column, Scalar, Value, Vector, repeat, take
 
+COLUMNS_ONLY = "partition by and order by in an over clause require columns."
 MAX_WINDOW_ROWS = 200_000_000
-CHUNK_ROWS = 4_000_000
 CUMULATIVE = {"sum", "avg", "count", "max", "min", "std", "stdp", "var", "varp", "prod", "med", "sum2"}
 
 
@@ -68,31 +69,49 @@ class Window:
                 return repeat(value, frame.rows)
             if isinstance(value, Vector):
                 return value
-            raise ScriptError("partition by and order by in an over clause require columns.")
+            raise ScriptError(COLUMNS_ONLY)
 
-        keys = [column(part) for part in node.partition]
-        order = [SortKey(column(item.value), item.descending, item.nulls_first) for item in node.order]
-        sorting = [SortKey(key) for key in keys] + order
-        self.order: Array = sort_order(sorting) if sorting else np.arange(frame.rows)
-        codes = combined_codes(keys)[0] if keys else np.zeros(frame.rows, dtype=np.int64)
-        self.codes: Array = codes[self.order]
-        self.count = int(self.codes[-1]) + 1 if len(self.codes) else 0
-        self.groups: Groups = ContiguousGroups(np.bincount(self.codes, minlength=self.count))
+        partition = _partition(node, frame, executor, scope)
+        self._sorting = [SortKey(column(item.value), item.descending, item.nulls_first) for item in node.order]
+        if not self._sorting or (len(self._sorting) == 1 and is_sorted(self._sorting[0])):
+            self.order: Array = partition.order
+            self._places: Array | None = partition.places
+        else:
+            self.order = sort_order([SortKey(Vector(Type.LONG, partition.codes)), *self._sorting])
+            self._places = None
+        self.groups = ContiguousGroups(partition.sizes)
         self.frame = frame.take(self.order)
         self.ordered = bool(node.order)
-        self.order_column = take(order[0].column, self.order) if len(order) == 1 else None
-        self.descending = bool(order) and order[0].descending
-        self.peers: Array = (
-            combined_codes([take(key.column, self.order) for key in order])[0]
-            if order
-            else np.zeros(frame.rows, np.int64)
-        )
+        self.descending = self.ordered and node.order[0].descending
         self.start = np.repeat(self.groups.offsets[:-1], self.groups.sizes)
         self.stop = np.repeat(self.groups.offsets[1:], self.groups.sizes)
 
     @property
     def rows(self) -> int:
-        return len(self.codes)
+        return self.groups.rows
+
+    @property
+    def codes(self) -> Array:
+        return self.groups.codes
+
+    @cached_property
+    def order_column(self) -> Column | None:
+        return take(self._sorting[0].column, self.order) if len(self._sorting) == 1 else None
+
+    @cached_property
+    def peers(self) -> Array:
+        """Equal numbers for rows that are equal in the order by columns."""
+        if not self._sorting:
+            return np.zeros(self.rows, np.int64)
+        return combined_codes([take(key.column, self.order) for key in self._sorting])[0]
+
+    def restored(self, column: Column) -> Column:
+        """A column of the sorted rows in the order of the frame it was made of."""
+        places = self._places
+        if places is None:
+            places = np.empty(self.rows, dtype=np.int64)
+            places[self.order] = np.arange(self.rows)
+        return take(column, places)
 
     def new_peers(self) -> Array:
         """Whether a row starts a new set of equal rows within its partition."""
@@ -142,7 +161,7 @@ class Window:
         if self.descending:
             values = -values
         out = np.empty(self.rows, dtype=np.int64)
-        for group in range(self.count):
+        for group in range(self.groups.count):
             run = slice(int(self.groups.offsets[group]), int(self.groups.offsets[group + 1]))
             out[run] = run.start + np.searchsorted(values[run], values[run] + offset, side=side)  # type: ignore[call-overload]
         return out
@@ -158,7 +177,28 @@ class Window:
         raise UnsupportedError("A window boundary that is not an integer")
 
 
+def _partition(node: syntax.Over, frame: Frame, executor: Executor, scope: Scope) -> Groups:
+    rows = RowScope(frame, scope)
+    keys: list[Column] = []
+    for part in node.partition:
+        value = executor.evaluate(prepare(part, frame), rows)
+        if not isinstance(value, Scalar | Vector):
+            raise ScriptError(COLUMNS_ONLY)
+        keys.append(repeat(value, frame.rows) if isinstance(value, Scalar) else value)
+    return groups_of(keys) if keys else ContiguousGroups(np.full(min(frame.rows, 1), frame.rows))
+
+
 def evaluate_window(node: syntax.Over, frame: Frame, executor: Executor, scope: Scope) -> Column:
+    whole = prepare(node.call, frame)
+    if (
+        isinstance(whole, syntax.Call)
+        and isinstance(whole.function, syntax.Name)
+        and whole.function.id not in NOT_AGGREGATES
+        and not node.order
+        and node.frame is None
+    ):
+        # One value per partition: nothing need be sorted.
+        return GroupEvaluator(executor, scope, frame, _partition(node, frame, executor, scope)).per_row(whole)
     window = Window(node, frame, executor, scope)
     call = prepare(node.call, window.frame)
     if not isinstance(call, syntax.Call) or not isinstance(call.function, syntax.Name):
@@ -170,9 +210,7 @@ def evaluate_window(node: syntax.Over, frame: Frame, executor: Executor, scope: 
         column = _shifted(window, call)
     else:
         column = _aggregate(window, node, call)
-    back = np.empty(window.rows, dtype=np.int64)
-    back[window.order] = np.arange(window.rows)
-    return take(column, back)
+    return window.restored(column)
 
 
 def _aggregate(window: Window, node: syntax.Over, call: syntax.Call) -> Column:
@@ -277,3 +315,4 @@ RANKINGS: dict[str, Callable[[Window, syntax.Call], Column]] = {
     "dense_rank": _dense_rank, "percentRank": _percent_rank, "percent_rank": _percent_rank,
     "cumeDist": _cumulative_share, "cume_dist": _cumulative_share, "nTile": _tiles, "ntile": _tiles,
 }  # fmt: skip
+NOT_AGGREGATES = frozenset((*RANKINGS, "lead", "lag", "nthValue", "firstValue", "lastValue"))

@@ -28,7 +28,7 @@ class ToolScope:
     reference: str
     environment: Callable[[], Awaitable[Environment]]
     timeout: float
-    call_key: str = ""
+    call_key: str
     continued: bool = False
 
 

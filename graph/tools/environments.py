@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 from typing import Any
@@ -59,11 +60,14 @@ class ExtendEnvironment(BaseModel):
 def environment_tools(environments: Environments, sessions: Sessions) -> list[Tool]:
     async def create(arguments: CreateEnvironment, scope: ToolScope) -> ToolResult:
         request = EnvironmentRequest(**arguments.model_dump())
-        record = await environments.start(scope.owner, request, thread_id=scope.thread_id, environment_id=_id_of(scope))
+        environment_id = _id_of(scope)
         try:
+            record = await environments.start(
+                scope.owner, request, thread_id=scope.thread_id, environment_id=environment_id
+            )
             record = await _followed(environments, record, scope)
         except asyncio.CancelledError:
-            await _taken_back(environments, record)
+            await asyncio.shield(asyncio.create_task(_taken_back(environments, scope.owner, environment_id)))
             raise
         if record.state == "RUNNING":
             return _told(f"This thread works in it from now on. {BEHIND}", record, record.id)
@@ -150,10 +154,8 @@ def environment_tools(environments: Environments, sessions: Sessions) -> list[To
     ]
 
 
-def _id_of(scope: ToolScope) -> str | None:
+def _id_of(scope: ToolScope) -> str:
     """The same when the call is sent again after a kill, so that nothing is made twice."""
-    if not scope.call_key:
-        return None
     return f"env-{hashlib.sha256(f'{scope.owner}:{scope.thread_id}:{scope.call_key}'.encode()).hexdigest()[:20]}"
 
 
@@ -177,10 +179,12 @@ async def _followed(environments: Environments, record: EnvironmentRecord, scope
     return await environments.get(scope.owner, record.id)
 
 
-async def _taken_back(environments: Environments, record: EnvironmentRecord) -> None:
+async def _taken_back(environments: Environments, owner: str, environment_id: str) -> None:
     """After a cancellation, unless it is the process that ends: then somebody goes on with it."""
-    if not (environments.steps.draining or get_runtime().drain_requested):
-        await asyncio.shield(asyncio.create_task(environments.delete(record.owner, record.id)))
+    if environments.steps.draining or get_runtime().drain_requested:
+        return
+    with contextlib.suppress(NotFoundError):
+        await environments.delete(owner, environment_id)
 
 
 async def _live_or_ended(environments: Environments, owner: str, reference: str) -> EnvironmentRecord:

@@ -17,7 +17,7 @@ class Encoder(Protocol):
     name: str
     multilingual: bool
 
-    def knows(self, word: str) -> bool:
+    def knows(self, word: str, /) -> bool:
         """Whether a word in lower case is a word of its own to this encoder, and so hardly a misspelling."""
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:

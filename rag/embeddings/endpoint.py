@@ -31,8 +31,7 @@ class EndpointEncoder:
         base_url = (settings.embedding_url or "").rstrip("/")
         self._client = httpx.Client(base_url=base_url, headers=headers, timeout=settings.embedding_timeout)
 
-    def knows(self, word: str) -> bool:
-        """An endpoint does not tell."""
+    def knows(self, word: str, /) -> bool:  # noqa: ARG002, an endpoint does not tell
         return False
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:

@@ -59,7 +59,7 @@ class MiniLM:
         self._embedding_norm = _norm(tensors, "embeddings.LayerNorm")
         self._layers = [_Layer(tensors, f"encoder.layer.{index}") for index in range(LAYERS)]
 
-    def knows(self, word: str) -> bool:
+    def knows(self, word: str, /) -> bool:
         return self._tokenizer.token_to_id(word) is not None
 
     def embed(self, texts: Sequence[str]) -> Floats:

@@ -16,6 +16,7 @@ from dolphin.script.syntax import Name, walk
 from rag.analysis import terms
 from rag.lexical import LexicalIndex
 from rag.memory import identifier, namespace, write
+from rag.memory.texts import checked
 
 KIND = "examples"
 PAGE = 200
@@ -175,19 +176,14 @@ class ExampleIndex:
 
 
 def _checked(question: str, script: str, schema: str) -> tuple[str, str, str]:
-    question, script, schema = question.strip(), script.strip(), schema.strip()
-    if not question or not script:
+    texts = (
+        checked("question", question, MAX_QUESTION),
+        checked("script", script, MAX_SCRIPT),
+        checked("schema", schema, MAX_SCHEMA),
+    )
+    if not texts[0] or not texts[1]:
         raise InvalidInputError("An example needs a question and a script.", "Give both.")
-    for name, text, limit in (
-        ("question", question, MAX_QUESTION),
-        ("script", script, MAX_SCRIPT),
-        ("schema", schema, MAX_SCHEMA),
-    ):
-        if len(text) > limit:
-            raise InvalidInputError(f"The {name} has {len(text)} characters, more than {limit}.", "Shorten it.")
-        if "\0" in text:
-            raise InvalidInputError(f"The {name} holds the NUL character.", "Remove it.")
-    return question, script, schema
+    return texts
 
 
 def _names(script: str) -> list[str]:

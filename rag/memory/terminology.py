@@ -8,6 +8,7 @@ from langgraph.store.base import BaseStore, PutOp
 
 from core.errors import ConflictError, InvalidInputError, NotFoundError
 from rag.memory import identifier, namespace, write
+from rag.memory.texts import checked
 
 KIND = "terminology"
 MAX_TERMS = 1_000
@@ -32,14 +33,10 @@ class Terminology:
 
         Raises InvalidInputError, and ConflictError when there are too many.
         """
-        term, meaning = " ".join(term.split()), " ".join(meaning.split())
+        term = checked("term", " ".join(term.split()), MAX_TERM)
+        meaning = checked("meaning", " ".join(meaning.split()), MAX_MEANING)
         if not term or not meaning:
             raise InvalidInputError("A term needs a meaning.", "Give both.")
-        for name, text, limit in (("term", term, MAX_TERM), ("meaning", meaning, MAX_MEANING)):
-            if len(text) > limit:
-                raise InvalidInputError(f"The {name} has {len(text)} characters, more than {limit}.", "Shorten it.")
-            if "\0" in text:
-                raise InvalidInputError(f"The {name} holds the NUL character.", "Remove it.")
         place = namespace(KIND, owner)
         defined = Term(identifier(term.lower()), term, meaning)
         if await self._store.aget(place, defined.id) is None and await self._store.asearch(

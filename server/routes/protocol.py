@@ -27,6 +27,7 @@ from server.services import Asking, Served, Services
 
 router = APIRouter(route_class=JsonRoute, tags=["Protocol"])
 
+ASKED_SECONDS = 3.0
 _LAST_SEEN = re.compile(r"(\d{1,9})-(\d{1,18})")
 
 Namespace = list[str]
@@ -182,10 +183,16 @@ async def _start(services: Services, asking: Principal, thread_id: str, body: Co
 
 
 async def _respond(services: Services, asking: Principal, thread_id: str, body: Command) -> dict[str, Any]:
-    row = await services.threads.get(asking.identity, thread_id)
-    known = [item["id"] for items in row["interrupts"].values() for item in items]
     wanted = body.params.get("interrupt_id")
-    if wanted not in known:
+    deadline = asyncio.get_running_loop().time() + ASKED_SECONDS
+    while True:
+        row = await services.threads.get(asking.identity, thread_id)
+        if any(item["id"] == wanted for items in row["interrupts"].values() for item in items):
+            break
+        # A client that is quick answers before the run that asks has ended.
+        if row["status"] == "busy" and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.02)
+            continue
         return _error(body.id, "no_such_interrupt", f"Unknown or already-consumed interrupt: {wanted}")
     created = RunCreate(
         assistant_id=row["metadata"].get("assistant_id") or row["metadata"]["graph_id"],

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Response
 from langgraph.errors import EmptyInputError, InvalidUpdateError
 from langgraph.types import StateUpdate as GraphStateUpdate
 
-from core.errors import InvalidInputError, NotFoundError, UserError
+from core.errors import ConflictError, InvalidInputError, NotFoundError, UserError
 from server import answers
 from server.binding import bound_metadata
 from server.bodies import (
@@ -164,6 +164,10 @@ async def patch_state(thread_id: UuidPath, body: ThreadPatch, services: Served, 
 @router.post("/{thread_id}/state", response_model=answers.StateUpdated)
 async def update_state(thread_id: UuidPath, body: StateUpdate, services: Served, asking: Asking) -> Response:
     row = await services.threads.get(asking.identity, checked_uuid(thread_id, "thread"))
+    if row["status"] == "busy":
+        raise ConflictError(
+            "Thread is busy with a running job. Cannot update state.", "Wait for the run, or cancel it."
+        )
     checkpoint = body.checkpoint or Checkpoint()
     if body.checkpoint_id:
         checkpoint = checkpoint.model_copy(update={"checkpoint_id": body.checkpoint_id})

@@ -77,7 +77,7 @@ async def value(sessions: Sessions, environment: Environment, thread_id: str, sc
             "(09:30:00, 1970.01.01T09:30:00, 2024.01.01)",
             "VECTOR ANY 3 elements\n[09:30:00, 1970.01.01T09:30:00, 2024.01.01]",
         ),
-        ("dict(`a`b, (09:30m, 2))", "DICTIONARY 2 entries\na: 09:30\nb: 2"),
+        ("dict(`a`b, (09:30m, 2), true)", "DICTIONARY 2 entries\na: 09:30\nb: 2"),
         ("def f() { x = 1 }\nf()", "NOTHING"),
         ("1:3", "PAIR INT 2 elements\n[1, 3]"),
         ("x = 1", "NOTHING"),

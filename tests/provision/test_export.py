@@ -4,7 +4,11 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,7 +34,14 @@ asyncio.run(main())
 """
 
 
-def test_the_exported_graph_asks(tmp_path: Path) -> None:
+@pytest.fixture
+def folder() -> Iterator[str]:
+    """Not below pytest's own folder: another session of pytest would take its rights away from the Postgres account."""
+    with TemporaryDirectory(prefix="ddb-agent-export-", ignore_cleanup_errors=True) as folder:
+        yield folder
+
+
+def test_the_exported_graph_asks(folder: str) -> None:
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -38,7 +49,7 @@ def test_the_exported_graph_asks(tmp_path: Path) -> None:
     }
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT], cwd=ROOT, capture_output=True, text=True, timeout=60,
-        env={**environment, "PYTHONPATH": str(ROOT), "DDB_AGENT_DATA_DIR": str(tmp_path / "data")},
+        env={**environment, "PYTHONPATH": str(ROOT), "DDB_AGENT_DATA_DIR": folder},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == [

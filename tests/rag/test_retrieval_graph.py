@@ -61,6 +61,14 @@ async def test_answer_without_a_model_cites_what_it_quotes(built: KnowledgeBase)
     assert found["citations"][0]["url"].endswith("mavg.html")
 
 
+async def test_answer_without_a_model_quotes_the_section_it_cites(built: KnowledgeBase):
+    found = await ask(built, question="asof join: the latest quote before each trade")
+    line = found["answer"].splitlines()[1]
+    assert "aj, asof join" in line
+    assert "joins each row of the left table with the last row of the right table" in line
+    assert line.endswith("[1]")
+
+
 async def test_answer_in_chinese_without_a_model(built: KnowledgeBase):
     found = await ask(built, question="怎么计算滑动平均")
     assert found["answer"].startswith("根据文档")

@@ -83,3 +83,27 @@ def test_what_is_no_script_is_refused(text: str) -> None:
 def test_assignment_where_a_comparison_is_meant() -> None:
     with pytest.raises(ScriptSyntaxError, match="Please use '==' rather than '='"):
         parse("f(x) = 3")
+
+
+def test_a_decorator_on_a_line_of_its_own_ends_the_statement_before() -> None:
+    statements = parse("x = f(1)\n @state\ndef g(a) { return a }\ng(x)").statements
+    assert [type(each) for each in statements] == [
+        s.Assign,
+        s.FunctionDefinition,
+        s.ExpressionStatement,
+    ]
+
+
+def test_an_assignment_after_create_table_is_no_option_of_it() -> None:
+    text = 'create table "dfs://d"."t"(\n a INT,\n b INT\n)\npartitioned by a,\nsortColumns = `a\nt = 1'
+    created, assigned = parse(text).statements
+    assert isinstance(created, s.CreateTable)
+    assert [name for name, _ in created.options] == ["sortColumns"]
+    assert isinstance(assigned, s.Assign)
+
+
+def test_a_returned_value_may_be_named() -> None:
+    (definition,) = parse("def f(x) { return (x - 1) \\ 2 as half }").statements
+    assert isinstance(definition, s.FunctionDefinition)
+    assert isinstance(definition.function.body, s.Block)
+    assert isinstance(definition.function.body.statements[0], s.Return)

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from langgraph_sdk.errors import BadRequestError, NotFoundError, UnprocessableEntityError
+from langgraph_sdk.errors import BadRequestError, ConflictError, NotFoundError, UnprocessableEntityError
 
 from core.postgres import Pool
 
@@ -72,8 +72,9 @@ async def test_a_checkpoint_is_named_in_many_ways(client: Any) -> None:
     ):
         ended = await client.runs.wait(thread, "echo", input={"text": "c"}, **place)
         assert ended["log"] == ["a", "c"]
-    with pytest.raises(httpx.HTTPStatusError, match="422"):
-        await client.runs.wait(thread, "echo", input={"text": "c"}, checkpoint_id="latest")
+    for wrong in ({"checkpoint_id": "latest"}, {"config": {"configurable": {"checkpoint_id": "latest"}}}):
+        with pytest.raises(httpx.HTTPStatusError, match="422"):
+            await client.runs.wait(thread, "echo", input={"text": "c"}, **wrong)
 
 
 async def test_a_task_that_is_a_subgraph_leads_to_its_state(client: Any) -> None:
@@ -134,6 +135,16 @@ async def test_a_changed_state_that_leads_on_waits(client: Any) -> None:
     assert (await client.runs.wait(thread, "echo", input=None))["log"] == ["a", "b"]
     with pytest.raises(BadRequestError):
         await client.threads.update_state(thread, {"text": "b"}, as_node="nowhere")
+
+
+async def test_the_state_of_a_busy_thread_is_not_changed(client: Any) -> None:
+    thread = await new_thread(client)
+    run = await client.runs.create(thread, "slow", input={"text": "20"})
+    with pytest.raises(ConflictError):
+        await client.threads.update_state(thread, {"log": ["x"]}, as_node="slow")
+    await client.runs.cancel(thread, run["run_id"], wait=True)
+    await client.threads.update_state(thread, {"log": ["x"]}, as_node="slow")
+    assert (await client.threads.get(thread))["values"]["log"] == ["x"]
 
 
 async def test_context_is_what_the_graph_knows(client: Any) -> None:

@@ -8,7 +8,7 @@ import logging
 import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import httpx
 import pytest
 from eci_emulator import EciEmulator
 from eci_emulator.settings import eci_settings
+from eci_emulator.waiting import until
 from openai_server import Call, ScriptedOpenAI, ToolCalls
 from psycopg.sql import SQL, Identifier
 from served.application import accounts, logged_in, serving
@@ -27,6 +28,8 @@ from yarl import URL
 from core.postgres import Pool
 from core.settings import Settings
 from dolphin.environment import Environment
+from provision.service import open_environments
+from provision.specs import EnvironmentRequest
 from server.app import create_app
 from server.auth import Users
 from server.config import ServerConfig
@@ -73,15 +76,23 @@ class Site:
         return [environments.vault.decrypt(each).get_secret_value() for each in secrets if each is not None]
 
 
+def variables(emulator: EciEmulator, **changes: Any) -> dict[str, str]:
+    """The settings of the emulated cloud as a process is given them."""
+    settings = eci_settings(emulator, **changes).model_dump(mode="json", exclude_unset=True)
+    return {
+        f"DDB_AGENT_{name.upper()}": ",".join(value) if isinstance(value, list) else str(value)
+        for name, value in settings.items()
+    }
+
+
 @pytest.fixture
 async def site(
     request: pytest.FixtureRequest, settings: Settings, pool: Pool, emulator: EciEmulator, no_environments: None,
     scripted_openai: ScriptedOpenAI, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
 ) -> AsyncIterator[Site]:  # fmt: skip
     changes = {"reaper_seconds": 60.0, **getattr(request, "param", {})}
-    for name, value in eci_settings(emulator, **changes).model_dump(mode="json", exclude_unset=True).items():
-        text = ",".join(value) if isinstance(value, list) else str(value)
-        monkeypatch.setenv(f"DDB_AGENT_{name.upper()}", text)
+    for name, value in variables(emulator, **changes).items():
+        monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
     model = {"model": "scripted", "base_url": scripted_openai.url, "timeout": 5}
     own = settings.model_copy(update={"models": json.dumps({"models": {"scripted": model}})})
@@ -437,3 +448,18 @@ async def test_a_thread_works_in_its_environment(
         refused = await ann.post("/threads", json={"metadata": {"environment_id": reference}})
         assert refused.status_code == (409 if reference == two else 404)
     assert "Create another environment" in (await ann.post("/threads", json={"metadata": {"environment_id": two}})).text
+
+
+@pytest.mark.parametrize("site", [{"reaper_seconds": 0.1, "provision_abandoned_seconds": 60.0}], indirect=True)
+async def test_what_a_server_that_ended_was_making_is_gone_on_with(
+    site: Site, settings: Settings, pool: Pool, emulator: EciEmulator
+) -> None:
+    quick, emulator.timing = emulator.timing, replace(emulator.timing, running=3.0)
+    request = EnvironmentRequest(**SMALL, workspace=False)
+    async with open_environments(settings, pool, provision=eci_settings(emulator)) as ended:
+        record = await ended.start("ann", request)
+        await until(lambda: emulator.groups)
+    emulator.timing = quick
+    await site.state("ann", record.id, "RUNNING")
+    assert (await site["ann"].get(f"/environments/{record.id}/connection")).json()["reachable"]
+    assert len(emulator.groups) == 1

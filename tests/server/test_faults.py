@@ -60,7 +60,7 @@ async def test_kill_9_of_a_worker_and_of_everything(start: Starter, apart: str, 
     successor.popen.send_signal(signal.SIGSTOP)
     async with client_of(front) as client:
         thread, run = await steps(client, tmp_path / "a")
-        await until(tmp_path / "a", 1)
+        await until(tmp_path / "a", 2)
         worker.kill()
         successor.popen.send_signal(signal.SIGCONT)
         parts = checked([part async for part in client.runs.join_stream(thread, run)])

@@ -112,9 +112,8 @@ async def test_a_thread_is_followed_through_its_runs(client: Any) -> None:
         async for part in await client.threads.join_stream(thread_id, last_event_id=last):
             seen.append(part)
             if (
-                sum(part.event == "metadata" for part in seen) == 2
-                and part.event == "values"
-                and len(part.data["log"]) == 3
+                sum(part.data.get("status") == "run_done" for part in seen if part.event == "metadata") == 2
+                and len(seen) >= 8
             ):
                 return
 
@@ -129,3 +128,29 @@ async def test_a_thread_is_followed_through_its_runs(client: Any) -> None:
     seen.extend(part for part in whole[:3])
     await asyncio.wait_for(follow(whole[2].id), 15)
     assert [part.id for part in seen] == [part.id for part in whole]
+
+
+async def test_subgraphs_tell_when_they_begin_and_end(client: Any, http: httpx.AsyncClient) -> None:
+    thread_id = (await client.threads.create())["thread_id"]
+    for graph, ends in (("parent", ["completed", "completed"]), ("outer", ["interrupted", "interrupted"])):
+        body = {"id": 1, "method": "run.start", "params": {"assistant_id": graph, "input": {"text": "a"}}}
+        run = (await http.post(f"/threads/{thread_id}/commands", json=body)).json()["result"]["run_id"]
+        await client.runs.join(thread_id, run)
+        events = [event for event in await _lives(http, thread_id) if event["event_id"].startswith(run)]
+        data = [event["params"]["data"] for event in events]
+        assert [item["event"] for item in data] == ["running", "started", *ends]
+        [inner] = data[1]["namespace"]
+        assert inner == f"{data[1]['graph_name']}:{data[1]['trigger_call_id']}"
+        assert [event["params"]["namespace"] for event in events] == [[], [inner], [inner], []]
+
+
+async def _lives(http: httpx.AsyncClient, thread_id: str) -> list[Any]:
+    """The lifecycle of what ran on a thread so far."""
+    found: list[Any] = []
+    async with http.stream("POST", f"/threads/{thread_id}/stream/events", json={"channels": ["lifecycle"]}) as answer:
+        async for line in answer.aiter_lines():
+            if line.startswith("data: "):
+                found.append(orjson.loads(line[6:]))
+            elif line.startswith(":"):
+                break
+    return found

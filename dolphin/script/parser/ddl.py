@@ -7,6 +7,14 @@ from dolphin.script.lexer import Kind, Token
 from dolphin.script.parser.sql import QueryParser, _Clauses
 from dolphin.script.precedence import LOWEST
 
+TABLE_OPTIONS = frozenset(
+    {
+        "engine", "atomic", "chunkGranularity", "sortColumns", "keepDuplicates", "sortKeyMappingFunction", "softDelete",
+        "compressHashSortKey", "primaryKey", "indexes", "latestKeyCache", "encryptMode", "tableComment",
+        "compressMethods",
+    }
+)  # fmt: skip
+
 
 class DataStatementParser(QueryParser):
     def data_statement(self) -> s.Statement | None:
@@ -248,7 +256,8 @@ class DataStatementParser(QueryParser):
                 partitions.append(self.binary(LOWEST))
                 if not self.accept(","):
                     break
-        while self.accept(",") or self._at_option():
+        # After a comma any option; without one on a line of its own an assignment may begin instead.
+        while self.accept(",") or (self._at_option() and (not self.tok.newline or self.tok.text in TABLE_OPTIONS)):
             name = self.name()
             self.expect("=")
             options.append((name, self.expression()))

@@ -53,6 +53,7 @@ class ExpressionParser(BracketParser):
                     or (operator == ":" and self.no_pair)
                     or (operator == ">" and self.quoting and self._closes_quote())
                     or (token.newline and self.newlines and self._starts_statement(operator))
+                    or (token.newline and operator == "@")
                 ):
                     return left
                 self.advance()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from itertools import repeat as repeated
 from typing import Any
 
@@ -34,6 +35,7 @@ from engine.values import (
     AnyVector,
     ArrayVector,
     Dictionary,
+    Function,
     Matrix,
     Nothing,
     Scalar,
@@ -251,16 +253,15 @@ def _fast_operator(function: Value, data: Value) -> str | None:
 def each_pre(context: Context, function: Value, data: Value, pre: Value = NOTHING, rule: Value = NOTHING) -> Value:
     """The function of each element and the one before it."""
     callee = function_argument(function, "eachPre")
-    parts = parts_of(data)
-    if not parts:
+    if not part_count(data):
         return data
     operator = _fast_operator(function, data)
     if operator is not None and isinstance(data, Vector) and isinstance(rule, Nothing):
         rest = binary(operator, data.take(slice(1, None)), data.take(slice(0, -1)))
         first = NULL if isinstance(pre, Nothing) else binary(operator, data.scalar(0), pre)
         return binary("<-", first, rest) if not isinstance(pre, Nothing) else _prepend_null(rest)
-    results = [] if isinstance(pre, Nothing) else [context.call(callee, [parts[0], pre])]
-    results += [_called(context, callee, parts[i], parts[i - 1]) for i in range(1, len(parts))]
+    results = [] if isinstance(pre, Nothing) else [context.call(callee, [next(each_part(data)), pre])]
+    results += [_called(context, callee, part, before) for before, part in pairwise(each_part(data))]
     if isinstance(pre, Nothing):
         results.insert(0, _missing(results))
     return assemble(results, rule)
@@ -283,14 +284,13 @@ def _missing(results: list[Value]) -> Value:
 def each_post(context: Context, function: Value, data: Value, post: Value = NOTHING, rule: Value = NOTHING) -> Value:
     """The function of each element and the one after it."""
     callee = function_argument(function, "eachPost")
-    parts = parts_of(data)
-    if not parts:
+    if not part_count(data):
         return data
-    results = [_called(context, callee, parts[i], parts[i + 1]) for i in range(len(parts) - 1)]
+    results = [_called(context, callee, part, after) for part, after in pairwise(each_part(data))]
     if isinstance(post, Nothing):
         results.append(_missing(results))
     else:
-        results.append(context.call(callee, [parts[-1], post]))
+        results.append(context.call(callee, [list(each_part(data))[-1], post]))
     return assemble(results, rule)
 
 

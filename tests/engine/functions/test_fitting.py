@@ -74,7 +74,7 @@ def test_principal_components_are_those_of_the_covariance(run: Run) -> None:
     components, shares = found.items["components"], found.items["explainedVarianceRatio"]
     assert isinstance(components, Matrix)
     assert isinstance(shares, Vector)
-    assert np.allclose(np.abs(components.data), np.abs(vectors[:, ::-1][:, :2]))
+    assert np.allclose(np.abs(components.data), np.abs(vectors[:, ::-1][:, :2].T))
     assert np.allclose(shares.data, values[::-1][:2] / values.sum())
     with pytest.raises(ScriptError, match="numeric"):
         run("pca(table(`x`y as s))")
