@@ -1,4 +1,4 @@
-"""Twenty-three typical queries by family: the engine's interpreter beside pandas, polars and DuckDB in the same run.
+"""Twenty-four typical queries by family: the engine's interpreter beside pandas, polars and DuckDB in the same run.
 
 All four get the same arrays. Every result is compared once before it is timed, and stays on its side while it is. Aims:
 at most twice the time of the faster of pandas and polars, and a peak of memory allocated by the query of at most three

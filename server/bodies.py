@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeAlias
 
+import orjson
 from fastapi import Path
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -38,7 +39,22 @@ def _minutes(value: object) -> object:
     return {"ttl": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
+def listed(values: object) -> object:
+    """A list in a query: its items one by one, or all of them as the JSON that the JavaScript client sends."""
+    if not isinstance(values, list):
+        return values
+    found: list[object] = []
+    for value in values:
+        try:
+            whole = orjson.loads(value) if isinstance(value, str) and value.startswith("[") else value
+        except orjson.JSONDecodeError:
+            whole = value
+        found.extend(whole if isinstance(whole, list) else [whole])
+    return found
+
+
 UuidText = Annotated[str, BeforeValidator(_uuid_text), Field(json_schema_extra={"format": "uuid"})]
+Listed = BeforeValidator(listed)
 UuidPath = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
 Limit = Annotated[int, Field(ge=1, le=1000)]
 Offset = Annotated[int, Field(ge=0, le=2**62)]

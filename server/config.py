@@ -20,12 +20,13 @@ from core.errors import ConfigurationError
 SUPPORTED = {
     "$schema", "dependencies", "graphs", "env", "http", "auth", "python_version", "api_version", "image_distro",
     "pip_config_file", "dockerfile_lines", "base_image", "node_version", "keep_pkg_tools", "ui", "ui_config",
-    "disable_persistence", "disable_webhooks", "checkpointer", "store",
+    "disable_persistence", "disable_webhooks", "checkpointer", "store", "pip_installer", "source", "webhooks",
 }  # fmt: skip
 
 
 UNUSED = (
     *(("http", f"disable_{part}") for part in ("assistants", "threads", "runs", "store", "meta", "webhooks", "ui")),
+    ("http", "configurable_headers"),
     ("http", "enable_custom_route_auth"),
     ("http", "mount_prefix"),
     ("http", "middleware_order"),
@@ -33,6 +34,8 @@ UNUSED = (
     ("checkpointer", "ttl"),
     ("store", "path"),
     ("store", "index"),
+    ("webhooks", "headers"),
+    ("webhooks", "url"),
 )
 
 logger = logging.getLogger(__name__)

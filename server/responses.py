@@ -65,6 +65,11 @@ def selected(rows: Sequence[Mapping[str, Any]], select: Sequence[str] | None) ->
     return list(rows) if select is None else [{key: row.get(key) for key in select} for row in rows]
 
 
+def stream_modes(given: Sequence[str] | None) -> set[str] | None:
+    """The stream modes of a query, one by one or with commas between; None for all."""
+    return {part.strip() for text in given or () for part in text.split(",") if part.strip()} or None
+
+
 class EventStream(Response):
     """Server-sent events. `on_disconnect` is called when the client leaves before the end."""
 

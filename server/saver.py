@@ -181,9 +181,9 @@ def _fail(batch: list[_Entry], error: Exception) -> None:
 class RunSaver(AsyncPostgresSaver):
     """The checkpointer of one use of a graph.
 
-    A run's writes through a `CheckpointLog`: when it does not wait for each step, the run goes on while they are stored,
-    and ends when they are. A graph that is cancelled writes what it has in the background; such a write must not come
-    after the run was rolled back, so `close` ends writing.
+    A run's writes through a `CheckpointLog`: when it does not wait for each step, the run goes on while they are
+    stored, and ends when they are. A graph that is cancelled writes what it has in the background; such a write must
+    not come after the run was rolled back, so `close` ends writing.
     """
 
     def __init__(

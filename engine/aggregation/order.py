@@ -36,7 +36,7 @@ class SortedGroups:
         sizes = counts(groups, ~np.isnan(values))
         if groups.count * ROWS_WORTH_A_SORT > groups.rows:
             return cls(values[np.lexsort((values, groups.codes))], groups.offsets[:-1], sizes)
-        ordered = values.copy() if groups.contiguous else values[groups.order]
+        ordered = values.copy() if groups.contiguous else groups.arrange(values)
         found = cls(ordered, groups.offsets[:-1], sizes)
         if q is None:
             for start, stop in pairwise(groups.offsets.tolist()):

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from dolphin.script import syntax
+from engine.errors import ScriptError
 from engine.grouping import ContiguousGroups, Groups
 from engine.interpreter.scope import Scope
 from engine.sql.evaluation import Executor
@@ -18,7 +19,7 @@ from engine.sql.keys import first_rows, groups_of
 from engine.sql.ordering import Limit, SortKey, is_sorted, sort_order, sortable
 from engine.sql.rewrite import prepare
 from engine.types import Type
-from engine.values import Array, Column, Scalar, Vector, repeat, take
+from engine.values import AnyVector, Array, ArrayVector, Column, Scalar, Vector, repeat, take
 
 BATCH = 1 << 18
 """Rows sorted together, if groups are not larger."""
@@ -79,7 +80,9 @@ def _sort_keys(csort: Sequence[syntax.OrderItem], frame: Frame, executor: Execut
     for item in csort:
         value = executor.evaluate(prepare(item.value, frame), rows)
         column = repeat(value, frame.rows) if isinstance(value, Scalar) else value
-        keys.append(SortKey(column, item.descending, item.nulls_first))  # type: ignore[arg-type]
+        if not isinstance(column, Vector | AnyVector | ArrayVector) or len(column) != frame.rows:
+            raise ScriptError("A csort expression must have as many elements as there are rows.")
+        keys.append(SortKey(column, item.descending, item.nulls_first))
     return keys
 
 

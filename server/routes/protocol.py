@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Header, Query, Response, WebSocket, WebSocketDisconnect
@@ -15,13 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.errors import InvalidInputError, NotFoundError, UserError
 from server import answers
-from server.bodies import RunCommand, RunCreate, UuidPath
+from server.bodies import Listed, RunCommand, RunCreate, UuidPath
 from server.follow import follow_thread
 from server.identity import Principal
 from server.ids import checked_uuid
 from server.json import dumps
 from server.protocol import STREAM_MODES, Subscription, thread_events
-from server.responses import HEARTBEAT, Json, JsonRoute
+from server.responses import HEARTBEAT, Json, JsonRoute, stream_modes
 from server.routes.runs import start_run
 from server.services import Asking, Served, Services
 
@@ -31,7 +31,7 @@ ASKED_SECONDS = 3.0
 _LAST_SEEN = re.compile(r"(\d{1,9})-(\d{1,18})")
 
 Namespace = list[str]
-ThreadStreamMode: TypeAlias = Literal["run_modes", "lifecycle", "state_update"]
+THREAD_STREAM_MODES = {"run_modes", "lifecycle"}
 
 
 class Command(BaseModel):
@@ -62,16 +62,18 @@ async def command(thread_id: UuidPath, body: Command, services: Served, asking: 
 @router.get("/threads/{thread_id}/stream", responses=answers.EVENTS, response_class=Response)
 async def stream_of_thread(
     thread_id: UuidPath, services: Served, asking: Asking,
-    stream_mode: Annotated[list[ThreadStreamMode] | None, Query()] = None,
-    stream_modes: Annotated[list[ThreadStreamMode] | None, Query()] = None,
+    stream_mode: Annotated[list[str] | None, Listed, Query()] = None,
+    also: Annotated[list[str] | None, Listed, Query(alias="stream_modes")] = None,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> Response:  # fmt: skip
     """The events of whatever runs on the thread, from now or from the last event seen, without end."""
     key = checked_uuid(thread_id, "thread")
     await services.threads.get(asking.identity, key)
-    modes = {*(stream_mode or ()), *(stream_modes or ())} or {"run_modes"}
-    if "state_update" in modes:
-        raise InvalidInputError("The stream mode state_update is not supported.", "Use run_modes or lifecycle.")
+    modes = stream_modes([*(stream_mode or ()), *(also or ())]) or {"run_modes"}
+    if unknown := modes - THREAD_STREAM_MODES:
+        raise InvalidInputError(
+            f"The stream mode {sorted(unknown)[0]!r} is not supported.", "Use run_modes or lifecycle."
+        )
     seen = _LAST_SEEN.fullmatch(last_event_id or "")
     place, after = (int(seen[1]), int(seen[2])) if seen else (await services.runs.ended(asking.identity, key), 0)
 

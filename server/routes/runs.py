@@ -14,12 +14,12 @@ from core.errors import InvalidInputError, NotFoundError
 from server import answers
 from server.assistants import assistant_reference, both_ways
 from server.binding import bound_input
-from server.bodies import RunCreate, RunField, RunsCancel, RunStatus, UuidPath
+from server.bodies import Listed, RunCreate, RunField, RunsCancel, RunStatus, UuidPath
 from server.events import Event
 from server.follow import follow, result
 from server.identity import Principal
 from server.ids import checked_uuid, new_id
-from server.responses import Awaited, EventStream, Json, JsonRoute, selected
+from server.responses import Awaited, EventStream, Json, JsonRoute, selected, stream_modes
 from server.resume import check_resume
 from server.runs import Run, run_kwargs
 from server.services import Asking, Served, Services
@@ -54,7 +54,7 @@ async def create_and_wait(thread_id: UuidPath, body: RunCreate, services: Served
 async def list_runs(
     thread_id: UuidPath, services: Served, asking: Asking, limit: int = Query(default=10, ge=1, le=1000),
     offset: int = Query(default=0, ge=0, le=2**62), status: RunStatus | None = None,
-    select: Annotated[list[RunField] | None, Query()] = None,
+    select: Annotated[list[RunField] | None, Listed, Query()] = None,
 ) -> Response:  # fmt: skip
     key = checked_uuid(thread_id, "thread")
     await services.threads.get(asking.identity, key)
@@ -87,14 +87,12 @@ async def join(
 @router.get("/threads/{thread_id}/runs/{run_id}/stream", responses=answers.EVENTS, response_class=Response)
 async def stream(
     thread_id: UuidPath, run_id: UuidPath, services: Served, asking: Asking,
-    stream_mode: Annotated[list[str] | None, Query()] = None, cancel_on_disconnect: bool = False,
+    stream_mode: Annotated[list[str] | None, Listed, Query()] = None, cancel_on_disconnect: bool = False,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> Response:  # fmt: skip
     run = await _followed(services, asking, thread_id, run_id)
-    modes = {part.strip() for mode in stream_mode or [] for part in mode.split(",") if part.strip()}
-    return _streamed(
-        services, asking, run, modes=modes or None, after=_after(last_event_id), cancel=cancel_on_disconnect
-    )
+    after = _after(last_event_id)
+    return _streamed(services, asking, run, modes=stream_modes(stream_mode), after=after, cancel=cancel_on_disconnect)
 
 
 @router.post("/threads/{thread_id}/runs/{run_id}/cancel", status_code=202)
@@ -162,11 +160,13 @@ async def batch(
 
 @router.get("/runs/{run_id}/stream", responses=answers.EVENTS, response_class=Response)
 async def stream_by_run(
-    run_id: UuidPath, services: Served, asking: Asking, last_event_id: Annotated[str | None, Header()] = None
-) -> Response:
+    run_id: UuidPath, services: Served, asking: Asking, stream_mode: Annotated[list[str] | None, Listed, Query()] = None,
+    cancel_on_disconnect: bool = False, last_event_id: Annotated[str | None, Header()] = None,
+) -> Response:  # fmt: skip
     key = checked_uuid(run_id, "run")
     run = await _run(services, asking, await services.runs.thread_of(asking.identity, key), key)
-    return _streamed(services, asking, run, modes=None, after=_after(last_event_id))
+    after = _after(last_event_id)
+    return _streamed(services, asking, run, modes=stream_modes(stream_mode), after=after, cancel=cancel_on_disconnect)
 
 
 async def start_run(services: Services, asking: Principal, thread_id: str | None, body: RunCreate) -> Run:

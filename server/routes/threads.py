@@ -16,6 +16,7 @@ from server.binding import bound_metadata
 from server.bodies import (
     Checkpoint,
     HistorySearch,
+    Listed,
     StateAtCheckpoint,
     StateUpdate,
     Superstep,
@@ -39,7 +40,7 @@ from server.threads import shown
 
 router = APIRouter(route_class=JsonRoute, prefix="/threads", tags=["Threads"])
 
-Select = Annotated[list[str] | None, Query()]
+Select = Annotated[list[str] | None, Listed, Query()]
 
 
 class BadStateError(UserError):

@@ -207,3 +207,8 @@ async def test_where_a_run_is(http: httpx.AsyncClient) -> None:
     assert alone.headers["content-location"].startswith("/runs/")
     again = await http.get(alone.headers["location"], headers={"last-event-id": "1"})
     assert again.text == alone.text.partition("id: 1\r\n\r\n")[2]
+    for modes, shown in ((["updates", "custom"], False), ("values,updates", True), ('["values"]', True)):
+        part = await http.get(alone.headers["location"], params={"stream_mode": modes})
+        assert ("event: values" in part.text) is shown
+    answer = await http.get(f"/threads/{thread}/stream", params={"stream_mode": '["state_update"]'})
+    assert answer.status_code == 422

@@ -238,6 +238,7 @@ def test_events_close_in_time(shown: Shown) -> None:
         ("zTest(array(INT, 0))", "must not be empty"),
         ("chiSquareTest(0 1, 0 1)", "must be positive"),
         ("substru(`abc, int(NULL))", "offset"),
+        ("select x from table(1 2 as x, `a`b as s) context by s csort sum", "csort"),
     ],
 )
 def test_refused_without_an_internal_error(interpreter: Interpreter, script: str, message: str) -> None:

@@ -16,6 +16,12 @@ async function fresh(metadata) {
   return (await client.threads.create({ metadata })).thread_id;
 }
 
+async function ran(graph, input) {
+  const thread = await fresh();
+  await client.runs.wait(thread, graph, { input });
+  return thread;
+}
+
 const scenarios = {
   async assistants() {
     const [system] = await client.assistants.search({ graphId: "parent", metadata: { created_by: "system" } });
@@ -106,6 +112,8 @@ const scenarios = {
     assert.equal((await client.runs.get(thread, run.run_id)).status, "interrupted");
     await client.runs.delete(thread, run.run_id);
     assert.deepEqual(await client.runs.list(thread), []);
+    const short = await client.runs.list(await ran("echo", { text: "a" }), { select: ["status"] });
+    assert.deepEqual(short, [{ status: "success" }]);
     const busy = await fresh();
     await client.runs.create(busy, "slow", { input: { text: "20" } });
     const second = { input: { text: "b" }, multitaskStrategy: "reject" };
@@ -167,6 +175,9 @@ const scenarios = {
     assert.deepEqual((await client.runs.wait(null, "echo", { input: { text: "a" } })).log, ["a"]);
     const parts = await all(client.runs.stream(null, "echo", { input: { text: "b" }, streamMode: "custom" }));
     assert.deepEqual(parts.at(-1).data, { said: "b" });
+    const run = await client.runs.create(null, "echo", { input: { text: "e" } });
+    const followed = await all(client.runs.joinStream(null, run.run_id, { streamMode: ["values"] }));
+    assert.deepEqual(followed.at(-1).data.log, ["e"]);
     const made = await client.runs.createBatch([
       { assistantId: "echo", input: { text: "c" } },
       { assistantId: "echo", input: { text: "d" } },
