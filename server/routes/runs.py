@@ -160,8 +160,9 @@ async def batch(
 
 @router.get("/runs/{run_id}/stream", responses=answers.EVENTS, response_class=Response)
 async def stream_by_run(
-    run_id: UuidPath, services: Served, asking: Asking, stream_mode: Annotated[list[str] | None, Listed, Query()] = None,
-    cancel_on_disconnect: bool = False, last_event_id: Annotated[str | None, Header()] = None,
+    run_id: UuidPath, services: Served, asking: Asking,
+    stream_mode: Annotated[list[str] | None, Listed, Query()] = None, cancel_on_disconnect: bool = False,
+    last_event_id: Annotated[str | None, Header()] = None,
 ) -> Response:  # fmt: skip
     key = checked_uuid(run_id, "run")
     run = await _run(services, asking, await services.runs.thread_of(asking.identity, key), key)
