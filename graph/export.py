@@ -25,5 +25,9 @@ built_from = deps.given
 
 
 async def agent() -> Agent:
-    """The agent's graph over this process' dependencies."""
-    return build_graph(await deps()).compile()
+    """The agent's graph over this process' dependencies.
+
+    Its metadata tell our server that each step is stored before the next begins: a reply whose script has run must
+    not be lost, since the model would be asked again and the ledger would not know the new call.
+    """
+    return build_graph(await deps()).compile().with_config(metadata={"durability": "sync"})

@@ -129,6 +129,11 @@ def graph_input(kwargs: Mapping[str, Any]) -> Any:
     return kwargs.get("input")
 
 
+def durability(run: Run, graphs: Graphs) -> str:
+    """When the steps of a run are stored: what its graph demands, else what was asked for."""
+    return graphs.durability(run.graph_id) or run.kwargs.get("durability") or "async"
+
+
 async def execute(
     run: Run, graphs: Graphs, pool: Pool, saver: RunSaver, emit: Emit, control: RunControl, outcome: Outcome
 ) -> None:
@@ -154,7 +159,7 @@ async def execute(
         translate = _Translation(kwargs["stream_mode"], emit, outcome)
         only_updates = isinstance(start, Command) and start.update is not None and not start.goto
         before = await _latest(graph, run) if only_updates else None
-        async for namespace, mode, chunk in _stream(graph, start, config, run, control):
+        async for namespace, mode, chunk in _stream(graph, start, config, run, control, durability(run, graphs)):
             translate.part(namespace, mode, chunk)
         if before is not None:
             await _keep_update(graph, run, config, before)
@@ -179,7 +184,7 @@ async def _keep_update(graph: Graph, run: Run, config: dict[str, Any], before: S
 
 
 async def _stream(
-    graph: Graph, start: Any, config: dict[str, Any], run: Run, control: RunControl
+    graph: Graph, start: Any, config: dict[str, Any], run: Run, control: RunControl, durability: str
 ) -> AsyncIterator[tuple[tuple[str, ...], str, Any]]:
     kwargs = run.kwargs
     modes = [mode for mode in kwargs["stream_mode"] if mode not in ("events", "messages-tuple")]
@@ -193,7 +198,7 @@ async def _stream(
         "stream_mode": modes,
         "interrupt_before": kwargs.get("interrupt_before"),
         "interrupt_after": kwargs.get("interrupt_after"),
-        "durability": kwargs.get("durability") or "async",
+        "durability": durability,
         "control": control,
     }
     # Which overload it is depends on the modes, which are not known here.

@@ -70,6 +70,13 @@ class Graphs:
         made = await _entered(found() if not isinstance(found, Pregel | StateGraph) else found, stack)
         self._sources[name] = _Source(name, made=_compiled(name, made))
 
+    def durability(self, name: str) -> str | None:
+        """What a graph demands of all its runs, by the metadata of its config; None leaves it to the request."""
+        source = self._sources.get(name)
+        made = source.made if source is not None else None
+        demanded = ((made.config or {}).get("metadata") or {}).get("durability") if made is not None else None
+        return demanded if demanded in ("sync", "async", "exit") else None
+
     @asynccontextmanager
     async def open(
         self,

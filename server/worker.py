@@ -20,7 +20,7 @@ from core.settings import Settings
 from server.claims import Claims, End
 from server.database import DATABASE_ERRORS
 from server.events import ATTEMPT_STRIDE, EventLog, Live
-from server.execution import Outcome, execute, output_json
+from server.execution import Outcome, durability, execute, output_json
 from server.graphs import Graphs
 from server.json import dumps
 from server.logs import bound_to
@@ -256,7 +256,7 @@ class Worker:
         return await self._finish(held, live, end)
 
     def _saver(self, run: Run) -> RunSaver:
-        if run.kwargs.get("durability") == "sync":
+        if durability(run, self.graphs) == "sync":
             return RunSaver(self.runs.pool, self._strict, run.run_id, blank=run.blank)
         return RunSaver(self.relaxed, self._checkpoints, run.run_id, waits=False, blank=run.blank)
 

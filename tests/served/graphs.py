@@ -134,6 +134,7 @@ asker = _one("ask", _ask)
 colour = _one("colour", _colour)
 who = _one("who", _who, context_schema=Context)
 steps = _steps()
+strict = steps.with_config(metadata={"durability": "sync"})
 fan = _fan()
 
 tokens = StateGraph(MessagesState)

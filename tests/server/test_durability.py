@@ -142,3 +142,16 @@ async def test_every_line_about_a_run_names_it(client: Any, server: Process) -> 
     assert "ValueError: boom!" in of_run[0]["exception"]
     about_runs = [line for line in lines if line["logger"] in ("server.worker", "server.webhooks")]
     assert all(line.get("run_id") and line.get("thread_id") for line in about_runs if " run " in line["message"])
+
+
+async def test_a_graph_may_demand_that_each_step_is_stored_before_the_next(
+    client: Any, pool: Pool, marks: Path
+) -> None:
+    thread = (await client.threads.create())["thread_id"]
+    async with pool.connection() as held, held.transaction():
+        await held.execute("LOCK TABLE checkpoints IN SHARE ROW EXCLUSIVE MODE")
+        run = await client.runs.create(thread, "strict", input={"file": str(marks)}, durability="async")
+        await asyncio.sleep(1.0)
+        assert not await asyncio.to_thread(marks.exists)
+    assert (await client.runs.join(thread, run["run_id"]))["log"] == STEPS
+    assert done(marks) == STEPS
