@@ -10,6 +10,7 @@ from typing import Any
 from core.errors import ConflictError, NotFoundError
 from dolphin.environment import DEFAULT_ENVIRONMENT, Environment
 from graph.deps import Deps
+from graph.phrases import phrase
 from graph.state import Notices, State
 from graph.tools import Tool, Toolbox
 from provision.records import STATIC, EnvironmentRecord
@@ -67,14 +68,14 @@ async def usable_tools(deps: Deps, tools: Toolbox, owner: str, state: State) -> 
         return []
 
 
-def news(deps: Deps, thread_id: str, surroundings: Surroundings, notices: Notices) -> Notices:
-    """The thread's notices, and those that it has not been told yet."""
+def news(deps: Deps, thread_id: str, surroundings: Surroundings, notices: Notices, question: str) -> Notices:
+    """The thread's notices, and those that it has not been told yet, in the language of the question."""
     works_in = surroundings.environment.id if surroundings.environment else ""
     found = deps.environments.notices(surroundings.known, thread_id, works_in)
     fresh = [notice for notice in found if notice.key not in notices["told"]]
     return Notices(
         task=notices["task"],
-        texts=[*notices["texts"], *(notice.text for notice in fresh)],
+        texts=[*notices["texts"], *(phrase(notice.kind, question, **notice.values) for notice in fresh)],
         told=[*notices["told"], *(notice.key for notice in fresh)],
     )
 

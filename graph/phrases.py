@@ -27,6 +27,12 @@ _PHRASES = {
         "您没有名为 {name!r} 的环境，因此未执行任何操作。本会话现在使用默认环境；请指定您自己的环境，或申请新的环境。",
     ),
     "moved": ("This thread now works in the environment {name}.", "本会话现在使用环境 {name}。"),
+    "ends": (
+        "Environment {name!r} ends in {minutes} min. Extend it, or save what you need.",
+        "环境 {name!r} 将在 {minutes} 分钟后到期。请延长使用时间，或保存需要的内容。",
+    ),
+    "gone": ("Environment {name!r} is gone: {error}", "环境 {name!r} 已不存在：{error}"),
+    "expired": ("The time of environment {name!r} is up; it is gone.", "环境 {name!r} 已到期，不再存在。"),
     "stopped": ("Stopped, as you asked.", "已按您的要求停止。"),
     "nothing": ("nothing was run", "没有运行任何操作"),
 }

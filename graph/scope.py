@@ -24,6 +24,7 @@ class RunScope:
     interactive: bool
     max_steps: int
     rewrite: bool
+    as_written: tuple[str, ...]
     time_zone: tzinfo | None
 
 
@@ -46,6 +47,7 @@ def run_scope(runtime: Runtime[RunContext], settings: Settings) -> RunScope:
         interactive=context.interactive,
         max_steps=min(context.max_steps or settings.max_steps, settings.max_steps),
         rewrite=settings.rewrite_questions if context.rewrite is None else context.rewrite,
+        as_written=tuple(context.as_written),
         time_zone=_zone(context.time_zone or settings.time_zone),
     )
 

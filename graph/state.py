@@ -151,7 +151,7 @@ class RunContext:
     """Settings of one run. None means: as the settings say.
 
     `interactive` tells whether a human can be asked when the agent is stuck; approvals are always asked. With `rewrite`
-    False the question is taken as it stands; `time_zone` is an IANA name.
+    False the question is taken as it stands, and so are its words in `as_written`; `time_zone` is an IANA name.
     """
 
     owner: str = "local"
@@ -159,4 +159,5 @@ class RunContext:
     interactive: bool = True
     max_steps: int | None = None
     rewrite: bool | None = None
+    as_written: tuple[str, ...] = ()
     time_zone: str | None = None

@@ -12,9 +12,8 @@ from graph.phrases import phrase
 from graph.state import Answer, ScriptRun, State, Task
 
 ARTIFACTS = "artifacts"
-DOCUMENTATION_TOOLS = {"search_knowledge_base", "get_function_documentation"}
-
-_SOURCE = re.compile(r"(?m)^(?:\[\d+\] .* - |source: )(\S+)$")
+_SOURCES = re.compile(r"(?m)^\[\d+\] .* - (.+)$")
+_SOURCE = re.compile(r"(?m)^source: (.+)$")
 
 
 def current_task(state: State) -> Task:
@@ -53,12 +52,15 @@ def artifacts_of(messages: Sequence[AnyMessage]) -> list[str]:
 
 def citations_of(messages: Sequence[AnyMessage]) -> list[str]:
     """The sources of the documentation that the task in hand was given."""
-    found = [
-        match[1]
-        for message in since_question(messages)
-        if isinstance(message, ToolMessage) and message.name in DOCUMENTATION_TOOLS and message.status == "success"
-        for match in _SOURCE.finditer(message.text)
-    ]
+    found: list[str] = []
+    for message in since_question(messages):
+        if not isinstance(message, ToolMessage) or message.status != "success":
+            continue
+        # A document's own text may hold lines that look like sources.
+        if message.name == "search_knowledge_base":
+            found += _SOURCES.findall(message.text.rpartition("\nsources:\n")[2])
+        elif message.name == "get_function_documentation":
+            found += _SOURCE.findall(message.text)[:1]
     return list(dict.fromkeys(found))
 
 

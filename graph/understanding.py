@@ -100,7 +100,7 @@ class Understanding:
         self, question: str, memory: Memory, pins: Sequence[Pin], state: State, scope: RunScope
     ) -> tuple[Rewriting, list[str]]:
         clock = Clock(self._deps.now().astimezone(scope.time_zone))
-        rewriting = rewrite(question, clock, terms=memory.terms)
+        rewriting = rewrite(question, clock, terms=memory.terms).without(*scope.as_written)
         counts_trading_days = any(
             change.kind == "time" and TRADING.search(change.original) for change in rewriting.changes
         )
@@ -115,7 +115,7 @@ class Understanding:
                     values = await self._values.of(environment, session, question, pins)
                 if calendar is not None:
                     clock = Clock(clock.now, await calendar.of(environment, session, clock.today) or weekdays)
-            rewriting = rewrite(question, clock, terms=memory.terms, values=values)
+            rewriting = rewrite(question, clock, terms=memory.terms, values=values).without(*scope.as_written)
         if not counts_trading_days or clock.is_trading_day is not weekdays:
             return rewriting, []
         return rewriting, [NO_CALENDAR.format(market=calendar.market) if calendar else WEEKDAYS_ONLY]

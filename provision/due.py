@@ -13,6 +13,16 @@ from provision.records import EnvironmentRecord
 from provision.store import COLUMNS
 
 
+async def sweep_begins(held: Connection, since: float) -> bool:
+    """Notes that a sweep begins, unless one did less than `since` seconds ago: then False."""
+    cursor = await held.execute(
+        "UPDATE installation SET swept_at = clock_timestamp()"
+        " WHERE swept_at IS NULL OR swept_at <= clock_timestamp() - make_interval(secs => %s)",
+        (since,),
+    )
+    return cursor.rowcount == 1
+
+
 async def expired(held: Connection) -> list[EnvironmentRecord]:
     """Those whose time is up, whatever they do."""
     return await _select(held, "state IN ('PROVISIONING', 'RUNNING') AND expires_at < now()")

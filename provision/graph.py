@@ -21,6 +21,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command, interrupt
 from typing_extensions import TypedDict
 
+from core.cancellation import raise_if_cancelled
 from core.errors import DatabaseUnavailableError, UserError
 from provision.confirmation import Response, confirmation, place
 from provision.provider import Role
@@ -90,13 +91,6 @@ def _say(runtime: Runtime[ProvisionContext], state: ProvisionState, step: str, m
     runtime.stream_writer(
         {"event": "provisioning", "environment_id": state.get("environment_id"), "step": step, "message": message}
     )
-
-
-def _raise_if_cancelled() -> None:
-    """A cancellation may come out of a database driver as another error."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
 
 
 class _Nodes:
@@ -187,10 +181,10 @@ class _Nodes:
             except HeldElsewhereError as error:
                 return Command(goto=END, update={"state": "PROVISIONING", "error": str(error)})
             except UserError as error:
-                _raise_if_cancelled()
+                raise_if_cancelled()
                 return Command(goto=COMPENSATE, update={"error": str(error)})
             except Exception as error:
-                _raise_if_cancelled()
+                raise_if_cancelled()
                 log.exception("step %s of environment %s failed", name, record.id)
                 return Command(goto=COMPENSATE, update={"error": f"{name} failed inside: {type(error).__name__}."})
             _say(runtime, state, name, message)

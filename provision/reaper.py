@@ -60,13 +60,20 @@ class Reaper:
             await asyncio.sleep(self.settings.reaper_seconds)
 
     async def sweep(self) -> Swept | None:
+        """One round unless a process has begun one within the last `reaper_seconds`: then None."""
+        return await self._sweep_unless(self.settings.reaper_seconds)
+
+    async def sweep_now(self) -> Swept | None:
         """One round; None when another process is at it."""
+        return await self._sweep_unless(0.0)
+
+    async def _sweep_unless(self, since: float) -> Swept | None:
         async with connection(self.pool) as held:
             row = await (await held.execute("SELECT pg_try_advisory_lock(%s) AS got", (LOCK_KEY,))).fetchone()
             if row is None or not row["got"]:
                 return None
             try:
-                return await self._sweep(held)
+                return await self._sweep(held) if await due.sweep_begins(held, since) else None
             finally:
                 if not held.closed:
                     await held.execute("SELECT pg_advisory_unlock(%s)", (LOCK_KEY,))

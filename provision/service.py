@@ -10,12 +10,13 @@ from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph import StateGraph
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from core.cancellation import raise_if_cancelled
 from core.checkpointer import checkpointer
 from core.errors import ConflictError, DatabaseUnavailableError, DolphinDBError, InvalidInputError
 from core.postgres import Pool, connection
@@ -62,17 +63,20 @@ class StaticRequest(BaseModel):
 
 @dataclass(frozen=True)
 class Notice:
-    """`key` is the same however often, and at what time, it is given."""
+    """`key` is the same however often, and at what time, it is given. `values` are the `name` of the environment, and
+    for `ends` the `minutes` until then, for `gone` the `error`."""
 
     key: str
-    text: str
+    kind: Literal["ends", "gone", "expired"]
+    values: dict[str, Any]
 
 
 @dataclass
 class Environments:
     """Another owner's environment is answered like one that does not exist. Use it in one event loop.
 
-    `when_deleted` are told the id of an environment that somebody gives back here.
+    `when_deleted` and `when_extended` are told the id of an environment that somebody gives back or extends here,
+    `when_chosen` the owner, the thread and what it works in from now on.
     """
 
     pool: Pool
@@ -83,6 +87,8 @@ class Environments:
     settings: ProvisionSettings
     installation: str
     when_deleted: set[Callable[[str], Awaitable[None]]] = field(default_factory=set)
+    when_extended: set[Callable[[str], Awaitable[None]]] = field(default_factory=set)
+    when_chosen: set[Callable[[str, str, str], Awaitable[None]]] = field(default_factory=set)
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -111,6 +117,12 @@ class Environments:
     def describe(self, request: EnvironmentRequest) -> str:
         """What a person is to agree to: size, place, time and estimated price."""
         return description(request, self.price(request), place(*self._place))
+
+    async def proposal(self, owner: str, request: EnvironmentRequest) -> str:
+        """What the owner is to agree to, as `describe` says it. Raises what `start` would raise now."""
+        text = self.describe(request)
+        await self.store.check_room(owner, request.name, self.settings.environments_per_user)
+        return text
 
     async def start(
         self,
@@ -172,6 +184,7 @@ class Environments:
         while True:
             record = await self.store.get(owner, environment_id)
             history = await self.store.history(owner, environment_id)
+            raise_if_cancelled()
             for entry in history[seen:]:
                 yield entry
             seen = len(history)
@@ -209,7 +222,14 @@ class Environments:
                 f"Environment {record.name!r} cannot be extended by {hours} h.",
                 f"It can be extended by {self.settings.environment_extension_hours} h in all, while it runs.",
             )
+        for tell in list(self.when_extended):
+            await tell(record.id)
         return extended
+
+    async def choose(self, owner: str, thread_id: str, reference: str) -> None:
+        """A thread works in `reference`, an id or the default, from now on."""
+        for tell in list(self.when_chosen):
+            await tell(owner, thread_id, reference)
 
     async def register(self, owner: str, request: StaticRequest) -> EnvironmentRecord:
         """Enters an existing server after connecting to it. Raises InvalidInputError, DolphinDBUnavailableError."""
@@ -361,26 +381,21 @@ def public(record: EnvironmentRecord) -> dict[str, Any]:
     }
 
 
-def ending(record: EnvironmentRecord) -> str:
-    """What is said before an environment expires."""
-    assert record.expires_at is not None
-    minutes = max(int((record.expires_at - datetime.now(UTC)).total_seconds() // 60), 0)
-    return f"Environment {record.name!r} ends in {minutes} min. Extend it, or save what you need."
-
-
 def _notice(record: EnvironmentRecord, warning_seconds: float, bound: str) -> Notice | None:
     """That it ends soon, or that it is gone without having been given back."""
     now = datetime.now(UTC)
     if record.state == "RUNNING" and record.expires_at is not None and now < record.expires_at:
         if record.expires_at > now + timedelta(seconds=warning_seconds):
             return None
-        return Notice(f"{record.id} ends {record.expires_at:%FT%TZ}", ending(record))
+        minutes = int((record.expires_at - now).total_seconds() // 60)
+        key = f"{record.id} ends {record.expires_at:%FT%TZ}"
+        return Notice(key, "ends", {"name": record.name, "minutes": minutes})
     if record.ended_at is not None and now - record.ended_at > RECENT:
         return None
     if record.ending == "ERROR" and (record.running_at is not None or record.id == bound):
-        return Notice(f"{record.id} gone", f"Environment {record.name!r} is gone: {record.error}")
+        return Notice(f"{record.id} gone", "gone", {"name": record.name, "error": record.error})
     if record.expires_at is not None and record.expires_at < (record.ended_at or now):
-        return Notice(f"{record.id} gone", f"The time of environment {record.name!r} is up; it is gone.")
+        return Notice(f"{record.id} gone", "expired", {"name": record.name})
     return None
 
 

@@ -215,9 +215,7 @@ class Steps:
         async with self._limit(f"the {role}"):
             while True:
                 found = await self.watch.look(row.group_id)
-                current = await self.store.get(record.owner, record.id)
-                if current.state != "PROVISIONING" or current.worker != self.worker:
-                    raise lost(current)
+                await self._check_hold(record)
                 if found is None:
                     if clock() - unseen_since > min(UNSEEN_SECONDS, self.settings.provision_timeout / 2):
                         raise ProviderError(f"The {role} has vanished.", "Create another environment.")
@@ -259,7 +257,7 @@ class Steps:
                         await close_default_account(server, group.password)
                     break
                 except DolphinDBUnavailableError:
-                    await asyncio.sleep(PAUSE)
+                    await self._pause(record)
         if await self.store.secured(record, self.worker) is None:
             raise lost(await self.store.get(record.owner, record.id))
 
@@ -272,12 +270,22 @@ class Steps:
                         found = await version(self.server(record))
                     break
                 except DolphinDBUnavailableError:
-                    await asyncio.sleep(PAUSE)
+                    await self._pause(record)
             while record.workspace:
                 if await self._workspace_answers(record):
                     break
-                await asyncio.sleep(PAUSE)
+                await self._pause(record)
         return found
+
+    async def _pause(self, record: EnvironmentRecord) -> None:
+        """Before a server that does not answer yet is tried again: it may have been given back."""
+        await self._check_hold(record)
+        await asyncio.sleep(PAUSE)
+
+    async def _check_hold(self, record: EnvironmentRecord) -> None:
+        current = await self.store.get(record.owner, record.id)
+        if current.state != "PROVISIONING" or current.worker != self.worker:
+            raise lost(current)
 
     async def _workspace_answers(self, record: EnvironmentRecord) -> bool:
         if record.workspace_host is None:

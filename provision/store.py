@@ -72,23 +72,7 @@ class EnvironmentStore:
             known = await _one(held, SQL("environment_id = %s"), owner, environment_id)
             if known is not None:
                 return known
-            found = await _one(held, SQL("name = %s AND state = ANY(%s)"), owner, request.name, list(LIVE))
-            if found is not None:
-                raise ConflictError(
-                    f"You have an environment named {request.name!r} already ({found.id}, {found.state}).",
-                    "Use it, delete it, or choose another name.",
-                )
-            count = await (
-                await held.execute(
-                    "SELECT count(*) AS n FROM environments WHERE owner = %s AND provider <> %s"
-                    " AND state IN ('PENDING', 'PROVISIONING', 'RUNNING', 'DELETING')",
-                    (owner, STATIC),
-                )
-            ).fetchone()
-            if count is not None and count["n"] >= quota:
-                raise ConflictError(
-                    f"You have {count['n']} environments, and {quota} is the limit.", "Delete one of them first."
-                )
+            await _check_room(held, owner, request.name, quota)
             values = {
                 "environment_id": environment_id,
                 "owner": owner,
@@ -104,6 +88,11 @@ class EnvironmentStore:
                 "spot": request.spot,
             }
             return await _insert(held, values, "requested", "")
+
+    async def check_room(self, owner: str, name: str, quota: int) -> None:
+        """Raises ConflictError where `add` would, unless something changes meanwhile."""
+        async with connection(self._pool) as held:
+            await _check_room(held, owner, name, quota)
 
     async def add_static(
         self, owner: str, name: str, host: str, port: int, user: str, secret: bytes
@@ -403,6 +392,23 @@ def not_found(reference: str) -> NotFoundError:
 
 async def _lock_owner(held: Connection, owner: str) -> None:
     await held.execute("SELECT pg_advisory_xact_lock(hashtextextended('environments of ' || %s, 0))", (owner,))
+
+
+async def _check_room(held: Connection, owner: str, name: str, quota: int) -> None:
+    found = await _one(held, SQL("name = %s AND state = ANY(%s)"), owner, name, list(LIVE))
+    if found is not None:
+        raise ConflictError(
+            f"You have an environment named {name!r} already ({found.id}, {found.state}).",
+            "Use it, delete it, or choose another name.",
+        )
+    cursor = await held.execute(
+        "SELECT count(*) AS n FROM environments WHERE owner = %s AND provider <> %s"
+        " AND state IN ('PENDING', 'PROVISIONING', 'RUNNING', 'DELETING')",
+        (owner, STATIC),
+    )
+    row = await cursor.fetchone()
+    if row is not None and row["n"] >= quota:
+        raise ConflictError(f"You have {row['n']} environments, and {quota} is the limit.", "Delete one of them first.")
 
 
 async def _one(held: Connection, where: SQL, owner: str, *values: Any) -> EnvironmentRecord | None:

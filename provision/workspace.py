@@ -16,6 +16,7 @@ LOCAL_USER = "local"
 SECONDS = 60.0
 MAX_BYTES = 20 * 2**20
 MAX_ENTRIES = 1000
+MAX_PATH = 1000
 OUTSIDE, MISSING = 77, 78
 
 # $1 is the path. Links are followed before it is compared: where it leads must lie in the workspace.
@@ -88,7 +89,7 @@ class Workspaces:
     async def _run(
         self, owner: str, environment: str, command: Sequence[str], *, seconds: float, stdin: bytes
     ) -> ExecResult:
-        if not command or not all(command[:1]) or any("\0" in word for word in command):
+        if not command or not all(command[:1]) or not all(_can_be_sent(word) for word in command):
             raise InvalidInputError("The command names no program.", 'Give a list such as ["python3", "load.py"].')
         provider, group_id = await self._group(owner, environment)
         try:
@@ -103,10 +104,12 @@ class Workspaces:
     ) -> ExecResult:
         command = ["sh", "-c", script, "sh", path, *arguments]
         result = await self._run(owner, environment, command, seconds=SECONDS, stdin=stdin)
+        path = path.removeprefix("./")
         if result.status == OUTSIDE:
             raise _leaves(path)
         if result.status == MISSING:
-            raise NotFoundError(f"There is no {path} in the workspace.", "List its files.")
+            kind = "folder" if script == LIST else "file"
+            raise NotFoundError(f"There is no {kind} {path!r} in the workspace.", "List its files.")
         if result.status != 0:
             reason = result.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
             raise UserError(f"{path} could not be used: {reason or f'status {result.status}'}.", "Look at the path.")
@@ -123,9 +126,18 @@ class Workspaces:
 
 def _relative(path: str) -> str:
     parts = PurePosixPath(path)
-    if "\0" in path or parts.is_absolute() or ".." in parts.parts or len(path) > 1000:
+    if not _can_be_sent(path) or len(path) > MAX_PATH:
+        raise InvalidInputError("The path cannot name a file.", f"Give one of up to {MAX_PATH} characters.")
+    if parts.is_absolute() or ".." in parts.parts:
         raise _leaves(path)
     return f"./{parts}" if str(parts) != "." else "."
+
+
+def _can_be_sent(word: str) -> bool:
+    try:
+        return b"\0" not in word.encode()
+    except UnicodeEncodeError:
+        return False
 
 
 def _leaves(path: str) -> InvalidInputError:

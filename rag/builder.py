@@ -9,7 +9,7 @@ import shutil
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -36,6 +36,12 @@ from rag.vocabulary import outside
 FORMAT = 1
 
 
+class CannotKeepError(UserError):
+    """Pages that were to stay as they are cannot be taken over into a new index."""
+
+    status = 503
+
+
 @dataclass(frozen=True)
 class BuildReport:
     """What a build did. `changed` is false when the index was up to date and nothing was written."""
@@ -56,16 +62,21 @@ def build(
     encoder_name: str,
     make_encoder: Callable[[], Encoder | None],
     progress: Progress = lambda _stage, _done, _total: None,
+    *,
+    kept: Collection[str] = (),
 ) -> BuildReport:
     """Bring the index under `root` up to date with `sources`. `vectors` is the file of the cache of vectors. Blocks.
 
-    Raises ConflictError when another build is running, UserError when the disk is full; the old index then stays.
+    `kept` are names of sources that cannot be read now: what the index has of them stays as it is.
+
+    Raises CannotKeepError when it cannot stay, since another version of the program read it; ConflictError when another
+    build is running, UserError when the disk is full; the old index then stays.
     """
     started = time.monotonic()
     generations = Generations(root)
     with generations.building():
         try:
-            return _build(generations, vectors, sources, encoder_name, make_encoder, progress, started)
+            return _build(generations, vectors, sources, encoder_name, make_encoder, progress, started, kept)
         except Exception as error:
             if not _is_disk_failure(error):
                 raise
@@ -94,18 +105,21 @@ def _build(
     make_encoder: Callable[[], Encoder | None],
     progress: Progress,
     started: float,
+    kept: Collection[str],
 ) -> BuildReport:
     current = generations.current()
     manifest = read_manifest(current) if current else {}
     stamp, reading = _stamp(_INDEXING, encoder_name), _stamp(_READING)
     readable = manifest.get("format") == FORMAT and manifest.get("reading") == reading
     reusable = current if readable else None
+    if kept and reusable is None:
+        raise CannotKeepError("The index was made by another version of the program and has to be read anew.")
     known: dict[str, FileRecord] = {}
     if reusable is not None:
         store = Store(reusable / "pages.db", readonly=True)
         known = store.files()
         store.close()
-    changes = _Changes.between(known, sources)
+    changes = _Changes.between(known, sources, kept)
     if reusable is not None and not changes and manifest.get("stamp") == stamp:
         return _report(manifest, changed=False, read=0, removed=0, seconds=time.monotonic() - started)
     with generations.new() as folder:
@@ -166,7 +180,7 @@ class _Changes:
         return bool(self.read or self.removed)
 
     @classmethod
-    def between(cls, known: dict[str, FileRecord], sources: Sequence[SourceFile]) -> _Changes:
+    def between(cls, known: dict[str, FileRecord], sources: Sequence[SourceFile], kept: Collection[str]) -> _Changes:
         changes = cls()
         for item in sources:
             record = _record(item, known.get(item.source))
@@ -175,7 +189,7 @@ class _Changes:
                 changes.read.append((item, record))
             elif record != old:
                 changes.touched.append(record)
-        present = {item.source for item in sources}
+        present = {item.source for item in sources}.union(kept)
         changes.removed = [source for source in known if source not in present]
         return changes
 

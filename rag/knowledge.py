@@ -13,13 +13,15 @@ from typing import Any
 
 from core.errors import UserError
 from core.settings import Settings
-from rag.builder import BuildReport, build, read_manifest
+from rag.builder import BuildReport, CannotKeepError, build, read_manifest
 from rag.documents import Kind, Progress
 from rag.embeddings import Encoder, encoder, encoder_name
 from rag.generations import Generations
 from rag.searcher import Result, Searcher
 from rag.settings import KnowledgeSettings
-from rag.sources import DocumentationUnavailableError, documentation, guides, user_files
+from rag.sources import DOCUMENTATION_SOURCES, DocumentationUnavailableError, documentation, guides, user_files
+
+KEPT = " The pages that the index has stay."
 
 
 class KnowledgeBaseMissingError(UserError):
@@ -60,8 +62,9 @@ class KnowledgeBase:
     ) -> BuildReport:
         """Bring the index up to date. `places` are folders and files of the user, remembered for later builds.
 
-        Without the function documentation the rest is built, and the report says what is missing; an index that has
-        it already is left as it is, and DocumentationUnavailableError raised.
+        Where the function documentation cannot be had, its pages stay as the index has them, if it has, the rest is
+        built, and the report says what is missing. DocumentationUnavailableError when the settings name a wrong place
+        for it, or the pages cannot stay; the old index then answers as before.
         """
         remembered = self._places()
         merged = list(dict.fromkeys([*remembered, *(place.expanduser().absolute() for place in places)]))
@@ -70,23 +73,30 @@ class KnowledgeBase:
         cache = await asyncio.to_thread(self._cache)
         files = await asyncio.to_thread(user_files, merged, self._notes)
         missing: dict[str, str] = {}
+        kept: Sequence[str] = ()
         try:
             found = await documentation(self.settings, cache / "documentation", progress)
         except DocumentationUnavailableError as error:
-            if self.settings.documentation is not None or await asyncio.to_thread(self._has_functions):
+            if self.settings.documentation is not None:
                 raise
-            found = []
-            missing["dolphindb function documentation"] = str(error)
+            unavailable, found = error, []
+            has = await asyncio.to_thread(self._has_functions)
+            kept = DOCUMENTATION_SOURCES if has else ()
+            missing["dolphindb function documentation"] = f"{error}{KEPT if has else ''}"
         sources = {item.source: item for item in (*found, *guides(), *files)}
-        report = await asyncio.to_thread(
-            build,
-            self.root,
-            cache / "vectors.db",
-            list(sources.values()),
-            encoder_name(self.settings),
-            self._load_encoder,
-            progress,
-        )
+        try:
+            report = await asyncio.to_thread(
+                build,
+                self.root,
+                cache / "vectors.db",
+                list(sources.values()),
+                encoder_name(self.settings),
+                self._load_encoder,
+                progress,
+                kept=kept,
+            )
+        except CannotKeepError:
+            raise unavailable from None
         if merged != remembered or gone:
             await asyncio.to_thread(self._remember, merged)
         return BuildReport(**{**vars(report), "problems": {**missing, **report.problems}})

@@ -85,14 +85,15 @@ class Searcher:
         self._topics = list(numbers)
         self._topic_of_unit = np.array([numbers[unit.topic] for unit in self._units], np.int64)
         self._chinese = np.array([unit.language == "zh" for unit in self._units], np.bool_)
+        # Users mix languages in one document: words of either are looked for in theirs.
+        self._mixed = np.array([unit.kind not in ("function", "guide") for unit in self._units], np.bool_)
         self._pages: dict[int, StoredPage] = {item.id: item for item in self._store.pages(sections=False)}
         self._units_of_topic: dict[int, list[Unit]] = {}
         for unit, number in zip(self._units, self._topic_of_unit, strict=True):
             self._units_of_topic.setdefault(int(number), []).append(unit)
         # Nobody has written phrases for the user's own documents: their text stands for them.
         self._own_words = np.zeros(len(self._topics), np.bool_)
-        for number, of_topic in self._units_of_topic.items():
-            self._own_words[number] = of_topic[0].kind not in ("function", "guide")
+        self._own_words[self._topic_of_unit[self._mixed]] = True
         self._topic_of_function: dict[str, int] = {}
         for item in self._pages.values():
             if item.page.kind == "function":
@@ -193,8 +194,12 @@ class Searcher:
     def _scores(self, asked: Question) -> tuple[Floats, float | None]:
         """The final score of each topic, and how much nearer the question is to a passage than to what lies outside."""
         chinese = asked.language == "zh"
-        own = self._by_topic(np.where(self._chinese == chinese, self._lexical.score(asked.terms), 0))
+        own = self._by_topic(np.where((self._chinese == chinese) | self._mixed, self._lexical.score(asked.terms), 0))
         other = self._by_topic(np.where(self._chinese != chinese, self._lexical.score(asked.other), 0))
+        # What stands in one language only counts in both.
+        if own.any():
+            alone = own * ((other.max() or own.max()) / own.max())
+            other = np.where(self._own_words, np.maximum(other, alone), other)
         lists = [(own, OWN), (other, OTHER)]
         likeness = None
         if self._dense is not None and self._encoder is not None and asked.english.strip():

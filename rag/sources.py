@@ -19,6 +19,7 @@ from rag.settings import KnowledgeSettings
 
 PACKAGE = "dolphindb@3.1.48"
 DOCUMENTS = ("docs.en.json", "docs.zh.json")
+DOCUMENTATION_SOURCES = tuple(f"dolphindb/{name}" for name in DOCUMENTS)
 NPM_TIMEOUT = 180
 
 
@@ -47,7 +48,10 @@ async def documentation(
     folder = settings.documentation or cache / PACKAGE.replace("@", "-")
     if settings.documentation is None and not all((folder / name).is_file() for name in DOCUMENTS):
         await _fetch(folder, progress)
-    found = [SourceFile(f"dolphindb/{name}", folder / name, "function") for name in DOCUMENTS]
+    found = [
+        SourceFile(source, folder / name, "function")
+        for source, name in zip(DOCUMENTATION_SOURCES, DOCUMENTS, strict=True)
+    ]
     found = [item for item in found if item.path.is_file()]
     if not found:
         raise DocumentationUnavailableError(

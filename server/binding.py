@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from core.errors import InvalidInputError
+from core.postgres import Pool, connection
 from dolphin.environment import DEFAULT_ENVIRONMENT
 from provision.records import EnvironmentRecord
 from provision.resolve import usable
@@ -45,10 +46,7 @@ async def bound_metadata(services: Services, owner: str, metadata: Mapping[str, 
 
 
 async def bound_input(services: Services, owner: str, thread_id: str | None, assistant_id: str, given: Any) -> Any:
-    """The input of a run of the agent, with the environment that it names or else the one its thread was given.
-
-    An environment that a run names is the thread's from then on.
-    """
+    """The input of a run of the agent, with the environment that it names or else the one its thread was given."""
     if not isinstance(given, dict) or not services.agents:
         return given
     if not await _is_agent(services, owner, assistant_id):
@@ -59,8 +57,6 @@ async def bound_input(services: Services, owner: str, thread_id: str | None, ass
         chosen = reference
         if reference != DEFAULT_ENVIRONMENT:
             chosen = (await bindable(services, owner, reference)).id
-        if thread_id is not None:
-            await _keep(services, owner, thread_id, chosen)
         return {**values, INPUT: chosen}
     wanted = await _wanted(services, owner, thread_id) if thread_id is not None else None
     return {**values, INPUT: wanted} if wanted is not None else values
@@ -74,25 +70,33 @@ async def _is_agent(services: Services, owner: str, assistant_id: str) -> bool:
 
 
 async def _wanted(services: Services, owner: str, thread_id: str) -> str | None:
-    """The environment in the thread's metadata, unless the latest run that was given one was given that."""
-    async with services.pool.connection() as held:
+    """The environment in the thread's metadata, unless the latest run that was given one was given that and left it."""
+    async with connection(services.pool) as held:
         cursor = await held.execute(
             "SELECT metadata ->> 'environment_id' AS wanted FROM threads"
-            " WHERE owner = %(owner)s AND thread_id = %(thread)s AND metadata ->> 'environment_id' IS DISTINCT FROM"
+            " WHERE owner = %(owner)s AND thread_id = %(thread)s AND metadata ? 'environment_id'"
+            " AND (metadata ->> 'environment_id' IS DISTINCT FROM"
             " (SELECT kwargs #>> '{input,environment}' FROM runs WHERE owner = %(owner)s AND thread_id = %(thread)s"
-            " AND threads.metadata ? 'environment_id' AND kwargs #>> '{input,environment}' IS NOT NULL"
-            " ORDER BY created_at DESC LIMIT 1)",
+            " AND kwargs #>> '{input,environment}' IS NOT NULL ORDER BY created_at DESC LIMIT 1)"
+            " OR status <> 'busy' AND state_values ->> 'environment' <> metadata ->> 'environment_id')",
             {"owner": owner, "thread": thread_id},
         )
         row = await cursor.fetchone()
     return None if row is None else row["wanted"]
 
 
-async def _keep(services: Services, owner: str, thread_id: str, environment_id: str) -> None:
-    async with services.pool.connection() as held:
+async def keep_binding(services: Services, owner: str, thread_id: str, assistant_id: str, given: Any) -> None:
+    """The environment in the input of a run that was made is its thread's from then on."""
+    if isinstance(given, dict) and isinstance(given.get(INPUT), str) and await _is_agent(services, owner, assistant_id):
+        await keep_choice(services.pool, owner, thread_id, given[INPUT])
+
+
+async def keep_choice(pool: Pool, owner: str, thread_id: str, environment_id: str) -> None:
+    """Writes into the metadata of a thread what it works in."""
+    async with connection(pool) as held:
         await held.execute(
             "UPDATE threads SET metadata = metadata || jsonb_build_object('environment_id', %(environment)s::text)"
             " WHERE owner = %(owner)s AND thread_id = %(thread)s"
-            " AND metadata ->> 'environment_id' IS DISTINCT FROM %(environment)s",
+            " AND coalesce(metadata ->> 'environment_id', 'default') <> %(environment)s",
             {"owner": owner, "thread": thread_id, "environment": environment_id},
         )

@@ -14,6 +14,7 @@ from core.errors import UserError
 from core.postgres import Pool, connection
 from provision.records import EnvironmentRecord
 from provision.service import Environments
+from server.binding import keep_choice
 
 if TYPE_CHECKING:
     from server.services import Services
@@ -35,13 +36,17 @@ async def look_after_environments(services: Services) -> None:
         except Exception:
             logger.exception("environments cannot be looked after")
         await asyncio.sleep(RETRY_SECONDS)
+    environments.when_deleted.add(partial(withdraw_warnings, services.pool))
+    environments.when_extended.add(partial(withdraw_warnings, services.pool))
+    environments.when_chosen.add(partial(keep_choice, services.pool))
     reaper = environments.reaper(partial(warn_threads, services.pool))
-    await asyncio.gather(_go_on(environments), reaper.run())
+    await asyncio.gather(_go_on(environments, services.pool), reaper.run())
 
 
-async def _go_on(environments: Environments) -> None:
+async def _go_on(environments: Environments, pool: Pool) -> None:
     while True:
         try:
+            await withdraw_warnings(pool)
             for environment_id in await environments.go_on():
                 logger.info("going on with making environment %s", environment_id)
         except UserError as error:
@@ -74,11 +79,14 @@ async def warn_threads(pool: Pool, record: EnvironmentRecord) -> None:
         )
 
 
-async def withdraw_warnings(pool: Pool, record: EnvironmentRecord) -> None:
-    """After the environment was given more time, or has ended."""
+async def withdraw_warnings(pool: Pool, environment_id: str | None = None) -> None:
+    """Of environments that were given more time, or have ended: of one, or of all."""
     async with connection(pool) as held:
         await held.execute(
-            "UPDATE threads SET metadata = metadata - %(key)s::text WHERE owner = %(owner)s"
-            " AND metadata -> %(key)s::text ->> 'environment_id' = %(environment)s",
-            {"key": WARNING, "owner": record.owner, "environment": record.id},
+            "UPDATE threads SET metadata = metadata - %(key)s::text FROM environments"
+            " WHERE environments.environment_id = metadata -> %(key)s::text ->> 'environment_id'"
+            " AND environments.owner = threads.owner AND (state <> 'RUNNING' OR warned_at IS NULL)"
+            " AND metadata ? %(key)s::text"
+            " AND (%(environment)s::text IS NULL OR environments.environment_id = %(environment)s)",
+            {"key": WARNING, "environment": environment_id},
         )

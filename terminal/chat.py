@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ HELP = """\
 /plan          plan first, and wait for approval
 /act           carry things out (the usual mode)
 /use TARGET    pin a table or a file, so that the model always sees its description
-/undo          ask the last question again as you wrote it, without what was made explicit
+/undo [WORDS]  ask the last question again as you wrote it, without what was made explicit; of several changes,
+               those of the given numbers or words are taken back: /undo 2, /undo aapl
 /remember      keep the last question and its script as an example for questions like it
 /examples      the examples that you have
 /terms         what your words mean; /terms WORD = MEANING says it, /terms WORD = forgets it
@@ -51,6 +53,8 @@ class Chat:
         self.mode = mode
         self.answer: Answer | None = None
         self._saved: set[Path] = set()
+        self._as_written: tuple[str, tuple[str, ...]] = ("", ())
+        """A question, and the words of it that were to be left as they stand."""
 
     async def resume(self) -> None:
         """Take up a thread: its mode, its last answer, and what it stopped in."""
@@ -60,7 +64,7 @@ class Chat:
         if unfinished(state):
             await self.say(None)
 
-    async def say(self, text: str | None, *, rewrite: bool | None = None) -> None:
+    async def say(self, text: str | None, *, rewrite: bool | None = None, as_written: tuple[str, ...] = ()) -> None:
         """A text as a question, or as the answer to what the thread waits for; None to go on."""
         ended = await turn(
             self.host,
@@ -70,7 +74,7 @@ class Chat:
             display=Display(self.console),
             review=self._review,
             mode=self.mode if text is not None else None,
-            context=RunContext(owner=LOCAL_USER, rewrite=rewrite),
+            context=RunContext(owner=LOCAL_USER, rewrite=rewrite, as_written=as_written),
             answer_waiting=answer_all,
         )
         if ended.waiting is not None:
@@ -104,7 +108,7 @@ class Chat:
                 if saved is not None:
                     self.console.print(f"saved: {saved}", markup=False, highlight=False, soft_wrap=True)
             case "/undo":
-                await self._undo()
+                await self._undo(rest)
             case "/remember":
                 await self._remember()
             case "/examples":
@@ -122,14 +126,22 @@ class Chat:
     def _review(self, request: ReviewRequest) -> Decisions | None:
         return ask_person(request, self.console, prompt(self.console))
 
-    async def _undo(self) -> None:
+    async def _undo(self, which: str) -> None:
         messages = (await self.host.state(LOCAL_USER, self.thread_id)).values.get("messages", [])
         asked = question(messages)
         understood = understood_of(asked)
         if asked is None or understood is None or not understood["changes"]:
             raise UserError("Nothing of the last question was changed.", "Its words went to the model as they are.")
-        self.console.print(f"again, as it stands: {asked.text}", style="dim", markup=False, highlight=False)
-        await self.say(asked.text, rewrite=False)
+        if not which:
+            self.console.print(f"again, as it stands: {asked.text}", style="dim", markup=False, highlight=False)
+            await self.say(asked.text, rewrite=False)
+            return
+        before = self._as_written[1] if self._as_written[0] == asked.text else ()
+        changed = [item["original"] for item in understood["changes"]]
+        self._as_written = (asked.text, (*before, *_chosen(changed, which)))
+        left = ", ".join(f'"{words}"' for words in self._as_written[1])
+        self.console.print(f"again, with {left} as it stands", style="dim", markup=False, highlight=False)
+        await self.say(asked.text, as_written=self._as_written[1])
 
     async def _remember(self) -> None:
         messages = (await self.host.state(LOCAL_USER, self.thread_id)).values.get("messages", [])
@@ -192,6 +204,18 @@ async def chat(settings: Settings, *, mode: Mode, thread_id: str | None) -> int:
             if leaving:
                 break
     return 0
+
+
+def _chosen(changed: Sequence[str], which: str) -> list[str]:
+    """Those of the changed words that are meant by their numbers, from 1, or by a part of them."""
+    numbers = re.findall(r"\d+", which) if re.fullmatch(r"[\d\s,]+", which) else []
+    if numbers and all(1 <= int(number) <= len(changed) for number in numbers):
+        return [changed[int(number) - 1] for number in numbers]
+    named = [words for words in changed if which.strip("\"'“” ").lower() in words.lower()]
+    if not named:
+        listed = ", ".join(f'{number}. "{words}"' for number, words in enumerate(changed, 1))
+        raise UserError(f"{which} is none of the changes.", f"Give a number or words of: {listed}.")
+    return named
 
 
 def _read(ask: Ask, mode: Mode) -> str:

@@ -32,6 +32,7 @@ SHOWN_LINES = 40
 LOOKING = {
     "list_tables", "describe_table", "inspect_database", "validate_script", "optimize_query", "create_environment",
     "list_environments", "use_environment", "delete_environment", "extend_environment", "list_files",
+    "get_function_documentation",
 }  # fmt: skip
 LOOK_LENGTH = 160
 
@@ -108,7 +109,8 @@ class Display:
             if rest := self._unsaid(self._answer["text"].strip()):
                 self.console.print()
                 self.console.print(rest, markup=False, highlight=False, soft_wrap=True)
-            for source in self._answer["citations"]:
+            cited = self._answer["citations"]
+            for source in [] if any(source in self._answer["text"] for source in cited) else cited:
                 self.console.print(f"source: {source}", style="dim", markup=False, highlight=False, soft_wrap=True)
             self._said, self._answer = "", None
             self._notices.clear()
@@ -135,6 +137,8 @@ class Display:
         lines = message.text.splitlines()
         if message.name in LOOKING and message.status == "success":
             lines = [line if len(line) <= LOOK_LENGTH else f"{line[:LOOK_LENGTH]}…" for line in lines[:1]]
+        if message.name == "search_knowledge_base" and "sources:" in lines:
+            lines = lines[len(lines) - lines[::-1].index("sources:") :]
         style = "red" if message.status == "error" else "dim"
         for line in lines[:SHOWN_LINES]:
             self.console.print(f"  {line}", style=style, markup=False, highlight=False, soft_wrap=True)

@@ -10,7 +10,7 @@ from functools import partial
 
 from rich.console import Console
 from rich.prompt import Confirm
-from rich.table import Table
+from rich.table import Column, Table
 
 from core.migrations import migrate
 from core.postgres import database_url, open_pool
@@ -19,9 +19,11 @@ from provision.confirmation import place
 from provision.records import EnvironmentRecord
 from provision.service import Environments, StaticRequest, open_environments, public
 from provision.specs import EnvironmentRequest
+from provision.store import new_id
 from terminal.ask import LOCAL_USER
 
 DECLINED = 3
+ID_WIDTH = len(new_id())
 
 
 @asynccontextmanager
@@ -40,7 +42,7 @@ async def create_environment(
     """Asks, creates and shows how it goes. The exit status: 0 RUNNING, 1 failed, 3 declined."""
     console = Console(stderr=as_json)
     async with _opened(settings) as environments:
-        console.print(environments.describe(request), highlight=False)
+        console.print(await environments.proposal(LOCAL_USER, request), highlight=False)
         if not yes and not Confirm.ask("Go ahead?", console=console, default=False):
             return DECLINED
         record = await environments.start(LOCAL_USER, request)
@@ -60,7 +62,7 @@ async def list_environments(settings: Settings, *, ended: bool = False, as_json:
     if as_json:
         print(json.dumps([public(record) for record in records], ensure_ascii=False))
         return
-    table = Table("id", "name", "state", "where", "size", "ends in")
+    table = Table(Column("id", no_wrap=True, min_width=ID_WIDTH), "name", "state", "where", "size", "ends in")
     for record in records:
         size = f"{record.cpu:g} vCPU, {record.memory:g} GiB" if record.cpu and record.memory else ""
         table.add_row(

@@ -26,7 +26,10 @@ SHOWN_CHARACTERS = 400
 
 
 async def build(settings: Settings, sources: Sequence[Path], *, as_json: bool = False) -> int:
-    """Build or bring up to date; exit code 1 when something could not be read."""
+    """Build or bring up to date; exit code 1 when a file named in `sources` could not be read.
+
+    What else is missing is told and left out: an index without it answers too.
+    """
     report = await build_with_progress(KnowledgeBase(settings), sources)
     if as_json:
         print(json.dumps(asdict(report), ensure_ascii=False))
@@ -38,7 +41,8 @@ async def build(settings: Settings, sources: Sequence[Path], *, as_json: bool = 
             console.print(LEXICAL_ONLY, style="yellow", highlight=False)
         for source, problem in report.problems.items():
             console.print(f"not read: {source}: {problem}", style="yellow", markup=False, highlight=False)
-    return 1 if report.problems else 0
+    named = {str(source.expanduser().absolute()) for source in sources}
+    return 1 if named.intersection(report.problems) else 0
 
 
 async def build_with_progress(base: KnowledgeBase, sources: Sequence[Path] = ()) -> BuildReport:

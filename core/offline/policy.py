@@ -10,13 +10,13 @@ from typing import Any
 
 from core.offline import answers
 from core.offline.conversation import Conversation
+from core.offline.documentation import answer_documentation, answer_from_documentation, is_about_language
 from core.offline.environments import extend, give_back, list_environments, rent, use_environment, write_script
 from core.offline.execution import RefusedError, execute, propose
 from core.offline.intents import (
     MAX_QUESTION,
     Intent,
     beyond_rules,
-    documented_function,
     literal_script,
     parts,
     recognise,
@@ -80,8 +80,10 @@ def _follow_part(replay: Replay, text: str, parameters: Mapping[str, str]) -> No
     intent = recognise(text)
     if intent == "query" and pinned_file(replay, text) is not None:
         intent = "load_file"
+    if is_about_language(replay, text, intent):
+        answer_from_documentation(replay, text)
     if intent == "documentation":
-        _documentation(replay, text, parameters)
+        answer_documentation(replay, text, parameters)
     elif intent == "query" or intent == "chart":
         answer_query(replay, text, chart=intent == "chart")
     else:
@@ -118,25 +120,6 @@ def _update(replay: Replay, _: str) -> None:
         "离线规则不会修改数据值。请直接给出脚本（写在“运行:”之后或放在 ``` 中），经批准后运行。",
     )
     replay.finish(answers.signed(language, text))
-
-
-def _documentation(replay: Replay, text: str, parameters: Mapping[str, str]) -> None:
-    language = replay.language
-    name = documented_function(text) or ""
-    tool = "get_function_documentation"
-    if not replay.has(tool):
-        replay.finish(
-            say(
-                language,
-                f"I have no documentation tool here, and as a set of rules I know nothing about `{name}` myself.",
-                f"这里没有文档工具；我只是一组规则，本身并不了解 `{name}`。",
-            )
-        )
-    step = replay.call(tool, **{parameters.get(tool, "name"): name})
-    if failed(step):
-        error = failure_text(step)
-        replay.finish(say(language, f"No documentation of `{name}`: {error}", f"没有找到 `{name}` 的文档：{error}"))
-    replay.finish(answers.signed(language, step.result or ""))
 
 
 def _sample_data(replay: Replay, text: str) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import NoReturn
 
 from core.offline import answers
 from core.offline.conversation import Task
+from core.offline.documentation import quote_documentation, shape
 from core.offline.execution import RefusedError, execute, propose
 from core.offline.intents import recognise
 from core.offline.language import normalise, say
@@ -33,8 +35,10 @@ def answer_query(replay: Replay, text: str, *, chart: bool = False) -> None:
     """Look up the table, run the script for the question and end the task with the answer."""
     language = replay.language
     if not _is_about_data(text) and not replay.conversation.earlier:
-        replay.finish(answers.not_understood(language))
+        _not_understood(replay, text)
     tables, _ = list_tables(replay)
+    if not tables and shape(text) is not None:
+        quote_documentation(replay, text)
     try:
         query = _understood(replay, text, tables)
         for remark in replay.task.remarks:
@@ -42,7 +46,7 @@ def answer_query(replay: Replay, text: str, *, chart: bool = False) -> None:
     except UnableError as unable:
         replay.finish(answers.signed(language, unable.sentence(language)))
     except NotUnderstoodError:
-        replay.finish(answers.not_understood(language))
+        _not_understood(replay, text)
     if chart:
         note = ("the offline model draws no charts; these are the numbers", "离线模型不能画图，以下是数据")
         query = replace(query, notes=(*query.notes, note))
@@ -63,6 +67,12 @@ def answer_query(replay: Replay, text: str, *, chart: bool = False) -> None:
     notes = [*query.notes, *done.notes]
     answer = answers.query_answer(language, query, done.result, notes)
     replay.finish(answer, script=done.script, artifact_ids=done.artifact_ids)
+
+
+def _not_understood(replay: Replay, text: str) -> NoReturn:
+    if shape(text) is not None:
+        quote_documentation(replay, text)
+    replay.finish(answers.not_understood(replay.language))
 
 
 def conditions_of(replay: Replay, text: str, table: Table) -> Query:

@@ -14,6 +14,7 @@ READS = (
     "describe_table",
     "inspect_database",
     "get_function_documentation",
+    "search_knowledge_base",
     "validate_script",
     "optimize_query",
 )

@@ -43,7 +43,7 @@ async def think(
         refused = failed(state, phrase("environment", text, name=reference_of(state)))
         return Command(goto="complete", update={"answer": refused, "task": task, "environment": DEFAULT_ENVIRONMENT})
     environment, held = surroundings.environment, noted(state, task["id"])
-    notices = news(deps, scope.thread_id, surroundings, held)
+    notices = news(deps, scope.thread_id, surroundings, held, text)
     for notice in notices["texts"][len(held["texts"]) :]:
         get_stream_writer()({"event": "notice", "message": notice})
     usable = tools.usable(mode, environment)

@@ -65,7 +65,7 @@ def toolbox(deps: Deps) -> Toolbox:
             *check_tools(deps.sessions),
             *knowledge_tools(deps.knowledge, deps.models),
             *environment_tools(deps.environments, deps.sessions),
-            *workspace_tools(Workspaces(deps.environments)),
+            *workspace_tools(Workspaces(deps.environments), deps.sessions),
             *memory_tools(deps.store),
             *dialogue_tools(),
         ]

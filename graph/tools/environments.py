@@ -69,6 +69,8 @@ def environment_tools(environments: Environments, sessions: Sessions) -> list[To
         except asyncio.CancelledError:
             await asyncio.shield(asyncio.create_task(_taken_back(environments, scope.owner, environment_id)))
             raise
+        if record.state == "RUNNING" or record.state in UNDER_WAY:
+            await environments.choose(scope.owner, scope.thread_id, record.id)
         if record.state == "RUNNING":
             return _told(f"This thread works in it from now on. {BEHIND}", record, record.id)
         if record.state in UNDER_WAY:
@@ -88,6 +90,7 @@ def environment_tools(environments: Environments, sessions: Sessions) -> list[To
     async def use(arguments: UseEnvironment, scope: ToolScope) -> ToolResult:
         if arguments.environment == DEFAULT_ENVIRONMENT:
             await sessions.close_thread(scope.thread_id)
+            await environments.choose(scope.owner, scope.thread_id, DEFAULT_ENVIRONMENT)
             note = f"This thread works in the default environment from now on. {BEHIND}"
             return ToolResult(note, environment=DEFAULT_ENVIRONMENT)
         record = await environments.get(scope.owner, arguments.environment)
@@ -96,6 +99,7 @@ def environment_tools(environments: Environments, sessions: Sessions) -> list[To
             usable(record)
         if record.id != scope.reference:
             await sessions.close_thread(scope.thread_id)
+        await environments.choose(scope.owner, scope.thread_id, record.id)
         note = _how_to_wait(record) if waits else "This thread works in it from now on."
         return _told(f"{note} {BEHIND}", record, record.id)
 
@@ -112,8 +116,8 @@ def environment_tools(environments: Environments, sessions: Sessions) -> list[To
         record = await environments.extend(scope.owner, arguments.environment, arguments.hours)
         return _told("Extended.", record)
 
-    async def describe_create(arguments: CreateEnvironment, _owner: str) -> str:
-        return environments.describe(EnvironmentRequest(**arguments.model_dump()))
+    async def describe_create(arguments: CreateEnvironment, owner: str) -> str:
+        return await environments.proposal(owner, EnvironmentRequest(**arguments.model_dump()))
 
     async def describe_delete(arguments: DeleteEnvironment, owner: str) -> str:
         record = await _found(environments, owner, arguments.environment)

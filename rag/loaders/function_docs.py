@@ -11,6 +11,7 @@ from core.errors import InvalidInputError
 from rag.documents import Language, Page, Section
 
 _HEADING = re.compile(r"(#{3,6})\s+(.*)")
+_TABLE = re.compile(r"<table\b.*?</table>", re.DOTALL)
 _LINK = re.compile(r"!?\[([^\]]*)\]\([^)\s]*\)")
 _ALIAS_PAGE = re.compile(r"Alias for \\?\[([\w!:]+)|是 \\?\[([\w!:]+)\\?\][^\n]{0,120}的别名")
 _ALIASES = re.compile(r"(?im)^.{0,20}?(?:alias(?:es)?\s*:|别名\s*[:：]|别名\s)\s*([^\n]+)")
@@ -95,7 +96,7 @@ def _sections(name: str, text: str) -> list[Section]:
         body = "\n".join(lines[start:end])
         if body.strip():
             headings = (name, *(heading for _, heading in path))
-            sections.append(Section(headings, plain(body).strip("\n"), start + 1, end))
+            sections.append(Section(headings, plain(_tables(body)).strip("\n"), start + 1, end))
 
     for number, line in enumerate(lines):
         if line.lstrip().startswith("```"):
@@ -109,6 +110,24 @@ def _sections(name: str, text: str) -> list[Section]:
         start = number + 1
     close(len(lines))
     return sections
+
+
+def _tables(text: str) -> str:
+    """Tables of HTML in the text as tables of Markdown."""
+    if "<table" not in text:
+        return text
+    from bs4 import BeautifulSoup
+
+    def converted(match: re.Match[str]) -> str:
+        rows = [
+            [" ".join(cell.get_text(" ").split()).replace("|", "\\|") for cell in row.find_all(("th", "td"))]
+            for row in BeautifulSoup(match[0], "lxml").find_all("tr")
+        ]
+        lines = [f"| {' | '.join(row)} |" for row in rows if row]
+        lines[1:1] = [f"|{' --- |' * len(rows[0])}"] if lines else []
+        return "\n".join(["", *lines, "", ""])
+
+    return _TABLE.sub(converted, text)
 
 
 def plain(text: str) -> str:

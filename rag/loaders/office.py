@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from core.errors import InvalidInputError
 from rag.documents import Page, Section, language_of
@@ -12,6 +13,18 @@ from rag.documents import Page, Section, language_of
 _LEVELS = {f"h{level}": level for level in range(1, 7)}
 _BLOCKS = ("p", "li", "pre", "blockquote", "tr", "dt", "dd", "figcaption", *_LEVELS)
 _UNREAD = ("script", "style", "noscript", "template", "nav", "svg")
+
+
+@contextmanager
+def _damage_reported(form: str) -> Iterator[None]:
+    """Readers of damaged files raise whatever the damage leads them into: zlib, zipfile, lxml or their own errors."""
+    try:
+        yield
+    except InvalidInputError:
+        raise
+    except Exception as error:
+        reason = str(error).rstrip(".") or type(error).__name__
+        raise InvalidInputError(f"The {form} cannot be read: {reason}.", "Save it anew.") from None
 
 
 def read_html(data: bytes, name: str) -> Page:
@@ -46,18 +59,13 @@ def read_html(data: bytes, name: str) -> Page:
 def read_pdf(data: bytes, name: str) -> Page:
     """One section a page of paper; lines are counted per paper page from 1. Raises InvalidInputError."""
     from pypdf import PdfReader
-    from pypdf.errors import PyPdfError
 
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)
-    try:
+    with _damage_reported("PDF"):
         reader = PdfReader(io.BytesIO(data))
         if reader.is_encrypted and not reader.decrypt(""):
             raise InvalidInputError("The PDF is encrypted.", "Save it without a password.")
         texts = [page.extract_text() or "" for page in reader.pages]
-    except InvalidInputError:
-        raise
-    except (PyPdfError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
-        raise InvalidInputError(f"The PDF cannot be read: {error}.", "Save it anew.") from None
     sections = tuple(
         Section((name, f"page {number}"), text.strip(), 1, text.count("\n") + 1)
         for number, text in enumerate(texts, 1)
@@ -70,16 +78,10 @@ def read_pdf(data: bytes, name: str) -> Page:
 
 def read_docx(data: bytes, name: str) -> Page:
     """Paragraphs and tables in order; lines count paragraphs. Raises InvalidInputError."""
-    import zipfile
-
     from docx import Document
-    from docx.opc.exceptions import OpcError
 
-    try:
-        document = Document(io.BytesIO(data))
-    except (OpcError, zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise InvalidInputError(f"The DOCX cannot be read: {error}.", "Save it anew.") from None
-    blocks = list(_docx_blocks(document))
+    with _damage_reported("DOCX"):
+        blocks = list(_docx_blocks(Document(io.BytesIO(data))))
     return _page(name, "", blocks, len(blocks))
 
 

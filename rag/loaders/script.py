@@ -16,11 +16,12 @@ def read_script(text: str, name: str) -> Page:
     for symbol in found.functions:
         if any(line in covered for line in range(symbol.line, symbol.end_line + 1)):
             continue
-        covered.update(range(symbol.line, symbol.end_line + 1))
+        first = _first_line(lines, symbol.line) if symbol.comment else symbol.line
+        covered.update(range(first, symbol.end_line + 1))
         code = "\n".join(lines[symbol.line - 1 : symbol.end_line])
         described = f"{symbol.comment}\n\n" if symbol.comment else ""
         body = f"{described}{symbol.signature}\n\n{code}"
-        sections.append(Section((module, symbol.name), body, symbol.line, symbol.end_line))
+        sections.append(Section((module, symbol.name), body, first, symbol.end_line))
     outside = [number for number, line in enumerate(lines, 1) if number not in covered and line.strip()]
     if outside:
         body = "\n".join(lines[number - 1] for number in outside)
@@ -33,3 +34,10 @@ def read_script(text: str, name: str) -> Page:
         tuple(sections),
         signatures=tuple(symbol.signature for symbol in found.functions),
     )
+
+
+def _first_line(lines: list[str], line: int) -> int:
+    """Where the comment above a definition begins."""
+    while line > 1 and lines[line - 2].lstrip().startswith(("//", "/*", "*", "@")):
+        line -= 1
+    return line

@@ -60,9 +60,12 @@ class Rewriting:
             at = change.end
         return "".join([*parts, self.original[at:]])
 
-    def without(self, *undone: Change) -> Rewriting:
-        """The same with some changes taken back."""
-        return Rewriting(self.original, tuple(change for change in self.changes if change not in undone))
+    def without(self, *words: str) -> Rewriting:
+        """The same with these words, in letters of any case, left as they were."""
+        left = {word.strip().lower() for word in words}
+        return Rewriting(
+            self.original, tuple(change for change in self.changes if change.original.strip().lower() not in left)
+        )
 
 
 def rewrite(

@@ -17,7 +17,6 @@ from provision.service import Environments, StaticRequest, public
 from provision.specs import EnvironmentRequest, Price
 from provision.tickets import TICKET_SECONDS
 from server.binding import KEY
-from server.environments import withdraw_warnings
 from server.ids import checked_uuid
 from server.responses import Json, JsonRoute
 from server.services import Asking, Served
@@ -111,7 +110,6 @@ async def delete(environment_id: str, services: Served, asking: Asking) -> Respo
         # A script that still waits for the server that is gone keeps its session until it gives up.
         async with asyncio.timeout(CLOSE_SECONDS):
             await deps.sessions.close_environment(record.id)
-    await withdraw_warnings(services.pool, record)
     return Json(
         {**public(record), "history": await _history(environments, record)},
         status_code=202 if record.state == "DELETING" else 200,
@@ -121,7 +119,6 @@ async def delete(environment_id: str, services: Served, asking: Asking) -> Respo
 @router.post("/{environment_id}/extend")
 async def extend(environment_id: str, body: EnvironmentExtend, services: Served, asking: Asking) -> Response:
     record = await (await services.environments()).extend(asking.identity, environment_id, body.hours)
-    await withdraw_warnings(services.pool, record)
     return Json(public(record))
 
 

@@ -13,7 +13,7 @@ from pydantic import Field
 from core.errors import InvalidInputError, NotFoundError
 from server import answers
 from server.assistants import assistant_reference, both_ways
-from server.binding import bound_input
+from server.binding import bound_input, keep_binding
 from server.bodies import Listed, RunCreate, RunField, RunsCancel, RunStatus, UuidPath
 from server.events import Event
 from server.follow import follow, result
@@ -232,6 +232,7 @@ async def _begin(
     )
     for run_id, action in cancelled:
         worker.cancel(run_id, action)
+    await keep_binding(services, asking.identity, thread_id, assistant_id, kwargs["input"])
     worker.announce(thread_id)
     if run.status == "running":
         worker.start(run)

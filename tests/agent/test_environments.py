@@ -113,6 +113,23 @@ async def test_what_is_not_sold_is_not_asked_about(talk: Conversation, scripted_
     assert "Choose 2, 4, 8 GiB" in (await talk.tool_results())[0].text
 
 
+async def test_what_would_be_refused_is_not_asked_about(
+    talk: Conversation, scripted_openai: ScriptedOpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await rented(talk, scripted_openai)
+    scripted_openai.add(ToolCalls(CREATE), Text("There is one."))
+    await talk.ask("rent a server")
+    assert talk.waiting is None
+    assert "an environment named 'mine' already" in (await talk.tool_results())[-1].text
+    environments = talk.host.deps.environments
+    settings = environments.settings.model_copy(update={"environments_per_user": 1})
+    monkeypatch.setattr(environments, "settings", settings)
+    scripted_openai.add(ToolCalls(Call("create_environment", {**SIZE, "name": "second"})), Text("Too many."))
+    await talk.ask("rent another server")
+    assert talk.waiting is None
+    assert "1 is the limit" in (await talk.tool_results())[-1].text
+
+
 @pytest.mark.host_settings(script_timeout=60, allowed_effects=("read", "session", "admin", "destroy"))
 async def test_a_policy_may_allow_renting(talk: Conversation, scripted_openai: ScriptedOpenAI) -> None:
     scripted_openai.add(ToolCalls(CREATE), ToolCalls(Call("delete_environment", {"environment": "mine"})), done("ok"))
@@ -283,6 +300,11 @@ async def test_the_end_is_announced_once_to_the_model_and_the_user(
     assert [event for event in events if event["event"] == "notice"] == []
     assert talk.answer["text"] == "Hello again."
     async with pool.connection() as held:
+        await held.execute("UPDATE environments SET expires_at = now() + interval '8 minutes'")
+    scripted_openai.add(Text("好。"))
+    await talk.ask("现在呢？")
+    assert talk.answer["text"] == "好。\n\n环境 'mine' 将在 7 分钟后到期。请延长使用时间，或保存需要的内容。"
+    async with pool.connection() as held:
         await held.execute("UPDATE environments SET expires_at = now() - interval '1 minute'")
     scripted_openai.add(Text("I see."))
     await talk.ask("and now?")
@@ -380,7 +402,8 @@ def test_the_terminal_shows_each_thing_once() -> None:
     for data in (step, {"event": "notice", "message": "It ends in 9 min."}, {"event": "tool_started", "name": "x"}):
         display.part({"type": "custom", "data": data})
     display.part({"type": "messages", "data": (AIMessageChunk("Hello."), {"langgraph_node": "act"})})
-    answer = {"text": "Hello.\n\nIt ends in 9 min.\nThis thread now works in the environment default."}
+    text = "Hello.\n\nIt ends in 9 min.\nThis thread now works in the environment default."
+    answer = {"text": text, "citations": ["https://docs.example.com/wavg"]}
     display.part({"type": "updates", "data": {"complete": {"answer": answer}}})
     assert shown.getvalue().splitlines() == [
         "  … secured the default account is closed",

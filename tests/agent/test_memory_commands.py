@@ -63,6 +63,27 @@ async def test_what_was_made_explicit_is_shown_and_undone(host: Host, scripted_o
         await talk.command("/undo")
 
 
+async def test_one_of_several_changes_is_undone(host: Host, scripted_openai: ScriptedOpenAI) -> None:
+    talk, out = await chat(host)
+    await talk.command("/terms turnover = total qty")
+    scripted_openai.add(*(Text(str(number)) for number in range(4)))
+    question = "turnover since yesterday against turnover of 3 days ago"
+    await talk.say(question)
+    assert shown(out).count("→") == 3
+    with pytest.raises(UserError, match="7 is none of the changes"):
+        await talk.command("/undo 7")
+    await talk.command("/undo 2")
+    text = shown(out)
+    assert 'again, with "since yesterday" as it stands' in text or 'again, with "yesterday" as it stands' in text
+    assert text.count("→") == 2
+    await talk.command("/undo Turnover")
+    text = shown(out)
+    assert text.count("→") == 1
+    assert '"3 days ago"' in text
+    await talk.command("/undo")
+    assert scripted_openai.requests[-1].messages[-1]["content"] == question
+
+
 async def test_remembering_in_a_chat(host: Host, scripted_openai: ScriptedOpenAI) -> None:
     talk, out = await chat(host)
     with pytest.raises(InvalidInputError, match="Nothing was asked"):

@@ -66,9 +66,17 @@ def table_preview(columns: list[str], rows: list[list[object]], total: int | Non
     return "\n".join(lines)
 
 
+def documented(tables: list[str], found: str) -> World:
+    """A world with a knowledge base in which every search finds the same."""
+    return World(tables, documentation=found, tools=[*ALL_TOOLS, "search_knowledge_base"])
+
+
 @dataclass
 class World:
-    """Tables by name, and what scripts return; `human` answers questions, `review` may refuse a script."""
+    """Tables by name, and what scripts return; `human` answers questions, `review` may refuse a script.
+
+    `documentation` is what a search of the knowledge base finds, which is among the tools of `documented` worlds.
+    """
 
     tables: list[str]
     run: Callable[[str], str] = lambda script: ONE_ROW
@@ -79,6 +87,7 @@ class World:
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     scripts: list[str] = field(default_factory=list)
     pinned: str = ""
+    documentation: str = "Not found in the documentation."
     tools: list[str] = field(default_factory=lambda: list(ALL_TOOLS))
     mode: str = "act"
     messages: list[BaseMessage] = field(default_factory=list)
@@ -154,6 +163,8 @@ class World:
         if name == "ask_for_human_feedback":
             assert self.human is not None, f"unexpected question: {args['question']}"
             return self.human(args["question"], args["options"]), False
+        if name == "search_knowledge_base":
+            return self.documentation, False
         if name == "create_sample_data":
             self.tables.append(args["name"])
             return f"Created {args['name']}: {args['rows']} rows of {args['kind']}.", False

@@ -87,7 +87,7 @@ async def settled(survivor: Environments, emulator: EciEmulator, owner: str, *, 
                 await survivor.wait(owner, record.id)
     async with asyncio.timeout(20):
         while True:
-            await survivor.reaper().sweep()
+            await survivor.reaper().sweep_now()
             records = await survivor.list(owner, ended=True)
             live = {record.id for record in records if record.state in ("PENDING", "RUNNING")}
             busy = any(record.state in ("PROVISIONING", "DELETING") for record in records)

@@ -194,7 +194,7 @@ async def test_a_deletion_that_fails_is_tried_again(cloud: Environments, emulato
     assert deleting.attempts == 1
     assert len(emulator.alive()) == 1
     await asyncio.sleep(0.1)
-    swept = await cloud.reaper().sweep()
+    swept = await cloud.reaper().sweep_now()
     assert swept is not None
     assert swept.removed == [record.id]
     assert (await cloud.get(owner, record.id)).state == "DELETED"
@@ -261,7 +261,7 @@ async def test_in_a_storm_nothing_is_lost_or_made_twice(cloud: Environments, emu
         await cloud.delete(owner, record.id)
     async with asyncio.timeout(20):
         while emulator.alive():
-            await cloud.reaper().sweep()
+            await cloud.reaper().sweep_now()
             await asyncio.sleep(0.1)
     states = {record.id: record.state for record in await cloud.list(owner, ended=True)}
     assert {states[name] for name in running} <= {"DELETED", "DELETING"}

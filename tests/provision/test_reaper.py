@@ -37,7 +37,7 @@ async def expire(pool: Pool, record: EnvironmentRecord, seconds: float = -1) -> 
 
 
 async def sweep(environments: Environments) -> Swept:
-    swept = await environments.reaper().sweep()
+    swept = await environments.reaper().sweep_now()
     assert swept is not None
     return swept
 
@@ -63,8 +63,8 @@ async def test_what_vanished_is_noticed(cloud: Environments, emulator: EciEmulat
     ended = await cloud.get(owner, record.id)
     assert (ended.state, ended.error) == ("ERROR", "It vanished in the cloud.")
     assert emulator.alive() == []
-    notices = [notice.text for notice in cloud.notices(await cloud.recent(owner), "t-1")]
-    assert notices == ["Environment 'test' is gone: It vanished in the cloud."]
+    [notice] = cloud.notices(await cloud.recent(owner), "t-1")
+    assert (notice.kind, notice.values) == ("gone", {"name": "test", "error": "It vanished in the cloud."})
 
 
 async def test_a_cloud_that_does_not_answer_is_not_one_where_all_vanished(
@@ -170,11 +170,11 @@ async def test_threads_are_warned_once(cloud: Environments, owner: str, pool: Po
         told.append(f"{about.thread_id}: {about.name}")
 
     reaper = cloud.reaper(warn)
-    await reaper.sweep()
-    await reaper.sweep()
+    await reaper.sweep_now()
+    await reaper.sweep_now()
     assert told == ["t-1: test"]
     [notice] = cloud.notices(await cloud.recent(owner), "t-1")
-    assert notice.text.startswith("Environment 'test' ends in 9 min")
+    assert (notice.kind, notice.values) == ("ends", {"name": "test", "minutes": 9})
     await cloud.extend(owner, record.id, 1)
     assert cloud.notices(await cloud.recent(owner), "t-1") == []
 
@@ -182,9 +182,27 @@ async def test_threads_are_warned_once(cloud: Environments, owner: str, pool: Po
 async def test_one_reaper_at_a_time(cloud: Environments, emulator: EciEmulator, owner: str, pool: Pool) -> None:
     record = await made(cloud, owner)
     await expire(pool, record)
-    first, second = await asyncio.gather(cloud.reaper().sweep(), cloud.reaper().sweep())
+    first, second = await asyncio.gather(cloud.reaper().sweep_now(), cloud.reaper().sweep_now())
     assert (first is None) != (second is None)
     assert emulator.calls["DeleteContainerGroup"] == 1
+
+
+async def test_processes_share_the_interval(
+    emulator: EciEmulator, settings: Settings, pool: Pool, no_environments: None
+) -> None:
+    often = eci_settings(emulator).model_copy(update={"reaper_seconds": 60.0})
+    async with pool.connection() as held:
+        await held.execute("UPDATE installation SET swept_at = NULL")
+    async with (
+        open_environments(settings, pool, provision=often) as one,
+        open_environments(settings, pool, provision=often) as other,
+    ):
+        swept = [await each.reaper().sweep() for each in (one, other, one, other)]
+        assert [each is not None for each in swept] == [True, False, False, False]
+        assert emulator.calls["DescribeContainerGroups"] == 1
+        async with pool.connection() as held:
+            await held.execute("UPDATE installation SET swept_at = now() - interval '61 seconds'")
+        assert await other.reaper().sweep() is not None
 
 
 async def test_what_another_provider_made_is_kept_in_mind(

@@ -42,7 +42,7 @@ async def test_a_server_is_registered_used_and_forgotten(
         await allowing.register(owner, request(environment))
     with pytest.raises(ConflictError, match="does not expire"):
         await allowing.extend(owner, "mine", 1)
-    swept = await allowing.reaper().sweep()
+    swept = await allowing.reaper().sweep_now()
     assert swept is not None
     assert swept.vanished == []
     assert (await allowing.delete(owner, "mine")).state == "DELETED"

@@ -71,6 +71,17 @@ async def test_files(files: Workspaces, environments: Environments, emulator: Ec
             await files.write(owner, "test", path, b"x")
     with pytest.raises(InvalidInputError, match="leads out"):
         await files.list(owner, "test", "link")
+    for path in ("a\0b", "x" * 1001, "\ud800"):
+        with pytest.raises(InvalidInputError, match="cannot name a file"):
+            await files.write(owner, "test", path, b"x")
+        with pytest.raises(InvalidInputError, match="cannot name a file"):
+            await files.read(owner, "test", path)
+    with pytest.raises(InvalidInputError, match="names no program"):
+        await files.run(owner, "test", ["echo", "\ud800"])
+    for path in ("-rf", "$(touch made)", "~root", "名前/ファイル.txt", "a\nb"):
+        await files.write(owner, "test", path, b"x")
+        assert await files.read(owner, "test", path) == (b"x", 1)
+    assert not (root / "made").exists()
     assert (root.parent / "secret").read_text() == "hush"
 
 
@@ -126,7 +137,11 @@ class Caller:
     """Calls tools inside a graph, as the agent does."""
 
     def __init__(self, environments: Environments, owner: str) -> None:
-        tools = [*environment_tools(environments, Sessions()), *workspace_tools(Workspaces(environments))]
+        self.sessions = Sessions()
+        tools = [
+            *environment_tools(environments, self.sessions),
+            *workspace_tools(Workspaces(environments), self.sessions),
+        ]
         self.tools: dict[str, Tool] = {tool.name: tool for tool in tools}
         self.environments = environments
         self.owner = owner
@@ -162,6 +177,27 @@ def call(cloud: Environments, owner: str) -> Caller:
     return Caller(cloud, owner)
 
 
+async def check_loading(call: Caller) -> None:
+    lines = [f"2024.01.{day:02},A{day},{day / 2},城\n" for day in range(1, 32)] * 100
+    await call("write_file", path="in/days.csv", content="day,code,value,place\n" + "".join(lines))
+    loaded = await call("load_file", path="in/days.csv", table="days")
+    assert loaded == "Loaded in/days.csv as the in-memory table days, 3100 rows."
+    assert call.used is not None
+    server = await call.environments.resolve(call.owner, call.used)
+    types = "concat(schema(days).colDefs.typeString, ' ')"
+    assert await call.sessions.evaluate(server, "thread-1", types) == "DATE SYMBOL DOUBLE SYMBOL"
+    assert await call.sessions.evaluate(server, "thread-1", "exec count(*) from days where place = '城'") == 3100
+    left = "exec count(*) from files(getHomeDir()) where filename like '%.csv'"
+    assert await call.sessions.evaluate(server, "thread-1", left) == 0
+    await call("write_file", path="empty.csv", content="")
+    with pytest.raises(InvalidInputError, match="not a UTF-8 text file"):
+        await call("load_file", path="empty.csv", table="t")
+    with pytest.raises(InvalidInputError, match="leads out"):
+        await call("load_file", path="../secret.csv", table="t")
+    assert await call("run_command", command=["rm", "-r", "in", "empty.csv"]) == "exit status 0\n"
+    await call.sessions.aclose()
+
+
 async def test_tools(call: Caller, emulator: EciEmulator) -> None:
     size = {"name": "mine", "cpu": 1, "memory": 2, "hours": 1}
     create = call.tools["create_environment"]
@@ -181,6 +217,7 @@ async def test_tools(call: Caller, emulator: EciEmulator) -> None:
     assert await call("read_file", path="a.dos") == "1 + 1\n"
     assert json.loads(await call("list_files")) == [{"path": "a.dos", "kind": "file", "size": 6}]
     assert await call("run_command", command=["wc", "-l", "a.dos"]) == "exit status 0\n1 a.dos\n"
+    await check_loading(call)
     listed = json.loads(await call("list_environments"))
     assert [each["name"] for each in listed["environments"]] == ["mine"]
     extended = json.loads(await call("extend_environment", environment="mine", hours=2))["environment"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -131,10 +132,29 @@ async def test_without_documentation_the_rest_is_built_and_the_gap_is_named(
     assert await titles(base, "flamingo") == ["flamingo.md"]
 
 
-async def test_documentation_that_is_gone_does_not_empty_the_index(
-    open_knowledge: Opener, monkeypatch: pytest.MonkeyPatch
+async def test_pages_of_documentation_that_is_gone_stay(
+    open_knowledge: Opener, documents: Path, monkeypatch: pytest.MonkeyPatch
+):
+    await open_knowledge().build([documents])
+    monkeypatch.setenv("PATH", "")
+    base = open_knowledge(documentation=None)
+    assert not (await base.build()).changed
+    (documents / "heron.md").write_text("# Heron\nThe heron desk trades amber.\n", "utf-8")
+    report = await base.build()
+    assert report.changed
+    assert report.counts["function"] == 34
+    assert "npm" in report.problems["dolphindb function documentation"]
+    assert "The pages that the index has stay." in report.problems["dolphindb function documentation"]
+    assert (await base.search("moving average", 1))[0].function == "mavg"
+    assert await titles(base, "heron amber") == ["heron.md"]
+
+
+async def test_pages_that_another_version_read_are_not_given_up_for_none(
+    open_knowledge: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     await open_knowledge().build()
+    (manifest,) = (tmp_path / "data/knowledge/generations").glob("*/manifest.json")
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "reading": "other"}))
     monkeypatch.setenv("PATH", "")
     base = open_knowledge(documentation=None)
     with pytest.raises(DocumentationUnavailableError):

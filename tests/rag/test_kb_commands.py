@@ -49,7 +49,7 @@ async def test_doctor_tells_what_the_knowledge_base_lacks(settings: Settings, mo
     shutil.rmtree(settings.data_dir)
     monkeypatch.setenv("DDB_AGENT_DOCUMENTATION", "")
     monkeypatch.setenv("PATH", "")
-    assert await kb.build(settings, []) == 1
+    assert await kb.build(settings, []) == 0
     (guides,) = await doctor.knowledge(settings)
     assert guides.kind == "missing"
     assert "npm" in guides.remedy

@@ -115,7 +115,7 @@ x = 1
     function = next(section for section in page.sections if section.headings[-1] == "loss")
     assert "Daily loss" in function.text
     assert "loss(t, level" in function.text
-    assert script.split("\n")[function.first_line - 1].startswith("def loss")
+    assert script.split("\n")[function.first_line - 1].startswith("// Daily loss")
 
 
 @pytest.mark.parametrize(

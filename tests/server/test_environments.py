@@ -20,7 +20,7 @@ import pytest
 from eci_emulator import EciEmulator
 from eci_emulator.settings import eci_settings
 from eci_emulator.waiting import until
-from openai_server import Call, ScriptedOpenAI, ToolCalls
+from openai_server import Call, Hang, ScriptedOpenAI, ToolCalls
 from psycopg.sql import SQL, Identifier
 from served.application import accounts, logged_in, serving
 from yarl import URL
@@ -380,8 +380,15 @@ async def test_the_end_of_an_environment_is_announced_and_comes(site: Site, pool
     assert re.search(r"Environment 'box' ends at [-\d]+ \d\d:\d\d UTC\. Extend it", warning["message"])
     assert (await ann.post("/environments/box/extend", json={"hours": 1})).status_code == 200
     assert await warnings() == [None, None]
+    await ends_in(5)
+    async with asyncio.timeout(10):
+        while not all(await warnings()):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
     await ends_in(0)
     assert (await site.state("ann", box, "DELETED"))["history"][-1]["event"] == "deleted"
+    async with asyncio.timeout(10):
+        while any(await warnings()):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
     assert emulator.alive() == []
 
 
@@ -448,6 +455,44 @@ async def test_a_thread_works_in_its_environment(
         refused = await ann.post("/threads", json={"metadata": {"environment_id": reference}})
         assert refused.status_code == (409 if reference == two else 404)
     assert "Create another environment" in (await ann.post("/threads", json={"metadata": {"environment_id": two}})).text
+
+
+async def test_the_metadata_of_a_thread_names_what_it_works_in(site: Site, scripted_openai: ScriptedOpenAI) -> None:
+    ann = site["ann"]
+    one, two = [(await site.made("ann", name=name, workspace=False))["environment_id"] for name in ("one", "two")]
+    place = f"/threads/{(await ann.post('/threads', json={'metadata': {'environment_id': one}})).json()['thread_id']}"
+    finished = ToolCalls(Call("attempt_completion", {"answer": "Done."}))
+
+    async def ask(**more: Any) -> httpx.Response:
+        given = {"messages": [{"role": "user", "content": "go on"}]}
+        body = {"assistant_id": "agent", "input": {**given, **more.pop("input", {})}, **more}
+        return await ann.post(f"{place}/runs/wait", json=body)
+
+    async def named() -> Any:
+        return (await ann.get(place)).json()["metadata"].get("environment_id")
+
+    scripted_openai.add(ToolCalls(Call("use_environment", {"environment": "two"})), finished)
+    assert (await ask()).json()["environment"] == two
+    assert await named() == two
+    await ann.patch(place, json={"metadata": {"environment_id": "one"}})
+    scripted_openai.add(finished)
+    assert (await ask()).json()["environment"] == one
+    scripted_openai.add(ToolCalls(Call("use_environment", {"environment": "default"})), finished)
+    assert (await ask()).json()["environment"] == "default"
+    assert await named() == "default"
+
+
+async def test_a_run_that_is_refused_leaves_its_thread_where_it_is(site: Site, scripted_openai: ScriptedOpenAI) -> None:
+    ann = site["ann"]
+    one, two = [(await site.made("ann", name=name, workspace=False))["environment_id"] for name in ("one", "two")]
+    place = f"/threads/{(await ann.post('/threads', json={'metadata': {'environment_id': one}})).json()['thread_id']}"
+    scripted_openai.add(Hang())
+    body = {"assistant_id": "agent", "input": {"messages": [{"role": "user", "content": "go on"}]}}
+    run = (await ann.post(f"{place}/runs", json=body)).json()
+    elsewhere = {**body, "input": {**body["input"], "environment": two}, "multitask_strategy": "reject"}
+    assert (await ann.post(f"{place}/runs", json=elsewhere)).status_code == 409
+    assert (await ann.get(place)).json()["metadata"]["environment_id"] == one
+    assert (await ann.post(f"{place}/runs/{run['run_id']}/cancel?wait=true")).status_code in (200, 202, 204)
 
 
 @pytest.mark.parametrize("site", [{"reaper_seconds": 0.1, "provision_abandoned_seconds": 60.0}], indirect=True)
