@@ -32,6 +32,12 @@ class EciProvider:
             raise ConfigurationError(
                 "DDB_AGENT_ECI_VSWITCHES and DDB_AGENT_ECI_ZONES differ in length.", "Name one vSwitch for each zone."
             )
+        registry = (settings.eci_registry_server, settings.eci_registry_user, settings.eci_registry_password)
+        if any(registry) and not all(registry):
+            raise ConfigurationError(
+                "The credentials of the image registry are incomplete.",
+                "Set DDB_AGENT_ECI_REGISTRY_SERVER, DDB_AGENT_ECI_REGISTRY_USER and DDB_AGENT_ECI_REGISTRY_PASSWORD.",
+            )
         self.region: str = settings.eci_region
         self.zones: Sequence[str] = settings.eci_zones or ("",)
         self._settings = settings

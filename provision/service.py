@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from core.cancellation import raise_if_cancelled
 from core.checkpointer import checkpointer
-from core.errors import ConflictError, DatabaseUnavailableError, DolphinDBError, InvalidInputError
+from core.errors import ConfigurationError, ConflictError, DatabaseUnavailableError, DolphinDBError, InvalidInputError
 from core.postgres import Pool, connection
 from core.settings import Settings
 from dolphin.catalog import Catalog
@@ -220,11 +220,18 @@ class Environments:
         if extended is None:
             raise ConflictError(
                 f"Environment {record.name!r} cannot be extended by {hours} h.",
-                f"It can be extended by {self.settings.environment_extension_hours} h in all, while it runs.",
+                f"{self._hours_left(record)} h more are possible, while it runs.",
             )
         for tell in list(self.when_extended):
             await tell(record.id)
         return extended
+
+    def _hours_left(self, record: EnvironmentRecord) -> int:
+        """How much later it may still end."""
+        assert record.running_at is not None
+        assert record.expires_at is not None
+        latest = record.running_at + timedelta(hours=(record.hours or 0) + self.settings.environment_extension_hours)
+        return max(int((latest - record.expires_at) / timedelta(hours=1)), 0)
 
     async def choose(self, owner: str, thread_id: str, reference: str) -> None:
         """A thread works in `reference`, an id or the default, from now on."""
@@ -273,13 +280,19 @@ class Environments:
         return [notice for notice in found if notice is not None]
 
     async def renew_secrets(self) -> int:
-        """Puts every stored password under the newest key; how many there were."""
-        records = await self.store.secrets()
-        for record in records:
+        """Puts every stored password under the newest key; how many were. One that no key fits is left, and logged."""
+        renewed = 0
+        for record in await self.store.secrets():
             assert record.secret is not None
-            workspace = self.vault.renew(record.workspace_secret) if record.workspace_secret is not None else None
-            await self.store.reencrypt(record, self.vault.renew(record.secret), workspace)
-        return len(records)
+            try:
+                secret = self.vault.renew(record.secret)
+                workspace = self.vault.renew(record.workspace_secret) if record.workspace_secret is not None else None
+            except ConfigurationError as error:
+                log.warning("the password of environment %s: %s", record.id, error)
+                continue
+            await self.store.reencrypt(record, secret, workspace)
+            renewed += 1
+        return renewed
 
     async def aclose(self) -> None:
         """Stops what is being made; it can be gone on with, or is taken away after a while."""
@@ -334,7 +347,10 @@ class Environments:
 async def open_environments(
     settings: Settings, pool: Pool, *, provision: ProvisionSettings | None = None, provider: Provider | None = None
 ) -> AsyncIterator[Environments]:
-    """Environments over a migrated pool, with the configured provider unless one is given."""
+    """Environments over a migrated pool, with the configured provider unless one is given.
+
+    With several keys the stored passwords are put under the first: the others may go once every process was started so.
+    """
     chosen = provision or ProvisionSettings()
     vault = await asyncio.to_thread(open_vault, chosen.secret_keys, settings.data_dir)
     store = EnvironmentStore(pool)
@@ -345,6 +361,8 @@ async def open_environments(
     providers = Providers(here, maker)
     environments = Environments(pool, store, maker, providers, vault, chosen, await store.installation())
     try:
+        if len(chosen.secret_keys) > 1:
+            await environments.renew_secrets()
         yield environments
     finally:
         await environments.aclose()

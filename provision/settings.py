@@ -75,8 +75,9 @@ class ProvisionSettings(BaseSettings):
     eci_retry_seconds: float = Field(default=0.5, ge=0)
 
     @field_validator(
-        "environment_provider", "eci_region", "eci_endpoint", "eci_security_group", "local_commands", mode="before"
-    )
+        "environment_provider", "local_commands", "eci_region", "eci_endpoint", "eci_security_group",
+        "eci_resource_group", "eci_registry_server", "eci_registry_user", "eci_registry_password", mode="before",
+    )  # fmt: skip
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return None if isinstance(value, str) and not value.strip() else value

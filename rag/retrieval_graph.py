@@ -10,7 +10,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Protocol
 
-from langchain_core.messages import AnyMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage
+from langgraph.channels import EphemeralValue
 from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
@@ -62,10 +63,14 @@ class RetrievalInput(TypedDict, total=False):
 
 
 class RetrievalState(TypedDict, total=False):
-    question: str
+    """What a run is given is gone after its first step, so that the next run on a thread does not find it again."""
+
+    question: Annotated[str, EphemeralValue]
     messages: Annotated[list[AnyMessage], add_messages]
-    mode: Literal["answer", "passages"]
-    limit: int
+    mode: Annotated[Literal["answer", "passages"], EphemeralValue]
+    limit: Annotated[int, EphemeralValue]
+    passages_only: bool
+    at_most: int
     standalone: str
     language: Literal["en", "zh"]
     functions: list[str]
@@ -78,8 +83,10 @@ class RetrievalState(TypedDict, total=False):
 
 
 class RetrievalOutput(TypedDict, total=False):
-    """`found` false: the documentation does not answer; `answer` says so and there are no citations."""
+    """`found` false: the documentation does not answer; `answer` says so and there are no citations. A conversation in
+    `messages` has the answer as its last message."""
 
+    messages: list[AnyMessage]
     standalone: str
     language: Literal["en", "zh"]
     confidence: float
@@ -134,7 +141,7 @@ def build_retrieval_graph(
 
 
 def _after_fit(state: RetrievalState) -> str:
-    return END if state.get("mode") == "passages" else "answer"
+    return END if state["passages_only"] else "answer"
 
 
 def _understand(deps: RetrievalDeps) -> Node:
@@ -145,14 +152,16 @@ def _understand(deps: RetrievalDeps) -> Node:
         if not question:
             raise UserError("There is no question.", "Give `question`, or messages that end in one.")
         earlier = asked[:-1] if asked and asked[-1].strip() == question else asked
+        previous = earlier[-1] if earlier else state.get("standalone", "")
         standalone = question
-        if earlier and refers_back(question):
-            standalone = await _standalone(deps, messages, earlier[-1], question)
+        if previous and refers_back(question):
+            standalone = await _standalone(deps, messages, previous, question)
         asked_for = await asyncio.to_thread(lambda: deps.knowledge.searcher().understand(standalone))
         _progress("understand", question=standalone, language=asked_for.language)
         return {
-            "question": question,
             "standalone": standalone,
+            "passages_only": state.get("mode") == "passages",
+            "at_most": state.get("limit") or deps.count,
             "language": "zh" if language_of(question) == "zh" else asked_for.language,
             "functions": [name for name, sure in asked_for.functions.items() if sure >= 0.6],
         }
@@ -210,14 +219,14 @@ async def _by_model(deps: RetrievalDeps, question: str, results: list[dict[str, 
 
 def _fit(deps: RetrievalDeps) -> Node:
     async def fit_passages(state: RetrievalState) -> dict[str, Any]:
-        results = [Result(**item) for item in state["results"]][: state.get("limit") or deps.count]
+        results = [Result(**item) for item in state["results"]][: state["at_most"]]
         found = state["confidence"] >= CONFIDENT
         passages: list[Passage] = []
         if found:
             searcher = await asyncio.to_thread(deps.knowledge.searcher)
             passages = await asyncio.to_thread(fit, results, searcher, deps.budget, deps.counter.count)
         _progress("fit", passages=len(passages), tokens=sum(item["tokens"] for item in passages))
-        return {"passages": passages, "found": bool(passages), "results": [], "citations": []}
+        return {"passages": passages, "found": bool(passages), "results": [], "answer": "", "citations": []}
 
     return fit_passages
 
@@ -225,7 +234,13 @@ def _fit(deps: RetrievalDeps) -> Node:
 def _answer(deps: RetrievalDeps) -> Node:
     async def answer(state: RetrievalState) -> dict[str, Any]:
         passages = state["passages"]
-        nothing = {"found": False, "answer": NOTHING[state["language"]], "citations": []}
+        conversation = bool(state.get("messages"))
+
+        def told(text: str, citations: list[Citation]) -> dict[str, Any]:
+            said = [AIMessage(text)] if conversation else []
+            return {"found": bool(citations), "answer": text, "citations": citations, "messages": said}
+
+        nothing = told(NOTHING[state["language"]], [])
         if not passages:
             _progress("answer", found=False)
             return nothing
@@ -244,7 +259,7 @@ def _answer(deps: RetrievalDeps) -> Node:
             _progress("answer", found=False)
             return nothing
         _progress("answer", found=True, citations=[item["number"] for item in citations])
-        return {"found": True, "answer": text, "citations": citations}
+        return told(text, citations)
 
     return answer
 

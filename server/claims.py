@@ -40,14 +40,15 @@ class Claims:
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
 
-    async def claim(self, worker: str, limit: int, lease_seconds: float) -> list[Run]:
-        """Takes runs that may begin: the oldest of each thread that has no active one."""
+    async def claim(self, worker: str, graphs: Sequence[str], limit: int, lease_seconds: float) -> list[Run]:
+        """Takes runs that may begin: the oldest of each thread that has no active one. Those of graphs that are not
+        among `graphs` are left to a worker that serves them."""
         try:
             async with self.pool.connection() as held, held.cursor(row_factory=class_row(Run)) as cursor:
                 await cursor.execute(
                     SQL(
                         "WITH free AS (SELECT r.run_id FROM runs r JOIN threads t USING (thread_id)"
-                        " WHERE r.status = 'pending' AND r.available_at <= now()"
+                        " WHERE r.status = 'pending' AND r.available_at <= now() AND r.graph_id = ANY(%(graphs)s)"
                         " AND NOT EXISTS (SELECT 1 FROM runs o WHERE o.thread_id = r.thread_id"
                         " AND (o.status = 'running'"
                         " OR (o.status = 'pending' AND o.available_at <= now()"
@@ -58,7 +59,7 @@ class Claims:
                         " lease_until = now() + make_interval(secs => %(lease)s), updated_at = clock_timestamp()"
                         " FROM free WHERE runs.run_id = free.run_id RETURNING runs.*) SELECT {columns} FROM taken"
                     ).format(columns=COLUMNS, unlocked=SQL(UNLOCKED).format(thread=SQL("r.thread_id"))),
-                    {"worker": worker, "limit": limit, "lease": lease_seconds},
+                    {"worker": worker, "graphs": list(graphs), "limit": limit, "lease": lease_seconds},
                 )
                 return await cursor.fetchall()
         except UniqueViolation:

@@ -366,7 +366,9 @@ class Worker:
     async def _claim(self) -> bool:
         if self.free <= 0:
             return False
-        claimed = await self._claims.claim(self.id, min(self.free, CLAIMED_AT_ONCE), self.settings.run_lease_seconds)
+        claimed = await self._claims.claim(
+            self.id, self.graphs.names, min(self.free, CLAIMED_AT_ONCE), self.settings.run_lease_seconds
+        )
         for run in claimed:
             self.start(run)
         return bool(claimed)

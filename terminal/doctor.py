@@ -53,6 +53,8 @@ async def doctor(settings: Settings) -> int:
             findings = await check(settings)
         except UserError as error:
             findings = [Finding(part, "failed", error.message, error.remedy)]
+        except OSError as error:
+            findings = [Finding(part, "failed", f"{error.filename}: {error.strerror}", "Give this user access to it.")]
         for finding in findings:
             failed = failed or finding.kind == "failed"
             style = {"failed": "bold red", "embedded": "cyan", "missing": "yellow"}.get(finding.kind, "green")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from alibabacloud_credentials.utils import auth_util
 from eci_emulator import EciEmulator, Fault
 from eci_emulator.settings import eci_settings
 
+from core.errors import ConfigurationError
 from provision.eci import EciProvider
 from provision.provider import (
     Group,
@@ -34,6 +36,7 @@ async def ready(eci: EciProvider, group_id: str) -> Group:
 
 
 async def test_create_describe_delete(eci: EciProvider, emulator: EciEmulator) -> None:
+    emulator.timing = replace(emulator.timing, running=1.0)
     group_id = await eci.create(wanted(variables={"A": "1"}))
     assert (await eci.describe([group_id]))[group_id].status == "starting"
     group = await ready(eci, group_id)
@@ -48,6 +51,23 @@ async def test_create_describe_delete(eci: EciProvider, emulator: EciEmulator) -
     await eci.delete(group_id)
     await asyncio.sleep(emulator.timing.gone)
     assert await eci.describe([group_id]) == {}
+
+
+async def test_spot_capacity_and_private_images(emulator: EciEmulator) -> None:
+    registry = {
+        "eci_registry_server": "registry.example.com", "eci_registry_user": "puller", "eci_resource_group": "rg-1",
+    }  # fmt: skip
+    with pytest.raises(ConfigurationError, match="incomplete"):
+        EciProvider(eci_settings(emulator, **registry))
+    eci = EciProvider(eci_settings(emulator, **registry, eci_registry_password="pull-secret", eci_image_cache=True))
+    await eci.create(wanted(spot=True))
+    await eci.create(wanted("t2"))
+    spot, regular = (parameters for action, parameters in emulator.requests if action == "CreateContainerGroup")
+    assert (spot["SpotStrategy"], "SpotStrategy" in regular) == ("SpotAsPriceGo", False)
+    assert (spot["AutoMatchImageCache"], spot["ResourceGroupId"]) == ("True", "rg-1")
+    [credential] = spot["ImageRegistryCredential"]
+    assert credential == {"Server": "registry.example.com", "UserName": "puller", "Password": "pull-secret"}
+    await eci.aclose()
 
 
 async def test_the_same_token_makes_one_group(eci: EciProvider, emulator: EciEmulator) -> None:

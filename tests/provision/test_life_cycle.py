@@ -216,7 +216,7 @@ async def test_extension(local: Environments, owner: str) -> None:
     assert extended.expires_at is not None
     assert record.expires_at is not None
     assert extended.expires_at - record.expires_at == timedelta(hours=3)
-    with pytest.raises(ConflictError, match="by 48 h in all"):
+    with pytest.raises(ConflictError, match="45 h more are possible"):
         await local.extend(owner, record.id, 46)
     with pytest.raises(InvalidInputError):
         await local.extend(owner, record.id, 0)

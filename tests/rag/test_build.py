@@ -132,6 +132,15 @@ async def test_without_documentation_the_rest_is_built_and_the_gap_is_named(
     assert await titles(base, "flamingo") == ["flamingo.md"]
 
 
+async def test_a_chinese_comment_in_an_english_script_is_found(open_knowledge: Opener, documents: Path):
+    script = "module factor\n\n// 计算动量因子\ndef momentum(x, n) { return x \\ move(x, n) - 1 }\n"
+    (documents / "factor.dos").write_text(script, "utf-8")
+    base = open_knowledge()
+    await base.build([documents])
+    first = (await base.search("动量因子", 1))[0]
+    assert (first.headings, first.first_line, first.last_line) == (("factor", "momentum"), 3, 4)
+
+
 async def test_pages_of_documentation_that_is_gone_stay(
     open_knowledge: Opener, documents: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -106,3 +106,12 @@ def test_a_bad_line_is_named(tmp_path: Path):
         read_questions(path)
     with pytest.raises(InvalidInputError):
         read_questions(tmp_path / "missing.jsonl")
+
+
+async def test_only_a_file_that_was_named_fails_a_build(settings: Settings, tmp_path: Path):
+    folder = tmp_path / "papers"
+    folder.mkdir()
+    (folder / "bad.pdf").write_bytes(b"%PDF-1.4 cut off")
+    assert await kb.build(settings, [folder]) == 0
+    assert await kb.build(settings, []) == 0
+    assert await kb.build(settings, [folder / "bad.pdf"]) == 1

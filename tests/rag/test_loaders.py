@@ -134,6 +134,31 @@ def test_unreadable_files_are_refused_in_words(name: str, data: bytes):
     assert str(caught.value)
 
 
+def test_every_damage_to_a_docx_is_told_as_such():
+    document = Document()
+    document.add_paragraph("The limit is five million a day. " * 50)
+    buffer = io.BytesIO()
+    document.save(buffer)
+    sound = buffer.getvalue()
+    told = []
+    for place in range(0, len(sound), len(sound) // 400):
+        damaged = bytearray(sound)
+        damaged[place] ^= 0xFF
+        try:
+            load(bytes(damaged), "limits.docx")
+        except InvalidInputError as error:
+            told.append(error.message)
+    assert len(told) > 10
+    assert all(message.startswith("The DOCX cannot be read: ") for message in told)
+
+
+def test_tables_of_html_in_the_function_documentation_become_markdown():
+    table = "<table><tr><th>\n\na\n\n</th><th>b</th></tr><tr><td>1</td><td>2</td></tr></table>"
+    markdown = f"### [f](u)\n\n#### Details\n\nGives\n{table}ends."
+    page = read_function_docs(json.dumps({"f": {"url": "u", "signatures": [], "markdown": markdown}}), "en")[0]
+    assert page.sections[-1].text == "Gives\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n\nends."
+
+
 def test_aliases_and_in_place_forms_share_a_topic(documentation):
     pages = read_function_docs((documentation / "docs.zh.json").read_text("utf-8"), "zh")
     topic = {page.function: page.topic for page in pages}

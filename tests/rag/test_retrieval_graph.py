@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
+from langgraph.checkpoint.memory import InMemorySaver
 from openai_server.server import ScriptedOpenAI
 from openai_server.steps import Status, Text
 
@@ -36,7 +37,7 @@ async def ask(
 async def test_passages_with_sources_within_the_budget(built: KnowledgeBase):
     found = await ask(built, question="moving average", mode="passages", deps={"budget": 300})
     assert found["found"]
-    assert "answer" not in found
+    assert not found["answer"]
     first = found["passages"][0]
     assert (first["number"], first["function"]) == (1, "mavg")
     assert first["signatures"] == ["mavg(X, window, [minPeriods])"]
@@ -141,6 +142,32 @@ async def test_follow_up_without_a_model_keeps_the_subject(built: KnowledgeBase)
     found = await ask(built, messages=messages, mode="passages")
     assert found["standalone"].startswith("What is cumsum?")
     assert "cumsum" in [passage["function"] for passage in found["passages"]]
+
+
+async def test_a_thread_takes_one_question_after_another(built: KnowledgeBase):
+    graph = build_retrieval_graph(RetrievalDeps(built, registry(None))).compile(checkpointer=InMemorySaver())
+    thread: Any = {"configurable": {"thread_id": "t"}}
+
+    async def asked(text: str, **more: Any) -> dict[str, Any]:
+        return await graph.ainvoke({"messages": [HumanMessage(text)], **more}, thread)
+
+    first = await asked("What does mavg do?")
+    assert first["messages"][-1].text == first["answer"]
+    assert "[1]" in first["answer"]
+    follow_up = await asked("what about msum?")
+    assert follow_up["standalone"] == "What does mavg do? what about msum?"
+    assert any(item["title"] == "msum" for item in follow_up["citations"])
+    passages = await asked("running total", mode="passages", limit=1)
+    assert len(passages["passages"]) == 1
+    assert passages["answer"] == ""
+    assert passages["citations"] == []
+    last = await asked("spinach lasagne recipe")
+    assert (last["standalone"], last["found"], last["passages"]) == ("spinach lasagne recipe", False, [])
+    assert [message.type for message in last["messages"]] == ["human", "ai", "human", "ai", "human", "human", "ai"]
+    named = await graph.ainvoke({"question": "What does wavg do?"}, thread)
+    assert named["citations"][0]["title"] == "wavg"
+    again = await graph.ainvoke({"question": "and for cumsum?"}, thread)
+    assert any(item["title"] == "cumsum" for item in again["citations"])
 
 
 async def test_a_question_that_stands_alone_costs_one_call(built: KnowledgeBase, scripted_openai: ScriptedOpenAI):

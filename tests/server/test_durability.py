@@ -155,3 +155,18 @@ async def test_a_graph_may_demand_that_each_step_is_stored_before_the_next(
         assert not await asyncio.to_thread(marks.exists)
     assert (await client.runs.join(thread, run["run_id"]))["log"] == STEPS
     assert done(marks) == STEPS
+
+
+async def test_runs_of_graphs_that_are_not_served_are_left_to_others(client: Any, pool: Pool) -> None:
+    thread = (await client.threads.create())["thread_id"]
+    run = await client.runs.create(thread, "echo", input={"text": "hello"}, after_seconds=1)
+    await _served_as(pool, run["run_id"], "elsewhere")
+    await asyncio.sleep(2.5)
+    assert (await client.runs.get(thread, run["run_id"]))["status"] == "pending"
+    await _served_as(pool, run["run_id"], "echo")
+    assert (await client.runs.join(thread, run["run_id"]))["log"] == ["hello"]
+
+
+async def _served_as(pool: Pool, run_id: str, graph: str) -> None:
+    async with pool.connection() as held:
+        await held.execute("UPDATE runs SET graph_id = %s WHERE run_id = %s", (graph, run_id))
