@@ -18,10 +18,10 @@ DEPTH = 10
 
 @dataclass(frozen=True)
 class Asked:
-    """One line of a file of questions. `gold` may be empty where nothing is to be measured."""
+    """One line of a file of questions. `gold` may be empty where nothing is to be measured; `id` is as it was given."""
 
-    id: str
     query: str
+    id: str | int | None = None
     gold: tuple[str, ...] = ()
     language: str = ""
     style: str = ""
@@ -41,7 +41,8 @@ class Row:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """`misses` are ids of questions without a right answer among the first five. Latencies in milliseconds."""
+    """`misses` are ids of questions without a right answer among the first five, the text of those that have none.
+    Latencies in milliseconds."""
 
     rows: list[Row]
     misses: list[str]
@@ -53,9 +54,10 @@ def read_questions(path: Path) -> list[Asked]:
     """Raises InvalidInputError that names the line."""
     questions = []
     try:
-        lines = path.read_text("utf-8").splitlines()
-    except OSError as error:
-        raise InvalidInputError(f"{path} cannot be read: {error.strerror}.", "Give a JSON Lines file.") from None
+        lines = path.read_text("utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise InvalidInputError(f"{path} cannot be read: {reason}.", "Give a JSON Lines file.") from None
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -63,8 +65,8 @@ def read_questions(path: Path) -> list[Asked]:
             item: Mapping[str, Any] = json.loads(line)
             questions.append(
                 Asked(
-                    str(item["id"]),
-                    str(item["query"]),
+                    str(item["query"] if "query" in item else item["question"]),
+                    item.get("id"),
                     tuple(item.get("gold") or ()),
                     str(item.get("lang", "")),
                     str(item.get("style", "")),
@@ -72,7 +74,7 @@ def read_questions(path: Path) -> list[Asked]:
             )
         except (ValueError, KeyError, TypeError, AttributeError):
             raise InvalidInputError(
-                f"Line {number} of {path} is no question.", 'Write {"id": …, "query": …} on each line.'
+                f"Line {number} of {path} is no question.", 'Write {"query": …} on each line; an "id" is optional.'
             ) from None
     return questions
 
@@ -98,7 +100,8 @@ def evaluate(
             if group.strip():
                 groups.setdefault(group, []).append(rank)
     rows = [_row(group, of_group) for group, of_group in groups.items() if of_group]
-    misses = [question.id for question, rank in zip(questions, ranks, strict=True) if rank > 5]
+    missed = [question for question, rank in zip(questions, ranks, strict=True) if rank > 5]
+    misses = [question.query if question.id is None else str(question.id) for question in missed]
     times = np.array(seconds or [0.0]) * 1000
     return Evaluation(rows, misses, round(float(np.median(times)), 2), round(float(np.percentile(times, 95)), 2))
 

@@ -36,11 +36,17 @@ async def look_after_environments(services: Services) -> None:
         except Exception:
             logger.exception("environments cannot be looked after")
         await asyncio.sleep(RETRY_SECONDS)
-    environments.when_deleted.add(partial(withdraw_warnings, services.pool))
-    environments.when_extended.add(partial(withdraw_warnings, services.pool))
-    environments.when_chosen.add(partial(keep_choice, services.pool))
+    withdraw, keep = partial(withdraw_warnings, services.pool), partial(keep_choice, services.pool)
+    environments.when_deleted.add(withdraw)
+    environments.when_extended.add(withdraw)
+    environments.when_chosen.add(keep)
     reaper = environments.reaper(partial(warn_threads, services.pool))
-    await asyncio.gather(_go_on(environments, services.pool), reaper.run())
+    try:
+        await asyncio.gather(_go_on(environments, services.pool), reaper.run())
+    finally:
+        environments.when_deleted.discard(withdraw)
+        environments.when_extended.discard(withdraw)
+        environments.when_chosen.discard(keep)
 
 
 async def _go_on(environments: Environments, pool: Pool) -> None:

@@ -139,12 +139,13 @@ async def search(settings: Settings, query: str, *, count: int = 10, as_json: bo
 
 
 async def search_file(settings: Settings, queries: Path, *, count: int = 10) -> int:
-    """One JSON object a line for each line of `queries`, in the same order."""
+    """One JSON object a line for each question of `queries`, in the same order, with its id if it has one."""
     questions = read_questions(queries)
     base = KnowledgeBase(settings)
     for question in questions:
         results = await base.search(question.query, count)
-        line = {"id": question.id, "results": [record(result) for result in results]}
+        line: dict[str, Any] = {} if question.id is None else {"id": question.id}
+        line["results"] = [record(result) for result in results]
         sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
     sys.stdout.flush()
     return 0

@@ -411,4 +411,5 @@ def test_the_terminal_shows_each_thing_once() -> None:
         "Hello.",
         "",
         "This thread now works in the environment default.",
+        "source: https://docs.example.com/wavg",
     ]

@@ -13,7 +13,7 @@ from core.settings import Settings
 from graph.host import Host, run_config
 from graph.state import Input, RunContext
 
-TURNS = 200
+TURNS = 120
 
 
 async def test_storage_per_turn_does_not_grow(settings: Settings, pool: Pool) -> None:

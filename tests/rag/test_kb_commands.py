@@ -68,6 +68,12 @@ async def test_file_of_queries_gives_one_line_each_in_order(
     assert [line["id"] for line in lines] == ["a", "b"]
     assert [line["results"][0]["function"] for line in lines] == ["cumsum", "transpose"]
     assert {"function", "source", "heading", "url", "score"} <= set(lines[0]["results"][0])
+    path.write_text('\ufeff{"question": "running total"}\n{"id": 7, "query": "a\u2028b"}\n{"query": ""}\n', "utf-8")
+    assert await kb.search_file(settings, path, count=1) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line.get("id", "none") for line in lines] == ["none", 7, "none"]
+    assert lines[0]["results"][0]["function"] == "cumsum"
+    assert lines[2] == {"results": []}
 
 
 async def test_evaluation_by_language(settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
