@@ -61,6 +61,8 @@ class Reading:
             *UNITS.values(), *UNIT_ADVERBS.values(), SPAN, RANGE, SORTED, TOP, ROWS, SHOW, COUNT, DISTINCT,
             SUPERLATIVE, FALLING, rf"(?<!\w){name}(?!\w)", rf"\b{name.removesuffix('s')}\b",
         ]  # fmt: skip
+        if database := re.search(r"dfs://[^\"']+", self.table.reference):
+            patterns += [re.escape(database[0]), r"\bloadTable\b"]
         return leftover_words(self.scanner.text, used, patterns)
 
     def resolved(self, mention: Mention) -> Mention:

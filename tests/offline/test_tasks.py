@@ -292,6 +292,8 @@ def test_tables_that_share_a_name_are_told_apart_by_their_references() -> None:
     world = World(["trades"], stored=[stored], databases=["dfs://market"], human=lambda question, options: options[1])
     world.ask("average price")
     assert world.scripts == [f"select avg(price) as avg_price from {reference}"]
+    assert "no use of" not in world.ask("count the rows of trades in dfs://market")
+    assert world.scripts[-1].endswith(f"from {reference}")
 
 
 @pytest.mark.parametrize(
