@@ -142,27 +142,25 @@ class Batch:
         """Run the call; when it changes data, with an entry in the ledger around it."""
         assert tool.run is not None
         policy = Policy.of(self.scope.allowed_effects)
+        undecided = decision is None
         if tool.script is not None:
-            action = tool.script(arguments)
-            found = judge(action, self.session)
-            effect, allowed, resumes = found.level, policy.allows(found), False
-            if decision is None and not allowed:
-                for name in unknown_functions(found, policy):
-                    await self._function_exists(name, scope)
+            found = judge(tool.script(arguments), self.session)
+            effect, undecided = found.level, undecided and not policy.allows(found)
+            for name in unknown_functions(found, policy) if undecided else ():
+                await self._function_exists(name, scope)
         elif tool.review is not None:
             effect = Effect.write if tool.review.effect is None else tool.review.effect
-            allowed, resumes = tool.review.effect in policy.allowed, tool.review.resumes
-            if resumes and (allowed or decision is not None):
-                # What such a call has done already may be what a description of it would complain about.
-                return await tool.run(arguments, scope)
-            action = await tool.review.describe(arguments, scope.owner)
+            undecided = undecided and tool.review.effect not in policy.allowed
+            if undecided:
+                # Tells what makes it pointless to ask.
+                await tool.review.describe(arguments, scope.owner)
         else:
             return await tool.run(arguments, scope)
-        if decision is None and not allowed:
+        if undecided:
             raise HumanNeededError
-        if effect < Effect.write or resumes:
+        if effect < Effect.write or (tool.review is not None and tool.review.resumes):
             return await tool.run(arguments, scope)
-        return await self._entered(tool, arguments, scope, call_id, decision, action, effect)
+        return await self._entered(tool, arguments, scope, call_id, decision, effect)
 
     async def _entered(
         self,
@@ -171,7 +169,6 @@ class Batch:
         scope: ToolScope,
         call_id: str,
         decision: Decision | None,
-        action: str,
         effect: Effect,
     ) -> ToolResult:
         """Run the call between the two halves of its entry in the ledger."""
@@ -179,6 +176,7 @@ class Batch:
         ledger = self.deps.ledger
         entry = await ledger.find(scope.owner, scope.thread_id, call_id)
         if entry is None:
+            action = await _action(tool, arguments, scope)
             try:
                 entry = await ledger.open(scope.owner, scope.thread_id, self.scope.run_id, call_id, action, effect.name)
             except ConflictError:
@@ -354,6 +352,14 @@ def _counted(task: Task, results: Sequence[ToolMessage]) -> Task:
     for message in results:
         failures = failures + 1 if message.status == "error" else 0
     return Task(**{**task, "failures": failures})
+
+
+async def _action(tool: Tool, arguments: BaseModel, scope: ToolScope) -> str:
+    """What a call does, for the ledger."""
+    if tool.script is not None:
+        return tool.script(arguments)
+    assert tool.review is not None
+    return await tool.review.describe(arguments, scope.owner)
 
 
 def _edited(tool: Tool, arguments: BaseModel) -> str:
