@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import platformdirs
@@ -31,6 +31,19 @@ CONFIG = SettingsConfigDict(
 
 def _default_data_dir() -> Path:
     return Path(platformdirs.user_data_dir("ddb-agent"))
+
+
+Group = TypeVar("Group", bound=BaseSettings)
+
+
+def empty_is_unset(value: object) -> object:
+    """For validators: a variable that is set to nothing counts as not set."""
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+def split_commas(value: object) -> object:
+    """For validators: a list is written with commas."""
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
 class Settings(BaseSettings):
@@ -91,13 +104,10 @@ class Settings(BaseSettings):
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
 
-    @field_validator(
+    _empty = field_validator(
         "database_url", "dolphindb_host", "models", "planner_model", "actor_model", "time_zone", "trading_calendar",
         mode="before",
-    )  # fmt: skip
-    @classmethod
-    def _empty_is_unset(cls, value: object) -> object:
-        return None if isinstance(value, str) and not value.strip() else value
+    )(empty_is_unset)  # fmt: skip
 
     @field_validator("time_zone")
     @classmethod
@@ -116,19 +126,16 @@ class Settings(BaseSettings):
             raise ValueError("the name of a trading calendar has letters and digits only, such as XSHG")
         return value
 
-    @field_validator("allowed_effects", "cors_origins", "webhook_hosts", mode="before")
-    @classmethod
-    def _split_commas(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+    _lists = field_validator("allowed_effects", "cors_origins", "webhook_hosts", mode="before")(split_commas)
 
 
-def load_settings(**overrides: object) -> Settings:
-    """Settings from the environment; `overrides` win.
+def read_settings(kind: type[Group], **overrides: object) -> Group:
+    """A group of settings from the environment; `overrides` win.
 
     Raises ConfigurationError with one line per bad setting. The values themselves are not shown: they may be secret.
     """
     try:
-        return Settings(**overrides)  # type: ignore[arg-type]
+        return kind(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
         lines = []
         for item in error.errors(include_url=False, include_input=False, include_context=False):
@@ -138,3 +145,8 @@ def load_settings(**overrides: object) -> Settings:
         raise ConfigurationError(
             "Bad settings: " + "; ".join(lines) + ".", "Correct them in the environment or in .env."
         ) from None
+
+
+def load_settings(**overrides: object) -> Settings:
+    """The settings of the program itself, as `read_settings` reads them."""
+    return read_settings(Settings, **overrides)

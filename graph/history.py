@@ -24,10 +24,6 @@ class Round:
 
     messages: tuple[AnyMessage, ...]
 
-    @property
-    def last_id(self) -> str:
-        return self.messages[-1].id or ""
-
 
 def rounds(messages: Sequence[AnyMessage]) -> list[Round]:
     """Messages as rounds. A call without a result gets one that says so; a result without its call is left out."""

@@ -20,7 +20,7 @@ from core.cancellation import raise_if_cancelled
 from core.checkpointer import checkpointer
 from core.errors import ConfigurationError, ConflictError, DatabaseUnavailableError, DolphinDBError, InvalidInputError
 from core.postgres import Pool, connection
-from core.settings import Settings
+from core.settings import Settings, read_settings
 from dolphin.catalog import Catalog
 from dolphin.environment import Environment
 from provision import due
@@ -351,7 +351,7 @@ async def open_environments(
 
     With several keys the stored passwords are put under the first: the others may go once every process was started so.
     """
-    chosen = provision or ProvisionSettings()
+    chosen = provision or read_settings(ProvisionSettings)
     vault = await asyncio.to_thread(open_vault, chosen.secret_keys, settings.data_dir)
     store = EnvironmentStore(pool)
     here = await asyncio.to_thread(open_local, settings.data_dir / "environments")

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode
 
-from core.settings import CONFIG
+from core.settings import CONFIG, empty_is_unset, split_commas
 
 ProviderName = Literal["eci", "local"]
 
@@ -74,18 +74,12 @@ class ProvisionSettings(BaseSettings):
     eci_attempts: int = Field(default=5, ge=1)
     eci_retry_seconds: float = Field(default=0.5, ge=0)
 
-    @field_validator(
+    _empty = field_validator(
         "environment_provider", "local_commands", "eci_region", "eci_endpoint", "eci_security_group",
         "eci_resource_group", "eci_registry_server", "eci_registry_user", "eci_registry_password", mode="before",
-    )  # fmt: skip
-    @classmethod
-    def _empty_is_unset(cls, value: object) -> object:
-        return None if isinstance(value, str) and not value.strip() else value
+    )(empty_is_unset)  # fmt: skip
 
-    @field_validator("secret_keys", "eci_zones", "eci_vswitches", mode="before")
-    @classmethod
-    def _split_commas(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+    _lists = field_validator("secret_keys", "eci_zones", "eci_vswitches", mode="before")(split_commas)
 
     @property
     def provider(self) -> ProviderName:

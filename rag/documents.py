@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 Language = Literal["en", "zh"]
@@ -51,14 +51,6 @@ class Chunk:
     last_line: int
     tokens: int
     hash: str
-
-
-@dataclass(frozen=True)
-class LoadedFile:
-    """The pages of one file, and what was wrong with it."""
-
-    pages: list[Page] = field(default_factory=list)
-    problem: str = ""
 
 
 def language_of(text: str) -> Language:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
-from core.settings import Settings
+from core.settings import Settings, read_settings
 from rag.builder import BuildReport, CannotKeepError, build, read_manifest
 from rag.documents import Kind, Progress
 from rag.embeddings import Encoder, encoder, encoder_name
@@ -50,7 +50,7 @@ class KnowledgeBase:
     def __init__(self, settings: Settings, knowledge: KnowledgeSettings | None = None) -> None:
         self.root = settings.data_dir / "knowledge"
         self._notes = settings.data_dir / "notes"
-        self.settings = knowledge if knowledge is not None else KnowledgeSettings()
+        self.settings = knowledge if knowledge is not None else read_settings(KnowledgeSettings)
         self._fallback_cache = settings.data_dir / "cache"
         self._generations = Generations(self.root)
         self._lock = threading.Lock()

@@ -9,7 +9,7 @@ import platformdirs
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings
 
-from core.settings import CONFIG
+from core.settings import CONFIG, empty_is_unset
 
 
 def _default_cache_dir() -> Path:
@@ -38,10 +38,7 @@ class KnowledgeSettings(BaseSettings):
     rerank: Literal["local", "model"] = "local"
     embedding_timeout: float = Field(default=60.0, gt=0)
 
-    @field_validator("documentation", "embedding_url", mode="before")
-    @classmethod
-    def _empty_is_unset(cls, value: object) -> object:
-        return None if isinstance(value, str) and not value.strip() else value
+    _empty = field_validator("documentation", "embedding_url", mode="before")(empty_is_unset)
 
     @field_validator("documentation", "cache_dir")
     @classmethod

@@ -15,7 +15,7 @@ from langgraph.store.postgres.aio import AsyncPostgresStore
 from core.artifacts import Artifacts
 from core.migrations import migrate
 from core.postgres import Pool, database_url, open_pool
-from core.settings import Settings
+from core.settings import Settings, read_settings
 from core.threads import Threads
 from graph import export as agent_export
 from graph.deps import Deps
@@ -40,7 +40,7 @@ from server.metrics import Metrics, shown_on_port
 from server.observation import Observation
 from server.rates import Rates
 from server.runs import Runs
-from server.settings import WatchSettings, load_watch_settings
+from server.settings import WatchSettings
 from server.threads import ThreadStore
 from server.tracing import open_tracer
 from server.usage import Usage
@@ -106,7 +106,7 @@ async def open_services(
         store_pool = await stack.enter_async_context(open_server_pool(url, max_size=OWN_STORE_CONNECTIONS))
         store = AsyncPostgresStore(store_pool, ttl={**config.store_ttl, "omit_expired": True})
         artifacts = Artifacts(pool, settings.data_dir / "artifacts")
-        watch = load_watch_settings()
+        watch = read_settings(WatchSettings)
         tracer = await stack.enter_async_context(open_tracer(watch.otlp_endpoint))
         if own and watch.worker_metrics_port is not None:
             stack.enter_context(shown_on_port(metrics, watch.worker_metrics_port))

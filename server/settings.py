@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic import AliasChoices, Field, field_validator
 from pydantic_settings import BaseSettings
 
-from core.errors import ConfigurationError
-from core.settings import CONFIG
+from core.settings import CONFIG, empty_is_unset
 
 
 class WatchSettings(BaseSettings):
@@ -27,16 +26,4 @@ class WatchSettings(BaseSettings):
         default=None, validation_alias=AliasChoices("DDB_AGENT_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
     )
 
-    @field_validator("otlp_endpoint", "worker_metrics_port", mode="before")
-    @classmethod
-    def _empty_is_unset(cls, value: object) -> object:
-        return None if isinstance(value, str) and not value.strip() else value
-
-
-def load_watch_settings() -> WatchSettings:
-    """Raises ConfigurationError."""
-    try:
-        return WatchSettings()
-    except ValidationError as error:
-        said = "; ".join(f"{item['loc'][0]}: {item['msg']}" for item in error.errors(include_input=False))
-        raise ConfigurationError(f"Bad settings: {said}.", "Correct them in the environment or in .env.") from None
+    _empty = field_validator("otlp_endpoint", "worker_metrics_port", mode="before")(empty_is_unset)

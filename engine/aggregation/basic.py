@@ -93,16 +93,6 @@ def average(groups: Groups, x: Vector) -> Vector:
         return doubles(sums(groups, values.at)[0] / number, number == 0)
 
 
-def harmonic(groups: Groups, x: Vector) -> Vector:
-    values = numbers(x)
-    valid = ~np.isnan(values)
-    with np.errstate(divide="ignore"):
-        inverse = np.where(valid, 1.0 / values, 0.0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        result = counts(groups, valid) / sums(groups, lambda rows: [inverse[rows]])[0]
-    return doubles(result, counts(groups, valid) == 0)
-
-
 def product(groups: Groups, x: Vector) -> Vector:
     valid = ~x.nulls()
     empty = counts(groups, valid) == 0

@@ -22,11 +22,6 @@ def whole(rows: int) -> Groups:
     return ContiguousGroups(np.array([rows]))
 
 
-def segments(sizes: Array) -> Groups:
-    """Consecutive groups of the given sizes."""
-    return ContiguousGroups(sizes)
-
-
 def gather(column: Vector, positions: Array) -> Vector:
     """The elements at `positions`, NULL where a position is negative."""
     missing = positions < 0

@@ -16,7 +16,6 @@ from engine.types import DTYPES, LITERAL, Type, type_named
 from engine.values import (
     AnyVector,
     ArrayVector,
-    Code,
     Column,
     Dictionary,
     IndexedSeries,
@@ -223,12 +222,3 @@ def keyed(table: Table, keys: Sequence[str], kind: str) -> Table:
             order = np.argsort(first_rows(codes, count), kind="stable")
             columns = list(table.take(last[order]).columns)
     return Table(list(table.names), columns, tuple(table.names[position] for position in positions), kind)
-
-
-def code_alias(value: Value) -> str | None:
-    """The alias written in metacode such as `<avg(x) as a>`."""
-    from dolphin.script import syntax
-
-    if isinstance(value, Code) and isinstance(value.node, syntax.SelectItem) and value.node.aliases:
-        return value.node.aliases[0]
-    return None

@@ -248,6 +248,7 @@ DOCTOR = [
         "DolphinDB at 127.0.0.1:1 cannot be reached: Connection refused",
         "Check that the server runs",
     ),
+    ({"DDB_AGENT_RERANK": "often"}, 1, "DDB_AGENT_RERANK: Input should be 'local' or 'model'", "in the environment"),
     ({"DDB_AGENT_MODELS": "/nowhere.toml"}, 1, "/nowhere.toml cannot be read", "Correct DDB_AGENT_MODELS"),
     ({"DDB_AGENT_ACTOR_MODEL": "nobody"}, 1, "'nobody' is not in the model file", "or [roles] in the model file"),
     (

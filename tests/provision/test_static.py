@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from core.errors import ConflictError, DolphinDBUnavailableError, InvalidInputError
+from core.errors import ConfigurationError, ConflictError, DolphinDBUnavailableError, InvalidInputError
 from core.postgres import Pool
 from core.settings import Settings
 from dolphin.environment import Environment
@@ -80,3 +80,13 @@ def test_a_password_is_not_shown() -> None:
     assert "hush" not in repr(StaticRequest(name="a", host="b", password=SecretStr("hush")))
     with pytest.raises(ValidationError):
         StaticRequest.model_validate({"name": "a", "host": "", "password": "hush"})
+
+
+async def test_a_bad_setting_is_named_and_its_value_is_not_shown(
+    settings: Settings, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DDB_AGENT_PRICE_CPU_HOUR", "cheap")
+    with pytest.raises(ConfigurationError, match=r"^Bad settings: DDB_AGENT_PRICE_CPU_HOUR: ") as refused:
+        async with open_environments(settings, pool):
+            pass
+    assert "cheap" not in str(refused.value)
