@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -28,32 +29,41 @@ def url(
     """A running `langgraph dev` over langgraph.json, with the scripted model."""
     model = {"model": "scripted", "base_url": scripted_openai.url, "timeout": 5}
     child_environment["DDB_AGENT_MODELS"] = json.dumps({"models": {"scripted": model}})
+    child_environment["PYTHONFAULTHANDLER"] = "1"
     command = [str(Path(sys.executable).parent / "langgraph"), "dev", "--no-browser", "--no-reload"]
-    log = (tmp_path / "server.log").open("wb")
-    with (
-        log,
-        subprocess.Popen(
-            [*command, "--port", str(free_port)], cwd=ROOT, env=child_environment, stdout=log, stderr=log
-        ) as server,
-    ):
-        try:
-            address = f"http://127.0.0.1:{free_port}"
-            _wait(address, server, tmp_path / "server.log")
-            yield address
-        finally:
-            server.terminate()
-            server.wait(20)
+    address, output = f"http://127.0.0.1:{free_port}", tmp_path / "server.log"
+    for _ in range(3):
+        with (
+            output.open("wb") as log,
+            subprocess.Popen(
+                [*command, "--port", str(free_port)], cwd=ROOT, env=child_environment, stdout=log, stderr=log
+            ) as server,
+        ):
+            try:
+                if _ready(address, server, output):
+                    yield address
+                    return
+            finally:
+                server.terminate()
+                server.wait(20)
+    pytest.fail(f"langgraph dev crashed three times before its first line: {output.read_text()}")
 
 
-def _wait(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
+def _ready(address: str, server: subprocess.Popen[bytes], output: Path) -> bool:
+    """False when the interpreter crashed while it imported that server, which was seen once in some hundred starts."""
     for _ in range(300):
-        assert server.poll() is None, log.read_text()
+        if (status := server.poll()) is not None:
+            text = output.read_text()
+            assert status == -signal.SIGSEGV, text
+            assert "Welcome" not in text, text
+            print(text)
+            return False
         try:
             if httpx.get(f"{address}/ok").status_code == 200:
-                return
+                return True
         except httpx.TransportError:
             time.sleep(0.2)
-    raise AssertionError(log.read_text())
+    raise AssertionError(output.read_text())
 
 
 async def _events(stream: Any) -> list[Any]:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -102,34 +101,18 @@ def built(tmp_path_factory: pytest.TempPathFactory, documentation: Path) -> Know
     return base
 
 
-REAL = pytest.StashKey[str]()
-
-
 @pytest.fixture(scope="session")
-def documented(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> KnowledgeBase:
+def documented(tmp_path_factory: pytest.TempPathFactory) -> KnowledgeBase:
     """The real documentation, built once: from DDB_AGENT_DOCUMENTATION, the user's cache, or npm."""
     knowledge = KnowledgeSettings(embedding_url=None)
     base = KnowledgeBase(Settings(_env_file=None, data_dir=tmp_path_factory.mktemp("documented")), knowledge)
-    started = time.monotonic()
     try:
         report = asyncio.run(base.build())
     except UserError as error:
-        pytestconfig.stash[REAL] = f"not built: {error}"
-        pytest.skip(str(error))
+        pytest.skip(f"the knowledge base is not built: {error}")
     if not report.counts.get("function"):
-        missing = "; ".join(report.problems.values())
-        pytestconfig.stash[REAL] = f"built from the guides alone: {missing}"
-        pytest.skip(missing)
-    how = report.encoder or "words alone"
-    pytestconfig.stash[REAL] = (
-        f"{report.counts['function']} function pages in {time.monotonic() - started:.0f} s, searched by {how}"
-    )
+        pytest.skip(f"the knowledge base is built from the guides alone: {'; '.join(report.problems.values())}")
     return base
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if said := config.stash.get(REAL, None):
-        terminalreporter.write_line(f"knowledge base: {said}")
 
 
 PLANTED = """# Zebrafish settlement calendar
