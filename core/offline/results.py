@@ -7,17 +7,20 @@ from dataclasses import dataclass, field
 
 NULL = "NULL"
 
+_GAP = re.compile(r"… \(\d+ rows not shown\)")
 _HEAD = r"^(?:TABLE|SCALAR|VECTOR|MATRIX|DICTIONARY|SET|PAIR|NOTHING)\b"
 
 
 @dataclass(frozen=True)
 class Result:
-    """A result read back from its preview. `rows` are the rows shown; `row_count` counts all of them."""
+    """A result read back from its preview. `rows` are the rows shown, of which the first `head` come before those that
+    are left out; `row_count` counts all of them."""
 
     form: str
     columns: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
     row_count: int = 0
+    head: int = 0
     scalar: str | None = None
     statistics: str = ""
     artifact: str = ""
@@ -41,8 +44,10 @@ class Result:
 
     def markdown(self, limit: int = 15) -> str:
         lines = ["| " + " | ".join(self.columns) + " |", "|" + "---|" * len(self.columns)]
-        lines += ["| " + " | ".join(row) + " |" for row in self.rows[:limit]]
-        return "\n".join(lines)
+        rows = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in self.rows[:limit]]
+        if not self.complete and self.head < len(rows):
+            rows.insert(self.head, "|" + " … |" * len(self.columns))
+        return "\n".join(lines + rows)
 
 
 def parse_result(text: str) -> Result:
@@ -55,14 +60,15 @@ def parse_result(text: str) -> Result:
     form = head.split()[0].rstrip(":") if head else "NOTHING"
     if form == "TABLE":
         shape = re.match(r"TABLE (\d+) rows? x (\d+) columns?", head)
-        rows = [_cells(line) for line in lines if line.startswith("|")]
-        rows = [row for row in rows if not all(re.fullmatch(r":?-{3,}:?", cell) for cell in row)]
+        grid = [line for line in lines if line.startswith("|") or _GAP.match(line)]
+        head_rows = next((i for i, line in enumerate(grid) if _GAP.match(line)), len(grid)) - 2
+        rows = [_cells(line) for line in grid if line.startswith("|")]
         columns = rows[0] if rows else ()
         statistics = next((line[len("statistics:") :].strip() for line in lines if line.startswith("statistics:")), "")
         described = next((line[len("columns:") :] for line in lines if line.startswith("columns:")), "")
         types = dict(part.strip().rsplit(" ", 1) for part in described.split(",") if " " in part.strip())
-        count = int(shape[1]) if shape else len(rows) - 1
-        return Result(form, columns, tuple(rows[1:]), count, None, statistics, artifact, text, types)
+        count = int(shape[1]) if shape else len(rows) - 2
+        return Result(form, columns, tuple(rows[2:]), count, head_rows, None, statistics, artifact, text, types)
     scalar = None
     if form == "SCALAR":
         match = re.match(r"SCALAR[^:]*: ?(.*)", "\n".join(lines), re.DOTALL)

@@ -33,6 +33,7 @@ def test_a_preview_of_a_large_result_is_not_taken_for_all_of_it() -> None:
     world = World(["trades"], run=lambda script: text)
     answer = world.ask("average price by sym")
     assert "15 of 500 rows are shown" in answer
+    assert "| S9 | 9.0 |\n| … | … |\n| S10 | 10.0 |" in answer
     assert "max=499" in answer
     assert "Highest" not in answer
     assert world.calls[-1][1]["artifact_ids"] == ["a-17"]

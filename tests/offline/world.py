@@ -60,10 +60,10 @@ def table_preview(columns: list[str], rows: list[list[object]], total: int | Non
     names = [column.split(" ")[0] for column in columns]
     lines = [f"TABLE {count} rows x {len(columns)} columns", "columns: " + ", ".join(columns)]
     lines += ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
-    lines += ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
+    printed = ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
     if count > len(rows):
-        lines.append(f"… ({count - len(rows)} rows not shown)")
-    return "\n".join(lines)
+        printed.insert(10, f"… ({count - len(rows)} rows not shown)")
+    return "\n".join(lines + printed)
 
 
 def documented(tables: list[str], found: str) -> World:
