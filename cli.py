@@ -54,7 +54,7 @@ class Mode(StrEnum):
 def ask(
     question: Annotated[str | None, typer.Argument(help="The question; leave out to go on with a thread.")] = None,
     mode: Annotated[Mode | None, typer.Option(help="plan: propose first; act: carry out.")] = None,
-    thread: Annotated[str | None, typer.Option(help="The thread to go on with.")] = None,
+    thread: Annotated[str | None, typer.Option(help="The thread, by its id or by a name of your choice.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Approve plans and scripts unasked.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     rewrite: Annotated[
@@ -74,7 +74,7 @@ def ask(
 @app.command()
 def chat(
     mode: Annotated[Mode, typer.Option(help="The mode to start in.")] = Mode.act,
-    thread: Annotated[str | None, typer.Option(help="The thread to go on with.")] = None,
+    thread: Annotated[str | None, typer.Option(help="The thread, by its id or by a name of your choice.")] = None,
 ) -> None:
     """Talk with the agent; scripts and results are shown as they come."""
     from terminal.chat import chat as run_chat

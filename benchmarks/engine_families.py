@@ -29,6 +29,7 @@ import polars as pl
 from benchmarks.report import milliseconds, ratio
 from engine.functions import builtin_functions
 from engine.interpreter import Interpreter
+from engine.limits import keep_freed_memory
 from engine.node import Node
 from engine.session import Session
 from engine.storage.databases import Databases
@@ -557,6 +558,7 @@ def sizes() -> tuple[int, ...]:
 
 
 def main() -> None:
+    keep_freed_memory()  # as the engine's own process does
     for rows in sizes():
         with TemporaryDirectory(prefix="ddb-agent-bench-") as folder:
             for line in measure(rows, Path(folder)):

@@ -15,3 +15,12 @@ def raise_if_cancelled() -> None:
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
+
+
+def cancel_again() -> None:
+    """Has the current task's next wait raise CancelledError when it was cancelled and has not ended. For loops over
+    what must be ended from within, like a generator."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        task.uncancel()
+        task.cancel()

@@ -73,7 +73,8 @@ class PrivatePostgres:
             if self._users is None or self._holder != os.getpid():
                 return
             users, self._users = self._users, None
-            with users, contextlib.suppress(BlockingIOError), self._exclusive():
+            # Given up before another process can try: of two that end together the second must see that it is the last.
+            with self._exclusive(), users, contextlib.suppress(BlockingIOError):
                 fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if self._running_pid() is not None:
                     self._run("pg_ctl", "-D", str(self.cluster), "-m", "fast", "-w", "-t", "30", "stop")

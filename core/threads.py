@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4, uuid5
 
 from psycopg.errors import UniqueViolation
 from psycopg.rows import class_row
@@ -20,6 +20,9 @@ from core.postgres import Pool, connection
 
 COLUMNS = SQL("thread_id, owner, title, metadata, created_at, updated_at")
 MAX_ID_LENGTH = 200
+NO_NAME = f"A thread id has 1 to {MAX_ID_LENGTH} printable characters."
+# Names of threads become ids below this one.
+NAMES = UUID("6b470253-e16c-57db-9256-e8f88e114d3e")
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,23 @@ class Thread:
     metadata: dict[str, Any]
     created_at: datetime
     updated_at: datetime
+
+    @property
+    def name(self) -> str:
+        """What its owner calls it: the name that was chosen for it, else its id."""
+        name = self.metadata.get("name")
+        chosen = isinstance(name, str) and _is_name(name) and named_id(self.owner, name) == self.thread_id
+        return str(name) if chosen else self.thread_id
+
+
+def named_id(owner: str, name: str) -> str:
+    """The id of an owner's thread by a name that they chose: a UUID, as the HTTP API has them, and always the same."""
+    if not _is_name(name):
+        raise InvalidInputError(NO_NAME, "Leave it out to get a new one, or use a UUID.")
+    try:
+        return str(UUID(name))
+    except ValueError:
+        return str(uuid5(NAMES, f"{owner}\n{name}"))
 
 
 class Threads:
@@ -50,10 +70,8 @@ class Threads:
     ) -> Thread:
         """A new thread. Raises ConflictError when the id is taken, by whomever."""
         key = str(uuid4()) if thread_id is None else thread_id
-        if not key or len(key) > MAX_ID_LENGTH or not key.isprintable():
-            raise InvalidInputError(
-                "A thread id has 1 to 200 printable characters.", "Leave it out to get a new one, or use a UUID."
-            )
+        if not _is_name(key):
+            raise InvalidInputError(NO_NAME, "Leave it out to get a new one, or use a UUID.")
         async with connection(self._pool) as held, held.cursor(row_factory=class_row(Thread)) as cursor:
             try:
                 await cursor.execute(
@@ -77,6 +95,18 @@ class Threads:
         if thread is None:
             raise _not_found(thread_id)
         return thread
+
+    async def find(self, owner: str, name: str) -> Thread:
+        """The owner's thread by its id or by its name."""
+        try:
+            return await self.get(owner, name)
+        except NotFoundError:
+            if not _is_name(name):
+                raise
+        try:
+            return await self.get(owner, named_id(owner, name))
+        except NotFoundError:
+            raise _not_found(name) from None
 
     async def list(
         self, owner: str, *, limit: int = 20, offset: int = 0, metadata: Mapping[str, Any] | None = None
@@ -127,6 +157,10 @@ class Threads:
             await held.execute("DELETE FROM threads WHERE owner = %s AND thread_id = %s", (owner, thread_id))
         if self._artifacts is not None:
             await self._artifacts.remove_files(paths)
+
+
+def _is_name(text: str) -> bool:
+    return 0 < len(text) <= MAX_ID_LENGTH and text.isprintable()
 
 
 def _not_found(thread_id: str) -> NotFoundError:

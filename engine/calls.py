@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.errors import CallError, ScriptError
+from engine.forms import as_vector
 from engine.functions.registry import Builtin, Kind, bind
+from engine.grouping import ContiguousGroups
 from engine.lifting import aggregate, blockwise, elementwise, sequence, spread
-from engine.values import NOTHING, Nothing, Scalar, Value
+from engine.values import NOTHING, Matrix, Nothing, Scalar, Value, Vector
 
 if TYPE_CHECKING:
     from engine.context import Context
@@ -72,6 +74,10 @@ def describe(error: BaseException) -> str:
 def _apply(context: Context, function: Builtin, arguments: list[Value]) -> Any:
     implementation = function.implementation
     leading = (context,) if function.wants_context else ()
+    if function.kind is Kind.SEQUENCE and function.grouped is not None:
+        matrix = _columns_at_once(function, arguments)
+        if matrix is not None:
+            return matrix
     if function.kind is Kind.OTHER or getattr(implementation, "every_form", False):
         return implementation(*leading, *arguments)
     count = function.vectors
@@ -90,3 +96,26 @@ def _apply(context: Context, function: Builtin, arguments: list[Value]) -> Any:
         return elementwise(blockwise(spread(kernel), context.check) if in_parts else spread(kernel), data)
     lift = _LIFTED[function.kind]
     return lift(kernel, data)
+
+
+def _columns_at_once(function: Builtin, arguments: list[Value]) -> Matrix | None:
+    """The columns of matrices as so many groups of rows; None where they are no plain matrices of one shape."""
+    data, rest = arguments[: function.vectors], arguments[function.vectors :]
+    first = next((value for value in data if isinstance(value, Matrix)), None)
+    if first is None or first.columns < 2 or first.rows == 0 or any(isinstance(value, Matrix) for value in rest):
+        return None
+    assert function.grouped is not None
+    columns: list[Value] = []
+    for value in data:
+        if isinstance(value, Matrix) and not value.indexed and value.data.shape == first.data.shape:
+            columns.append(as_vector(value))
+        elif isinstance(value, Scalar):
+            columns.append(value)
+        else:
+            return None
+    groups = ContiguousGroups(np.full(first.columns, first.rows))
+    result = function.grouped(groups, *columns, *rest)
+    if not isinstance(result, Vector) or len(result) != groups.rows or result.symbols is not None:
+        return None
+    cells = result.data.reshape(first.data.shape, order="F")
+    return Matrix(result.type, cells, first.row_labels, first.column_labels, result.scale)

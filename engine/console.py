@@ -68,7 +68,7 @@ def console_text(value: Value) -> str:
 
 def _entries(dictionary: Dictionary) -> list[tuple[str, Value]]:
     out = []
-    for key, item in dictionary.items.items():
+    for key, item in dictionary.listed():
         if isinstance(key, Scalar):
             text = scalar_text(key)
         elif key is None:
@@ -81,12 +81,14 @@ def _entries(dictionary: Dictionary) -> list[tuple[str, Value]]:
 
 
 def _entry(item: Value) -> str:
-    if isinstance(item, Table | Matrix | Dictionary):
-        body = console_text(item)
-        return "\n" + "\n".join(f"  {line}" for line in body.split("\n")) if "\n" in body or body else body
     if isinstance(item, Scalar) and item.is_null:
         return ""
-    return console_text(item)
+    return _within(item) if isinstance(item, Table | Matrix | Dictionary) else console_text(item)
+
+
+def _within(value: Value) -> str:
+    """A value of several lines as an element of another ends its last line."""
+    return f"{console_text(value)}\n"
 
 
 def _inline(value: Value, limit: int = ELEMENT_LIMIT) -> str:
@@ -123,7 +125,7 @@ def _inline(value: Value, limit: int = ELEMENT_LIMIT) -> str:
         return value.text
     if isinstance(value, Nothing):
         return ""
-    return console_text(value)
+    return _within(value) if isinstance(value, Table | Matrix | Dictionary) else console_text(value)
 
 
 def closure_text(closure: Closure) -> str:

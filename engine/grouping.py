@@ -7,12 +7,14 @@ from functools import cached_property
 
 import numpy as np
 
+from engine import parallel
+from engine.parallel import BLOCK, spans
 from engine.values import Array
 
-BLOCK = 1 << 15
-"""Rows worked on at a time where what belongs to them should stay in the processor's cache."""
 SMALL_RANGE = 1 << 16
 FEW_GROUPS = 1 << 14
+RUNS = 8
+"""Parts of a counting sort, each with tallies of its own."""
 
 
 class Groups:
@@ -34,7 +36,19 @@ class Groups:
     @cached_property
     def sizes(self) -> Array:
         """Rows per group."""
-        return np.bincount(self.codes, minlength=self.count)
+        return np.asarray(self._tallies.sum(axis=0))
+
+    @cached_property
+    def _runs(self) -> list[slice]:
+        """The rows in a few parts that can be counted and placed each on its own."""
+        return spans(self.rows, max(BLOCK, -(-self.rows // RUNS), 4 * self.count))
+
+    @cached_property
+    def _tallies(self) -> Array:
+        """Rows per group in each run."""
+        return np.array(
+            parallel.each(lambda rows: np.bincount(self.codes[rows], minlength=self.count), self._runs, self.rows)
+        )
 
     @cached_property
     def contiguous(self) -> bool:
@@ -55,9 +69,31 @@ class Groups:
         if self.contiguous:
             return np.arange(self.rows)
         if self.count <= FEW_GROUPS:
-            return _counted_places(self.codes, self.sizes)
+            return self._counted_places()
         places = np.empty(self.rows, dtype=np.int64)
         places[stable_order(self.codes, self.count)] = np.arange(self.rows)
+        return places
+
+    def _counted_places(self) -> Array:
+        """Counting sort: blocks are sorted in the processor's cache, places follow from the tallies of the groups."""
+        before = np.cumsum(self._tallies, axis=0) - self._tallies + self.offsets[:-1]
+        places = np.empty(self.rows, dtype=np.int64)
+        numbers = np.arange(BLOCK)
+        narrow = np.uint8 if self.count <= 1 << 8 else np.uint16
+
+        def place(run: int) -> None:
+            following, rank = before[run], np.empty(BLOCK, dtype=np.int64)
+            rows = self._runs[run]
+            for first in range(rows.start, rows.stop, BLOCK):
+                block = self.codes[first : min(first + BLOCK, rows.stop)]
+                rank[np.argsort(block.astype(narrow), kind="stable")] = numbers[: len(block)]
+                within = np.bincount(block, minlength=self.count)
+                found = (following - (np.cumsum(within) - within))[block]
+                found += rank[: len(block)]
+                places[first : first + len(block)] = found
+                following += within
+
+        parallel.each(place, range(len(self._runs)), self.rows)
         return places
 
     @cached_property
@@ -71,7 +107,7 @@ class Groups:
 
     def restore(self, grouped: Array) -> Array:
         """Values given in group order put back into the original order of rows."""
-        return grouped if self.contiguous else grouped[self.places]
+        return grouped if self.contiguous else parallel.taken(grouped, self.places)
 
 
 class ContiguousGroups(Groups):
@@ -114,28 +150,12 @@ class ContiguousGroups(Groups):
 def scattered(data: Array, places: Array) -> Array:
     """`data[row]` at `places[row]`: where places rise slowly, far faster than fetching by the inverse."""
     out = np.empty_like(data)
-    for first in range(0, len(data), BLOCK):
-        out[places[first : first + BLOCK]] = data[first : first + BLOCK]
+
+    def put(rows: slice) -> None:
+        out[places[rows]] = data[rows]
+
+    parallel.each(put, spans(len(data)), len(data))
     return out
-
-
-def _counted_places(codes: Array, sizes: Array) -> Array:
-    """Counting sort: blocks are sorted in the processor's cache, their places follow from the sizes of the groups."""
-    count = len(sizes)
-    places = np.empty(len(codes), dtype=np.int64)
-    following = np.cumsum(sizes) - sizes
-    numbers = np.arange(BLOCK)
-    rank = np.empty(BLOCK, dtype=np.int64)
-    narrow = np.uint8 if count <= 1 << 8 else np.uint16
-    for first in range(0, len(codes), BLOCK):
-        block = codes[first : first + BLOCK]
-        rank[np.argsort(block.astype(narrow), kind="stable")] = numbers[: len(block)]
-        within = np.bincount(block, minlength=count)
-        place = (following - (np.cumsum(within) - within))[block]
-        place += rank[: len(block)]
-        places[first : first + len(block)] = place
-        following += within
-    return places
 
 
 def stable_order(codes: Array, count: int) -> Array:

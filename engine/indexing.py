@@ -1,4 +1,4 @@
-"""`x[i]`, `m[i, j]`, `t[rows, columns]`, and assignment to them."""
+"""`x[i]`, `m[i, j]`, `t[rows, columns]`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.cast import cast, cast_vector
 from engine.errors import ScriptError
-from engine.forms import as_vector, concat, element, form_name, scalar_from, symbol_codes, tuple_to_vector
+from engine.forms import as_vector, element, form_name, scalar_from, tuple_to_vector
 from engine.types import INTEGRAL, LITERAL, Type, null
 from engine.values import (
     NULL,
@@ -27,7 +27,6 @@ from engine.values import (
     Value,
     Vector,
     elements,
-    raw_of,
     repeat,
     take,
 )
@@ -60,11 +59,26 @@ def get_index(target: Value, indices: Sequence[Index]) -> Value:
         return _series(target, index)
     if isinstance(target, Set):
         raise ScriptError("A set can't be indexed.")
+    if isinstance(target, Scalar) and isinstance(target.value, str):
+        return _characters(target.value, index)
     if isinstance(target, Handle) and isinstance(index, Scalar) and isinstance(index.value, str):
         found = member(target, index.value)
         if found is not None:
             return found
     raise ScriptError(f"{form_name(target)[:1].upper()}{form_name(target)[1:]} can't be indexed.")
+
+
+def _characters(text: str, index: Value) -> Scalar:
+    """A character of a text, or with a pair the characters from one position to another."""
+    places = [int(place) for place in positions_of(index, len(text))]
+    found = "".join(text[place] for place in places if 0 <= place < len(text))
+    if isinstance(index, Vector):
+        if not index.is_pair:
+            raise ScriptError("A string can be indexed by a position or by a pair of positions.")
+        return Scalar(Type.STRING, found)
+    if not found:
+        return Scalar(Type.CHAR, None)
+    return Scalar(Type.CHAR, ord(found)) if found.isascii() else Scalar(Type.STRING, found)
 
 
 def positions_of(index: Value, count: int) -> Array:
@@ -100,12 +114,13 @@ def take_or_null(column: Column, positions: Array) -> Column:
     if not outside.any():
         return take(column, positions)
     if isinstance(column, AnyVector):
-        return AnyVector([NULL if gone else column.items[p] for p, gone in zip(positions, outside, strict=True)])
+        items = [NULL if gone else column.items[p] for p, gone in zip(positions, outside, strict=True)]
+        return AnyVector(items, column.columnar)
     if isinstance(column, ArrayVector):
-        from engine.forms import array_vector
-
-        empty = column.flat.take(slice(0, 0))
-        return array_vector([empty if gone else column.row(p) for p, gone in zip(positions, outside, strict=True)])
+        kept = column.take(positions[~outside])
+        sizes = np.zeros(len(positions), dtype=np.int64)
+        sizes[~outside] = np.diff(kept.offsets)
+        return ArrayVector(kept.flat, np.concatenate(([0], np.cumsum(sizes))))
     data = np.empty(len(positions), dtype=column.data.dtype)
     data[outside] = null(column.type)
     data[~outside] = column.data[positions[~outside]]
@@ -113,7 +128,8 @@ def take_or_null(column: Column, positions: Array) -> Column:
 
 
 def _column(target: Vector | AnyVector, index: Value) -> Value:
-    if isinstance(target, AnyVector) and target.columnar and not isinstance(index, Vector | AnyVector):
+    ranged = isinstance(index, Vector) and index.is_pair
+    if isinstance(target, AnyVector) and target.columnar and (ranged or not isinstance(index, Vector | AnyVector)):
         return _inner_of_tuple(target, index)
     if isinstance(index, Scalar) and index.type is not Type.BOOL:
         if isinstance(index.value, int):
@@ -131,8 +147,18 @@ def _column(target: Vector | AnyVector, index: Value) -> Value:
 
 
 def _inner_of_tuple(target: AnyVector, index: Value) -> Value:
-    """The element at one place of every row, NULL where a row is shorter."""
-    return tuple_to_vector([get_index(as_vector(item), [index]) for item in target.items])
+    """The element at one place of every row, or those at a range of places; NULL where a row is shorter."""
+    rows = [as_vector(item) for item in target.items]
+    if not (isinstance(index, Vector) and index.is_pair):
+        return tuple_to_vector([get_index(row, [index]) for row in rows])
+    width = None if index.nulls()[1] else max(map(len, rows), default=0)
+    places = [positions_of(index, len(row) if width is None else width) for row in rows]
+    parts: list[Value] = [take_or_null(row, place) for row, place in zip(rows, places, strict=True)]
+    if width is None or any(isinstance(part, Vector) and part.type in LITERAL for part in parts):
+        return AnyVector(parts, columnar=True)
+    from engine.forms import array_vector
+
+    return array_vector(parts) if parts else target
 
 
 def _scalar_type(column: Vector) -> Type:
@@ -169,13 +195,19 @@ def _inner_column(target: ArrayVector, position: int) -> Vector:
 
 
 def _inner_columns(target: ArrayVector, index: Vector) -> ArrayVector:
-    from engine.forms import array_vector
-
-    width = int(np.diff(target.offsets).max(initial=0))
-    positions = positions_of(index, width)
-    columns = [_inner_column(target, int(position)) for position in positions]
-    rows = [concat([column.scalar(i) for column in columns], target.type) for i in range(len(target))]
-    return array_vector(rows) if rows else target
+    """A range of columns; an open one ends where the row does."""
+    sizes = np.diff(target.offsets)
+    if index.nulls()[1]:
+        first = np.minimum(0 if index.nulls()[0] else int(index.data[0]), sizes)
+        offsets = np.concatenate(([0], np.cumsum(sizes - first)))
+        within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], sizes - first)
+        return ArrayVector(target.flat.take(np.repeat(target.offsets[:-1] + first, sizes - first) + within), offsets)
+    positions = positions_of(index, int(sizes.max(initial=0)))
+    places = target.offsets[:-1, None] + positions
+    inside = (positions >= 0) & (positions < sizes[:, None])
+    flat = take_or_null(target.flat, np.where(inside, places, -1).ravel())
+    assert isinstance(flat, Vector)
+    return ArrayVector(flat, np.arange(len(target) + 1) * len(positions))
 
 
 def _two_dimensional(target: Value, first: Index, second: Index) -> Value:
@@ -189,6 +221,8 @@ def _two_dimensional(target: Value, first: Index, second: Index) -> Value:
             return result.scalar(0)
         return result.row(0) if isinstance(first, Scalar) and isinstance(result, ArrayVector) else result
     if isinstance(target, AnyVector):
+        if target.columnar and first is not None and second is not None:
+            return get_index(get_index(target, [first]), [second])
         plain = AnyVector(target.items)
         chosen = plain if first is None else get_index(plain, [first])
         if isinstance(first, Scalar):
@@ -206,13 +240,13 @@ def _two_dimensional(target: Value, first: Index, second: Index) -> Value:
     raise ScriptError("The object doesn't have two dimensions.")
 
 
-def _check_count(indices: Sequence[Index]) -> None:
+def check_count(indices: Sequence[Index]) -> None:
     if len(indices) > 2:
         raise ScriptError("There are rows and columns only: at most two indices can be given.")
 
 
 def _matrix(target: Matrix, indices: Sequence[Index]) -> Value:
-    _check_count(indices)
+    check_count(indices)
     if len(indices) == 1:
         index = indices[0]
         if isinstance(index, Matrix):
@@ -223,8 +257,8 @@ def _matrix(target: Matrix, indices: Sequence[Index]) -> Value:
             return Matrix(target.type, data, target.row_labels, target.column_labels, target.scale, target.indexed)
         indices = (None, index)
     rows, columns = indices
-    row_places = _places(rows, target.rows, target.row_labels)
-    column_places = _places(columns, target.columns, target.column_labels)
+    row_places = label_places(rows, target.rows, target.row_labels)
+    column_places = label_places(columns, target.columns, target.column_labels)
     one_row, one_column = isinstance(rows, Scalar), isinstance(columns, Scalar)
     data = _gather(target, row_places, column_places)
     if one_row and one_column:
@@ -250,7 +284,7 @@ def _labels(labels: Vector, positions: Array) -> Vector:
     return out
 
 
-def _places(index: Index, count: int, labels: Vector | None) -> Array:
+def label_places(index: Index, count: int, labels: Vector | None) -> Array:
     if index is None:
         return np.arange(count)
     if isinstance(index, Vector | Scalar) and index.type not in INTEGRAL and index.type is not Type.BOOL:
@@ -285,12 +319,12 @@ def _gather(target: Matrix, rows: Array, columns: Array) -> Array:
 
 
 def _table(target: Table, indices: Sequence[Index]) -> Value:
-    _check_count(indices)
+    check_count(indices)
     if len(indices) == 1:
         index = indices[0]
         if index is None:
             return target
-        if _is_text(index):
+        if is_text(index):
             return columns_named(target, index)
         return _rows(target, index)
     rows, columns = indices[0], indices[1]
@@ -298,19 +332,19 @@ def _table(target: Table, indices: Sequence[Index]) -> Value:
         return target if rows is None else _rows(target, rows)
     chosen = (
         columns_named(target, columns)
-        if _is_text(columns)
+        if is_text(columns)
         else _columns_at(target, positions_of(columns, len(target.names)), columns)
     )
     if rows is None:
         return chosen
-    if isinstance(rows, Dictionary) or (target.keys and _is_text(rows)):
+    if isinstance(rows, Dictionary) or (target.keys and is_text(rows)):
         raise ScriptError("The rows of a table are chosen by position or condition.")
     if isinstance(chosen, Table):
         return _rows(chosen, rows, as_table=True)
     return get_index(chosen, [rows])
 
 
-def _is_text(index: Index) -> bool:
+def is_text(index: Index) -> bool:
     return isinstance(index, Scalar | Vector) and index.type in LITERAL
 
 
@@ -398,178 +432,6 @@ def lookup(dictionary: Dictionary, key: Value) -> Value:
         merged = tuple_to_vector(found)
         return cast(merged, dictionary.value_type) if isinstance(merged, Vector) else merged
     raise ScriptError("A dictionary key must be a scalar or a vector.")
-
-
-# --- assignment ------------------------------------------------------------------------------
-
-
-def set_index(target: Value, indices: Sequence[Index], value: Value) -> None:
-    """`target[indices] = value`, in place."""
-    if isinstance(target, Matrix | Table):
-        _check_count(indices)
-    if isinstance(target, Dictionary) and len(indices) == 1 and indices[0] is not None:
-        _set_keys(target, indices[0], value)
-    elif isinstance(target, Dictionary) and _are_keys(target, indices):
-        _set_keys(target, tuple_to_vector([each for each in indices if each is not None]), value)
-    elif isinstance(target, Matrix):
-        _set_matrix(target, indices, value)
-    elif isinstance(target, Table):
-        _set_table(target, indices, value)
-    elif isinstance(target, Vector) and len(indices) == 1:
-        _set_vector(target, indices[0], value)
-    elif isinstance(target, AnyVector) and len(indices) == 1 and indices[0] is not None:
-        _set_tuple(target, indices[0], value)
-    elif isinstance(target, AnyVector | Dictionary) and len(indices) == 2:
-        set_index(get_index(target, indices[:1]), indices[1:], value)
-    elif isinstance(target, IndexedSeries) and len(indices) == 1:
-        _set_vector(target.values, indices[0], value)
-    else:
-        raise ScriptError(f"The elements of {form_name(target)} can't be assigned this way.")
-
-
-def _are_keys(target: Dictionary, indices: Sequence[Index]) -> bool:
-    """Whether `d[a, b, …]` means several keys, not a place within the value of the first."""
-    first = indices[0]
-    if not all(isinstance(each, Scalar) for each in indices) or not isinstance(first, Scalar):
-        return False
-    held = target.items.get(dictionary_key(target, first))
-    return len(indices) > 2 or held is None or isinstance(held, Scalar)
-
-
-def _set_keys(target: Dictionary, key: Value, value: Value) -> None:
-    if isinstance(key, Scalar):
-        target.items[dictionary_key(target, key)] = _typed(target, value)
-        return
-    keys = list(elements(key)) if isinstance(key, Vector | AnyVector) else []
-    values = list(elements(value)) if isinstance(value, Vector | AnyVector) else [value] * len(keys)
-    if len(values) != len(keys):
-        raise ScriptError("The number of keys and values must be the same.")
-    for one, item in zip(keys, values, strict=True):
-        target.items[dictionary_key(target, one)] = _typed(target, item)
-
-
-def _typed(target: Dictionary, value: Value) -> Value:
-    if target.value_type is Type.ANY or not isinstance(value, Scalar):
-        if target.value_type is not Type.ANY:
-            raise ScriptError(f"The values of the dictionary must be {target.value_type.name} scalars.")
-        return value
-    wanted = Type.STRING if target.value_type is Type.SYMBOL else target.value_type
-    return cast(value, wanted, value.scale)
-
-
-def _set_vector(target: Vector, index: Index, value: Value) -> None:
-    positions = np.arange(len(target)) if index is None else positions_of(index, len(target))
-    if positions.size and (positions.min() < 0 or positions.max() >= len(target)):
-        raise ScriptError("The index is out of range.")
-    target.data[positions] = raw_values(target, value, len(positions))
-
-
-def raw_values(target: Vector, value: Value, count: int) -> Any:
-    """The value as raw data for a column like `target`: one element for all, or `count`."""
-    column = as_vector(value)
-    if not isinstance(value, Scalar) and len(column) not in (count, 1):
-        raise ScriptError(f"{len(column)} values can't be assigned to {count} elements.")
-    if target.type is Type.SYMBOL:
-        assert target.symbols is not None
-        return symbol_codes(column, target.symbols)
-    if isinstance(value, Scalar) and value.type is target.type and value.scale == target.scale:
-        return raw_of(value)
-    return cast_vector(column, target.type, target.scale).data
-
-
-def _set_tuple(target: AnyVector, index: Value, value: Value) -> None:
-    positions = positions_of(index, len(target))
-    if any(not 0 <= place < len(target) for place in positions):
-        raise ScriptError("The index is out of range.")
-    if isinstance(index, Scalar):
-        target.items[int(positions[0])] = value
-        return
-    values = list(elements(value)) if isinstance(value, Vector | AnyVector) else [value] * len(positions)
-    if len(values) != len(positions):
-        raise ScriptError(f"{len(values)} values can't be assigned to {len(positions)} elements.")
-    for place, item in zip(positions, values, strict=True):
-        target.items[int(place)] = item
-
-
-def _set_matrix(target: Matrix, indices: Sequence[Index], value: Value) -> None:
-    flat = Vector(target.type, target.data, None, target.scale)
-    if len(indices) == 1 and isinstance(indices[0], Matrix):
-        mask = indices[0].data == 1
-        if mask.shape != target.data.shape:
-            raise ScriptError("The Boolean matrix must have the same shape.")
-        if isinstance(value, Matrix):
-            target.data[mask] = cast_vector(as_vector(value), target.type, target.scale).data.reshape(
-                target.data.shape, order="F"
-            )[mask]
-        else:
-            target.data[mask] = raw_values(flat, value, int(mask.sum()))
-        return
-    rows, columns = (None, indices[0]) if len(indices) == 1 else (indices[0], indices[1])
-    row_places = _places(rows, target.rows, target.row_labels)
-    column_places = _places(columns, target.columns, target.column_labels)
-    for places, limit in ((row_places, target.rows), (column_places, target.columns)):
-        if places.size and (places.min() < 0 or places.max() >= limit):
-            raise ScriptError("The index is out of range.")
-    count = len(row_places) * len(column_places)
-    if isinstance(value, Vector) and len(value) == len(row_places) != count:
-        data = raw_values(flat, value, len(row_places)).reshape(-1, 1)
-    else:
-        data = raw_values(flat, value, count)
-        if isinstance(data, np.ndarray) and len(data) == count:
-            data = data.reshape((len(row_places), len(column_places)), order="F")
-    target.data[np.ix_(row_places, column_places)] = data
-
-
-def _set_table(target: Table, indices: Sequence[Index], value: Value) -> None:
-    if len(indices) == 1:
-        index = indices[0]
-        if index is None or not _is_text(index):
-            raise ScriptError("Name the column to be assigned, or use update.")
-        names = [str(index.value)] if isinstance(index, Scalar) else as_vector(index).strings().tolist()
-        values = [value] if len(names) == 1 else list(elements(value)) if isinstance(value, AnyVector) else []
-        if isinstance(value, Table):
-            values = list(value.columns)
-        if len(values) != len(names):
-            raise ScriptError("The number of columns and values must be the same.")
-        for name, item in zip(names, values, strict=True):
-            set_column(target, name, item)
-        return
-    rows, columns = indices
-    chosen = target.names if columns is None else None
-    if chosen is None:
-        assert columns is not None
-        if _is_text(columns):
-            chosen = [str(columns.value)] if isinstance(columns, Scalar) else as_vector(columns).strings().tolist()
-        else:
-            chosen = [target.names[p] for p in positions_of(columns, len(target.names))]
-    for position, name in enumerate(chosen):
-        own = target.column(name)
-        if not isinstance(own, Vector):
-            raise ScriptError(f"Unrecognized column name [{name}].")
-        part = value.columns[position] if isinstance(value, Table) else value
-        _set_vector(own, rows, part)
-
-
-def set_column(target: Table, name: str, value: Value) -> None:
-    """Replace or add a column; a scalar fills it."""
-    column: Column
-    if isinstance(value, Scalar):
-        column = repeat(value, target.rows)
-    elif isinstance(value, Vector | AnyVector | ArrayVector):
-        column = value
-    else:
-        raise ScriptError("A column must be a vector.")
-    if target.columns and len(column) != target.rows:
-        raise ScriptError("The column must have as many rows as the table.")
-    index = target.find(name)
-    if index >= 0:
-        own = target.columns[index]
-        if isinstance(own, Vector) and isinstance(column, Vector) and own.type is not column.type:
-            column = own.with_data(np.asarray(raw_values(own, column, len(own))))
-        target.columns[index] = column
-    else:
-        target.names.append(name)
-        target.columns.append(column)
 
 
 def member(target: Value, name: str) -> Value | None:

@@ -11,12 +11,15 @@ from typing import Any
 
 import numpy as np
 
+from engine import parallel
 from engine.cast import cast_vector, common_type
 from engine.errors import ScriptError
 from engine.forms import array_vector, as_vector, concat, form_name, tuple_to_vector
+from engine.parallel import LONG, spans
 from engine.types import FLOATING, LITERAL, TEMPORAL, Type
 from engine.values import (
     AnyVector,
+    Array,
     ArrayVector,
     Dictionary,
     IndexedSeries,
@@ -27,6 +30,7 @@ from engine.values import (
     Value,
     Vector,
     elements,
+    nulls,
     repeat,
     vector,
 )
@@ -34,14 +38,17 @@ from engine.values import (
 Kernel = Callable[..., Any]
 
 SAME_LENGTH = "The vectors must have the same length."
-LONG, PART = 1 << 19, 1 << 16
-"""Columns with more elements are worked on so many at a time."""
+PART = 1 << 17
+"""Long columns are worked on so many elements at a time."""
 
 
 def elementwise(kernel: Kernel, values: Sequence[Value]) -> Value:
     """Apply a kernel element by element. It gets columns of one length, or of length 1 for scalars."""
-    if all(isinstance(value, Scalar) for value in values):
+    forms = set(map(type, values))
+    if forms <= {Scalar}:
         return _only(kernel(*[repeat(value, 1) for value in values if isinstance(value, Scalar)]))
+    if forms <= {Vector, Scalar}:
+        return _on_vectors(kernel, values)
     for form, handler in _ELEMENTWISE:
         if any(isinstance(value, form) for value in values):
             return handler(kernel, values)
@@ -68,24 +75,32 @@ def blockwise(kernel: Kernel, check: Callable[[], object] | None = None) -> Kern
     `check` is called before each part.
     """
 
+    def part(columns: Sequence[Any], rows: slice) -> Any:
+        if check is not None:
+            check()
+        return kernel(*[each if len(each) == 1 else each.take(rows) for each in columns])
+
     def call(*columns: Any) -> Any:
         count = max((len(column) for column in columns), default=1)
         if count <= LONG or not all(_divisible(each, count) for each in columns):
             return kernel(*columns)
-        whole: Vector | None = None
-        for first in range(0, count, PART):
-            if check is not None:
-                check()
-            rows = slice(first, min(first + PART, count))
-            part = kernel(*[each if len(each) == 1 else each.take(rows) for each in columns])
-            if not isinstance(part, Vector) or part.symbols is not None or len(part) != rows.stop - rows.start:
-                return kernel(*columns)
-            if whole is None:
-                whole = part.with_data(np.empty(count, dtype=part.data.dtype))
-            if part.type is not whole.type or part.scale != whole.scale:
-                return kernel(*columns)
-            whole.data[rows] = part.data
-        return whole
+        first, *others = spans(count, PART)
+        head = part(columns, first)
+        if not isinstance(head, Vector) or head.symbols is not None or len(head) != first.stop:
+            return kernel(*columns)
+        whole = head.with_data(np.empty(count, dtype=head.data.dtype))
+        whole.data[first] = head.data
+
+        def fill(rows: slice) -> bool:
+            found = part(columns, rows)
+            alike = isinstance(found, Vector) and (found.type, found.scale) == (head.type, head.scale)
+            if alike and len(found) == rows.stop - rows.start:
+                whole.data[rows] = found.data
+                return True
+            return False
+
+        plain = all(each.data.dtype.kind != "O" for each in (head, *columns))
+        return whole if all(parallel.each(fill, others, count if plain else 0)) else kernel(*columns)
 
     return call
 
@@ -182,7 +197,7 @@ def _on_dictionaries(kernel: Kernel, values: Sequence[Value]) -> Value:
     dictionaries = [value for value in values if isinstance(value, Dictionary)]
     first = dictionaries[0]
     items: dict[Any, Value] = {}
-    for key in first.items:
+    for key, _ in first.listed():
         parts = []
         for value in values:
             if isinstance(value, Dictionary):
@@ -211,28 +226,43 @@ def _on_tuples(kernel: Kernel, values: Sequence[Value]) -> Value:
 
 
 def _on_array_vectors(kernel: Kernel, values: Sequence[Value]) -> Value:
-    first = next(value for value in values if isinstance(value, ArrayVector))
-    sizes = np.diff(first.offsets)
+    arrays = [value for value in values if isinstance(value, ArrayVector)]
+    sizes = np.diff(arrays[0].offsets)
+    for other in arrays[1:]:
+        if len(other) != len(sizes):
+            raise ScriptError(SAME_LENGTH)
+        sizes = np.maximum(sizes, np.diff(other.offsets))
     columns: list[Vector] = []
     for value in values:
         if isinstance(value, ArrayVector):
-            if not np.array_equal(np.diff(value.offsets), sizes):
-                raise ScriptError("The rows of the array vectors must have the same lengths.")
-            columns.append(value.flat.take(slice(value.offsets[0], value.offsets[-1])))
+            columns.append(_flat(value, sizes))
         elif isinstance(value, Scalar):
             columns.append(repeat(value, 1))
         else:
             part = as_vector(value)
-            if len(part) == len(first):
+            if len(part) == len(sizes):
                 columns.append(part.take(np.repeat(np.arange(len(part)), sizes)))
             elif len(sizes) and np.all(sizes == len(part)):
-                columns.append(part.take(np.tile(np.arange(len(part)), len(first))))
+                columns.append(part.take(np.tile(np.arange(len(part)), len(sizes))))
             else:
                 raise ScriptError(SAME_LENGTH)
     result = kernel(*columns)
     if not isinstance(result, Vector):
         raise ScriptError("The function doesn't accept an array vector.")
     return ArrayVector(result, np.concatenate(([0], np.cumsum(sizes))))
+
+
+def _flat(value: ArrayVector, sizes: Array) -> Vector:
+    """The elements of all rows; a row without elements counts as one of NULLs."""
+    own = np.diff(value.offsets)
+    flat = value.flat.take(slice(value.offsets[0], value.offsets[-1]))
+    if np.array_equal(own, sizes):
+        return flat
+    if np.any((own != sizes) & (own > 0)):
+        raise ScriptError("The rows of the array vectors must have the same lengths.")
+    padded = nulls(value.type, int(sizes.sum()), value.flat.scale)
+    padded.data[np.repeat(own > 0, sizes)] = flat.data
+    return padded
 
 
 def _on_series(kernel: Kernel, values: Sequence[Value]) -> Value:
@@ -428,7 +458,7 @@ def sequence(kernel: Kernel, values: Sequence[Value]) -> Value:
     if isinstance(first, Dictionary) and all(isinstance(item, Scalar) for item in first.items.values()):
         return sequence(kernel, [as_vector(first), *values[1:]])
     if isinstance(first, Dictionary):
-        items = {key: sequence(kernel, [item, *values[1:]]) for key, item in first.items.items()}
+        items = {key: sequence(kernel, [item, *values[1:]]) for key, item in first.listed()}
         return Dictionary(first.key_type, Type.ANY, items, first.ordered)
     series = next((value for value in values if isinstance(value, IndexedSeries)), None)
     result = kernel(*_same_length(values))

@@ -1,4 +1,4 @@
-"""Linear models with penalties: ridge, lasso and elastic net."""
+"""Linear models with penalties or bounds: ridge, lasso, elastic net, bounded least squares."""
 
 from __future__ import annotations
 
@@ -111,3 +111,16 @@ def best_of_folds(
             errors[number] += float(((y[held] - x[held] @ fit.coefficients - fit.intercept) ** 2).mean())
     alpha = float(alphas[int(np.argmin(errors))])
     return solver(x, y, weights, replace(penalty, alpha=alpha)), alpha
+
+
+def bounded_fit(x: Array, y: Array, low: Array, high: Array, tolerance: float, most: int) -> Array:
+    """Least squares between bounds."""
+    from scipy import optimize
+
+    beta, free = low.astype(np.float64), low < high
+    if free.any():
+        rest = y - x[:, ~free] @ beta[~free]
+        sides = low[free], high[free]
+        found = optimize.lsq_linear(x[:, free], rest, sides, method="bvls", tol=tolerance, max_iter=most)
+        beta[free] = found.x
+    return beta

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class Session:
     """Variables live as long as the session. `output` receives what a script prints, line by line.
 
-    `random` is made when first needed, or by `setRandomSeed`.
+    `random` is made when first needed, or by `setRandomSeed`. `matched_rows` are those of the last insert, update or
+    delete.
     """
 
     id: int
@@ -33,6 +34,7 @@ class Session:
     cancelled: Event = field(default_factory=Event)
     deadline: float | None = None
     random: np.random.Generator | None = None
+    matched_rows: int = 0
 
     def check(self) -> None:
         """Raise CancelledError if the running job is to stop."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum, IntEnum
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -130,6 +131,7 @@ def category(type_: Type) -> Category:
     return _CATEGORIES.get(type_, Category.SYSTEM)
 
 
+@cache
 def null(type_: Type) -> Any:
     """The value that stands for NULL in a vector of this type."""
     dtype = DTYPES[type_]

@@ -7,13 +7,16 @@ that change their argument (`append!`, `sort!` …) change it in place, all othe
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from math import isqrt
 from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from engine import parallel
 from engine.types import DTYPES, LITERAL, ZERO16, Type, null
 
 if TYPE_CHECKING:
@@ -111,9 +114,22 @@ class Vector:
         """A boolean mask of the null elements."""
         return null_mask(self.type, self.data)
 
+    def has_nulls(self) -> bool:
+        """Whether any element is null; of numbers the smallest tells, which NaN makes NaN."""
+        if self.data.dtype.kind not in "if":
+            return bool(self.nulls().any())
+        missing = null(self.type)
+
+        def found(rows: slice) -> bool:
+            least = self.data[rows].min(initial=np.inf if self.data.dtype.kind == "f" else 1)
+            return bool(least == missing or least != least)
+
+        with np.errstate(invalid="ignore"):
+            return any(parallel.each(found, parallel.spans(len(self), 1 << 18), len(self)))
+
     def take(self, indices: Array | slice) -> Vector:
         """The elements at `indices` (integer array, boolean mask or slice)."""
-        return Vector(self.type, self.data[indices], self.symbols, self.scale)
+        return Vector(self.type, parallel.taken(self.data, indices), self.symbols, self.scale)
 
     def with_data(self, data: Array) -> Vector:
         """The same type, symbols and scale over other data."""
@@ -228,20 +244,42 @@ class Dictionary:
     """Keys (raw as in scalars, str for SYMBOL) to values, in insertion order.
 
     `value_type` ANY holds any value; otherwise the values are scalars of that type.
-    `ordered` is what the script asked for; an unordered one promises no order, and lists its newest key first.
+    `ordered` is what the script asked for; an unordered one promises no order. `capacity` is how many keys it was
+    made for.
     """
 
     key_type: Type
     value_type: Type
     items: dict[Any, Value] = field(default_factory=dict)
     ordered: bool = False
+    capacity: int = 0
+
+    def __post_init__(self) -> None:
+        self.capacity = self.capacity or len(self.items)
 
     def __len__(self) -> int:
         return len(self.items)
 
     def listed(self) -> list[tuple[Any, Value]]:
-        """Keys and values in the order scripts see."""
-        return list(self.items.items() if self.ordered else reversed(self.items.items()))
+        """Keys and values in the order scripts see: an unordered one is a hash table that puts new keys in front
+        and is turned round whenever it grows."""
+        if self.ordered:
+            return list(self.items.items())
+        buckets = _prime_from(self.capacity or min(len(self.items), 3))
+        order: deque[tuple[Any, Value]] = deque()
+        for count, pair in enumerate(self.items.items(), 1):
+            if count >= buckets:
+                order.reverse()
+                buckets = _prime_from(max(count + 1, 2 * buckets))
+            order.appendleft(pair)
+        return list(order)
+
+
+def _prime_from(number: int) -> int:
+    number = max(number, 2)
+    while any(number % divisor == 0 for divisor in range(2, isqrt(number) + 1)):
+        number += 1
+    return number
 
 
 Column: TypeAlias = "Vector | AnyVector | ArrayVector"

@@ -5,14 +5,20 @@ from __future__ import annotations
 import os
 import secrets
 import string
-from collections.abc import Sequence
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from pydantic import SecretStr
 
 from core.errors import ConfigurationError
 
+if TYPE_CHECKING:
+    from cryptography.fernet import MultiFernet
+
+KEY_BYTES = 32
 PASSWORD_LENGTH = 20
 SPECIAL = "_-"
 REMEDY = "Set DDB_AGENT_SECRET_KEYS to the keys in use, newest first."
@@ -22,30 +28,30 @@ class Vault:
     """Encrypts with the first key and decrypts with any, so that a new key can be put in front of the old."""
 
     def __init__(self, keys: Sequence[str]) -> None:
-        try:
-            self._fernet = MultiFernet([Fernet(key) for key in keys])
-        except ValueError:
+        if not all(_is_key(key) for key in keys):
             raise ConfigurationError(
                 "A secret key is not a Fernet key.",
                 'Make one: python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())".',
-            ) from None
+            )
+        self._keys = tuple(keys)
+
+    @cached_property
+    def _fernet(self) -> MultiFernet:
+        # Imported at the first use: it takes 7 MB, and few processes rent servers.
+        from cryptography.fernet import Fernet, MultiFernet
+
+        return MultiFernet([Fernet(key) for key in self._keys])
 
     def encrypt(self, password: SecretStr) -> bytes:
         return self._fernet.encrypt(password.get_secret_value().encode())
 
     def decrypt(self, stored: bytes) -> SecretStr:
         """Raises ConfigurationError when no key fits."""
-        try:
-            return SecretStr(self._fernet.decrypt(bytes(stored)).decode())
-        except InvalidToken:
-            raise ConfigurationError("A stored password cannot be decrypted with the keys given.", REMEDY) from None
+        return SecretStr(self._password(lambda fernet: fernet.decrypt(bytes(stored))).decode())
 
     def renew(self, stored: bytes) -> bytes:
         """The same password under the first key."""
-        try:
-            return self._fernet.rotate(bytes(stored))
-        except InvalidToken:
-            raise ConfigurationError("A stored password cannot be decrypted with the keys given.", REMEDY) from None
+        return self._password(lambda fernet: fernet.rotate(bytes(stored)))
 
     def seal(self, text: str) -> str:
         """A token that only this program can read or make."""
@@ -54,9 +60,32 @@ class Vault:
     def unseal(self, token: str, seconds: int) -> str | None:
         """The text of a token made within the last `seconds`, else None."""
         try:
-            return self._fernet.decrypt(token.encode(), ttl=seconds).decode()
-        except (InvalidToken, UnicodeError):
+            found = self._read(lambda fernet: fernet.decrypt(token.encode(), ttl=seconds))
+            return None if found is None else found.decode()
+        except UnicodeError:
             return None
+
+    def _password(self, read: Callable[[MultiFernet], bytes]) -> bytes:
+        found = self._read(read)
+        if found is None:
+            raise ConfigurationError("A stored password cannot be decrypted with the keys given.", REMEDY)
+        return found
+
+    def _read(self, read: Callable[[MultiFernet], bytes]) -> bytes | None:
+        """What `read` finds; None when no key fits."""
+        from cryptography.fernet import InvalidToken
+
+        try:
+            return read(self._fernet)
+        except InvalidToken:
+            return None
+
+
+def _is_key(key: str) -> bool:
+    try:
+        return len(urlsafe_b64decode(key)) == KEY_BYTES
+    except ValueError:
+        return False
 
 
 def open_vault(keys: Sequence[SecretStr], data_dir: Path) -> Vault:
@@ -81,7 +110,7 @@ def _make_key(path: Path) -> None:
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(Fernet.generate_key())
+            file.write(urlsafe_b64encode(secrets.token_bytes(KEY_BYTES)))
             file.flush()
             os.fsync(file.fileno())
         try:

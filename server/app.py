@@ -25,6 +25,7 @@ from server.routes import (
     auth,
     crons,
     environments,
+    mcp,
     memory,
     operations,
     protocol,
@@ -34,8 +35,17 @@ from server.routes import (
     threads,
 )
 from server.services import open_services
+from server.shortcut import Shortcuts
 from server.workspace import PLACE, workspace_site
 
+# What http.disable_… of a langgraph.json leaves out.
+SWITCHED: dict[str, list[Any]] = {
+    "assistants": [assistants],
+    "threads": [threads],
+    "runs": [runs, crons, protocol, mcp],
+    "store": [store],
+    "mcp": [mcp],
+}
 EXPOSED = ["Content-Location", "Location", "X-Pagination-Total", "X-Pagination-Next", "X-Request-Id"]
 
 
@@ -81,10 +91,13 @@ def create_app(
     add_error_handlers(app)
     parts = (
         system, operations, auth, assistants, crons, runs, protocol, threads, store, agent, artifacts, environments,
-        memory,
+        memory, mcp,
     )  # fmt: skip
-    for part in parts:
-        app.include_router(part.router)
+    disabled = {part for name in config.disabled for part in SWITCHED[name]}
+    routers = [part.router for part in parts if part not in disabled]
+    for router in routers:
+        app.include_router(router)
+    app.router.middleware_stack = Shortcuts(routers, app.router.middleware_stack)
     app.mount(PLACE, workspace_site)
     if settings.cors_origins:
         app.add_middleware(

@@ -15,6 +15,7 @@ from server.bodies import AssistantCount, AssistantCreate, AssistantPatch, Assis
 from server.errors import ForbiddenError
 from server.identity import Principal
 from server.ids import graph_assistant_id, new_id, uuid_or_none
+from server.rules import Scope
 
 SYSTEM = ""
 _COLUMNS = SQL("assistant_id, graph_id, config, context, metadata, name, created_at, updated_at, version, description")
@@ -120,8 +121,12 @@ class Assistants:
             if await cursor.fetchone() is None:
                 raise ConflictError("The assistant of a graph stays as long as the graph is served.")
 
-    async def search(self, owner: str, search: AssistantSearch) -> tuple[list[dict[str, Any]], bool]:
-        where, values = _narrowed(search, {"owner": owner, "limit": search.limit + 1, "offset": search.offset})
+    async def search(
+        self, owner: str, search: AssistantSearch, scope: Scope | None = None
+    ) -> tuple[list[dict[str, Any]], bool]:
+        """A page of what the owner sees, or of what `scope` shows, and whether there are more."""
+        where, values = _narrowed(search, scope or Scope(_VISIBLE, {"owner": owner}))
+        values |= {"limit": search.limit + 1, "offset": search.offset}
         order = SQL("ASC" if search.sort_order == "asc" else "DESC")
         async with self._pool.connection() as held:
             cursor = await held.execute(
@@ -133,8 +138,8 @@ class Assistants:
             rows = await cursor.fetchall()
         return rows[: search.limit], len(rows) > search.limit
 
-    async def count(self, owner: str, search: AssistantCount) -> int:
-        where, values = _narrowed(search, {"owner": owner})
+    async def count(self, owner: str, search: AssistantCount, scope: Scope | None = None) -> int:
+        where, values = _narrowed(search, scope or Scope(_VISIBLE, {"owner": owner}))
         async with self._pool.connection() as held:
             cursor = await held.execute(SQL("SELECT count(*) AS n FROM assistants WHERE {}").format(where), values)
             row = await cursor.fetchone()
@@ -169,10 +174,6 @@ class Assistants:
             if await cursor.fetchone() is None:
                 raise NotFoundError(f"Version {version} not found for assistant {assistant_id}")
         return await self.get(principal.identity, assistant_id)
-
-    async def resolve(self, owner: str, reference: str, graphs: list[str]) -> dict[str, Any]:
-        """The assistant by its id or by the name of its graph."""
-        return await self.get(owner, assistant_reference(reference, graphs))
 
     async def _may_change(self, held: Any, principal: Principal, assistant_id: str) -> None:
         cursor = await held.execute(
@@ -222,8 +223,9 @@ class _OneOnlyError(InvalidInputError):
     status = 400
 
 
-def _narrowed(search: AssistantCount, values: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    where = SQL("owner IN ('', %(owner)s)").format()
+def _narrowed(search: AssistantCount, scope: Scope) -> tuple[Any, dict[str, Any]]:
+    where = SQL("({})").format(scope.where)
+    values = dict(scope.values)
     if search.metadata:
         where += SQL(" AND metadata @> %(metadata)s")
         values["metadata"] = Jsonb(search.metadata)

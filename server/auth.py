@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-import jwt
 import orjson
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -22,7 +21,7 @@ from core.errors import ConfigurationError, ConflictError, InvalidInputError, No
 from core.postgres import Pool
 from core.settings import Settings
 from server.errors import ForbiddenError, UnauthorizedError
-from server.identity import LOCAL, Principal, Role
+from server.identity import LOCAL, STUDIO_USER, Principal, Role
 from server.json import dumps
 
 ALGORITHM = "HS256"
@@ -124,6 +123,9 @@ class Tokens:
         self._secret: str | None = settings.token_secret.get_secret_value() if settings.token_secret else None
 
     async def issue(self, principal: Principal, *, family: str | None = None) -> dict[str, Any]:
+        # Imported at the first use, with the cryptography below it: a server without users issues none.
+        import jwt
+
         now = datetime.now(UTC)
         seconds = self._settings.access_token_seconds
         family = family or uuid4().hex
@@ -237,6 +239,8 @@ class Tokens:
         return Principal(row["name"], row["role"])
 
     async def _claims(self, access: str) -> dict[str, Any]:
+        import jwt
+
         try:
             return jwt.decode(
                 access, await self._key(), algorithms=[ALGORITHM], options={"require": ["exp", "sub", "jti"]}
@@ -261,14 +265,17 @@ class Tokens:
 class Authenticator:
     """Who a request is from. Without users everybody on loopback is the one local user, an administrator."""
 
-    def __init__(self, users: Users, tokens: Tokens, *, local: bool, hook: Any = None) -> None:
+    def __init__(self, users: Users, tokens: Tokens, *, local: bool, hook: Any = None, studio: bool = False) -> None:
         self._users = users
         self._tokens = tokens
         self._local = local
         self._hook = hook
+        self._studio = studio
 
     async def __call__(self, request: Any) -> Principal:
         if self._hook is not None:
+            if self._studio and self._local and request.headers.get("x-auth-scheme") == "langsmith":
+                return Principal(STUDIO_USER, permissions=["authenticated"])
             return await _hooked(self._hook, request)
         return await self.from_headers(request.headers)
 
@@ -287,6 +294,12 @@ class Authenticator:
         raise UnauthorizedError("Log in first.", "Send a bearer token of POST /auth/token, or an API key as X-Api-Key.")
 
 
+_HOOK_GIVES = {
+    "request", "headers", "authorization", "method", "path", "path_params", "query_params", "body", "scope", "scopes",
+    "user",
+}  # fmt: skip
+
+
 async def _hooked(hook: Any, request: HTTPConnection) -> Principal:
     """Runs the `authenticate` handler of a LangGraph `Auth` object."""
     from langgraph_sdk.auth.exceptions import HTTPException
@@ -300,26 +313,31 @@ async def _hooked(hook: Any, request: HTTPConnection) -> Principal:
         "path": request.url.path,
         "path_params": request.path_params,
         "query_params": dict(request.query_params),
-        "body": None,
+        "scope": request.scope,
+        "scopes": [],
     }
-    wanted = inspect.signature(handler).parameters
+    arguments = {name: known.get(name) for name in inspect.signature(handler).parameters if name in _HOOK_GIVES}
     try:
-        found = await handler(**{name: known[name] for name in wanted if name in known})
+        if inspect.iscoroutinefunction(handler):
+            found = await handler(**arguments)
+        else:
+            found = await asyncio.to_thread(handler, **arguments)
     except HTTPException as error:
         refusal = UnauthorizedError if error.status_code == 401 else ForbiddenError
         raise refusal(str(error.detail)) from error
     except AssertionError as error:
         raise UnauthorizedError(str(error) or "Log in first.") from error
-    if isinstance(found, str):
-        return Principal(found)
-    fields = _user_fields(found)
+    permissions: Any = None
+    if isinstance(found, tuple) and len(found) == 2:
+        permissions, found = found
+    fields = {"identity": found} if isinstance(found, str) else _user_fields(found)
     if not fields.get("identity"):
         raise ConfigurationError("The auth handler gave no identity.")
     more = {key: value for key, value in fields.items() if key not in ("identity", "role", "permissions")}
     return Principal(
         str(fields["identity"]),
         "admin" if fields.get("role") == "admin" else "user",
-        list(fields.get("permissions") or []),
+        list(permissions or fields.get("permissions") or []),
         orjson.loads(dumps(more)),
     )
 
@@ -340,13 +358,15 @@ def _user_fields(found: Any) -> dict[str, Any]:
 
 def check_hook(hook: Any) -> Any:
     """A LangGraph `Auth` object that this server can honour."""
-    if getattr(hook, "_authenticate_handler", None) is None:
+    handler = getattr(hook, "_authenticate_handler", None)
+    if handler is None:
         raise ConfigurationError("auth.path names no Auth object with an authenticate handler.")
-    if getattr(hook, "_handlers", None) or getattr(hook, "_global_handlers", None):
-        raise ConfigurationError(
-            "auth.path has authorization handlers (@auth.on), which this server does not run.",
-            "Remove them: every user sees only what is their own.",
-        )
+    for name, parameter in inspect.signature(handler).parameters.items():
+        if name not in _HOOK_GIVES and parameter.default is inspect.Parameter.empty:
+            raise ConfigurationError(
+                f"The authenticate handler of auth.path wants {name!r}, which this server does not give.",
+                f"It gives: {', '.join(sorted(_HOOK_GIVES))}.",
+            )
     return hook
 
 

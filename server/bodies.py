@@ -212,7 +212,7 @@ CheckpointPlace = Annotated[Checkpoint, BeforeValidator(_unwrapped)]
 
 
 class StateUpdate(Body):
-    values: Any = None
+    values: JsonObject | list[Any] | None = None
     checkpoint: CheckpointPlace | None = None
     checkpoint_id: UuidText | None = None
     as_node: str | None = None

@@ -1,5 +1,6 @@
-"""What workers do with runs in Postgres: claim them, keep them, end them. Every statement says who holds the run.
+"""What workers do with runs in Postgres: claim them, keep them, end them.
 
+Whoever holds a run is named by the worker and the attempt: a worker that was late may have claimed its own run again.
 Times are Postgres' own, so that processes whose clocks differ agree on who holds what.
 """
 
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from psycopg.errors import UniqueViolation
 from psycopg.rows import class_row
 from psycopg.sql import SQL
@@ -17,9 +19,61 @@ from psycopg.types.json import Json
 from core.postgres import Pool
 from core.thread_lock import UNLOCKED
 from server.events import Event, joined
+from server.insertion import CHANNEL
 from server.json import dumps, storable
-from server.runs import CHANNEL, COLUMNS, CancelAction, Run, call_webhooks
+from server.runs import COLUMNS, CancelAction, Run, call_webhooks
+from server.saver import STORE, Entry, rows_of
 from server.settling import lock_threads, remove_checkpoints, settle_threads
+from server.together import Together
+
+_FINISH = SQL("""
+WITH f AS MATERIALIZED (
+    SELECT * FROM ROWS FROM (
+        json_to_recordset(%(ends)s::json) AS (run text, thread text, attempt integer, status text, error json,
+            output json, thread_status text, state json, interrupts json, tokens_in bigint, tokens_out bigint,
+            first bigint, last bigint, webhook text, webhook_state json),
+        unnest(%(events)b::bytea[])
+    ) AS f (run, thread, attempt, status, error, output, thread_status, state, interrupts, tokens_in, tokens_out,
+        first, last, webhook, webhook_state, events)
+),
+l AS (SELECT thread_id FROM threads WHERE thread_id IN (SELECT thread FROM f) ORDER BY thread_id FOR UPDATE {skip}),
+r AS (
+    UPDATE runs SET status = f.status, error = f.error, output = f.output, worker = NULL, lease_until = NULL,
+        input_tokens = f.tokens_in, output_tokens = f.tokens_out, updated_at = clock_timestamp()
+    FROM f JOIN l ON l.thread_id = f.thread
+    WHERE run_id = f.run AND worker = %(worker)s AND runs.attempt = f.attempt AND runs.status = 'running'
+    RETURNING run_id, runs.thread_id, watched
+),
+held AS (SELECT run_id FROM r),
+{store},
+e AS (
+    INSERT INTO run_events (run_id, first, last, data)
+    SELECT run_id, f.first, f.last, f.events FROM r JOIN f ON f.run = run_id WHERE f.last IS NOT NULL
+    ON CONFLICT DO NOTHING
+),
+h AS (
+    INSERT INTO webhook_calls (run_id, address, state)
+    SELECT run_id, f.webhook, f.webhook_state FROM r JOIN f ON f.run = run_id WHERE f.webhook IS NOT NULL
+    ON CONFLICT DO NOTHING
+),
+w AS (
+    SELECT run_id, thread_id, watched, EXISTS (
+        SELECT 1 FROM runs n WHERE n.thread_id = r.thread_id AND n.status = 'pending' AND n.available_at <= now()
+    ) AS waiting FROM r
+),
+t AS (
+    UPDATE threads SET status = CASE WHEN w.waiting THEN 'busy' ELSE f.thread_status END,
+        state_values = coalesce(f.state, state_values), interrupts = f.interrupts,
+        error = f.error, updated_at = clock_timestamp(), state_updated_at = clock_timestamp()
+    FROM w JOIN f ON f.run = w.run_id WHERE threads.thread_id = w.thread_id RETURNING threads.thread_id
+)
+SELECT l.thread_id, w.run_id, w.waiting, CASE WHEN w.watched THEN pg_notify(%(channel)s, 'done ' || w.run_id) END
+FROM l LEFT JOIN w USING (thread_id)
+""")
+# psycopg remembers how it read a statement only when it is shorter than 4096 characters.
+FINISH, FINISH_UNLOCKED = (
+    " ".join(_FINISH.format(store=STORE, skip=SQL(skip)).as_string().split()) for skip in ("", "SKIP LOCKED")
+)
 
 
 @dataclass(frozen=True)
@@ -36,9 +90,45 @@ class End:
     output_tokens: int = 0
 
 
+@dataclass(frozen=True)
+class _Ending:
+    """A run that ends, with its last events and steps."""
+
+    run: Run
+    worker: str
+    end: End
+    events: list[Event]
+    steps: Sequence[Entry]
+
+    def size(self) -> int:
+        """In bytes, about."""
+        return len(self.end.values or b"") + len(self.end.output or b"") + sum(len(each.data) for each in self.events)
+
+    def row(self) -> dict[str, Any]:
+        run, end, events = self.run, self.end, self.events
+        return {
+            "run": run.run_id,
+            "thread": run.thread_id,
+            "attempt": run.attempt,
+            "status": end.status,
+            "error": end.error,
+            "output": _plain(end.output),
+            "thread_status": end.thread_status,
+            "state": _plain(end.values),
+            "interrupts": end.interrupts,
+            "tokens_in": end.input_tokens,
+            "tokens_out": end.output_tokens,
+            "first": events[0].number if events else None,
+            "last": events[-1].number if events else None,
+            "webhook": run.webhook,
+            "webhook_state": _plain(end.values) if run.webhook else None,
+        }
+
+
 class Claims:
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
+        self._finishing = Together(self._finish_unlocked, size=_Ending.size)
 
     async def claim(self, worker: str, graphs: Sequence[str], limit: int, lease_seconds: float) -> list[Run]:
         """Takes runs that may begin: the oldest of each thread that has no active one. Those of graphs that are not
@@ -75,27 +165,27 @@ class Claims:
             )
             return {row["run_id"]: row["cancel"] for row in await cursor.fetchall()}
 
-    async def again(self, worker: str, run_id: str, lease_seconds: float) -> Run | None:
+    async def again(self, worker: str, run: Run, lease_seconds: float) -> Run | None:
         """The next attempt of a run this worker still holds."""
         async with self.pool.connection() as held, held.cursor(row_factory=class_row(Run)) as cursor:
             await cursor.execute(
                 SQL(
                     "UPDATE runs SET attempt = attempt + 1, lease_until = now() + make_interval(secs => %s)"
-                    " WHERE run_id = %s AND worker = %s AND status = 'running' RETURNING {columns}"
+                    " WHERE run_id = %s AND worker = %s AND attempt = %s AND status = 'running' RETURNING {columns}"
                 ).format(columns=COLUMNS),
-                (lease_seconds, run_id, worker),
+                (lease_seconds, run.run_id, worker, run.attempt),
             )
             return await cursor.fetchone()
 
-    async def release(self, worker: str, run_id: str) -> None:
+    async def release(self, worker: str, run: Run) -> None:
         """Gives a run back unfinished, for any worker to go on with."""
         async with self.pool.connection() as held:
             await held.execute(
                 "WITH r AS (UPDATE runs SET status = 'pending', worker = NULL, lease_until = NULL,"
                 " updated_at = clock_timestamp()"
-                " WHERE run_id = %s AND worker = %s AND status = 'running' RETURNING run_id)"
+                " WHERE run_id = %s AND worker = %s AND attempt = %s AND status = 'running' RETURNING run_id)"
                 " SELECT pg_notify(%s, 'new ' || run_id) FROM r",
-                (run_id, worker, CHANNEL),
+                (run.run_id, worker, run.attempt, CHANNEL),
             )
 
     async def reap(self, attempts: int) -> list[str]:
@@ -135,65 +225,49 @@ class Claims:
                 (Json(writes), run.run_id, worker),
             )
 
-    async def finish(self, run: Run, worker: str, end: End, events: list[Event]) -> tuple[bool, bool]:
-        """Writes the end of a run, its last events and what its thread is now, all at once.
+    async def finish(
+        self, run: Run, worker: str, end: End, events: list[Event], steps: Sequence[Entry] = ()
+    ) -> tuple[bool, bool]:
+        """Writes the end of a run, its last steps and events and what its thread is now, all at once.
 
         Returns whether the run was still this worker's, and whether another one waits on the thread.
         """
+        ending = _Ending(run, worker, end, events, steps)
+        found = await self._finishing(ending)
+        # Only this one waits for whoever has locked its thread.
+        [found] = [found] if found is not None else await self._finish([ending], FINISH)
+        return found or (False, False)
+
+    async def _finish_unlocked(self, endings: Sequence[_Ending]) -> list[tuple[bool, bool] | None]:
+        return await self._finish(endings, FINISH_UNLOCKED)
+
+    async def _finish(self, endings: Sequence[_Ending], statement: str) -> list[tuple[bool, bool] | None]:
+        """As `finish`; None where the thread was not found, or locked."""
         values = {
-            "run": run.run_id,
-            "thread": run.thread_id,
-            "worker": worker,
-            "status": end.status,
-            "error": Json(end.error) if end.error is not None else None,
-            "output": storable(end.output) if end.output is not None else None,
-            "thread_status": end.thread_status,
-            "values": storable(end.values) if end.values is not None else None,
-            "interrupts": storable(dumps(end.interrupts)),
-            "tokens_in": end.input_tokens,
-            "tokens_out": end.output_tokens,
-            "first": events[0].number if events else None,
-            "last": events[-1].number if events else None,
-            "data": joined(events) if events else None,
+            "worker": endings[0].worker,
             "channel": CHANNEL,
-            "webhook": run.webhook,
-            "webhook_state": storable(end.values) if run.webhook and end.values is not None else None,
+            "ends": storable(dumps([each.row() for each in endings])),
+            "events": [joined(each.events) for each in endings],
+            **rows_of([step for each in endings for step in each.steps]),
         }
         async with self.pool.connection() as held:
-            cursor = await held.execute(
-                "WITH l AS (SELECT thread_id FROM threads WHERE thread_id = %(thread)s FOR UPDATE),"
-                " r AS (UPDATE runs SET status = %(status)s, error = %(error)s, output = %(output)s, worker = NULL,"
-                " lease_until = NULL, input_tokens = %(tokens_in)s, output_tokens = %(tokens_out)s,"
-                " updated_at = clock_timestamp()"
-                " FROM l WHERE run_id = %(run)s AND worker = %(worker)s AND status = 'running'"
-                " RETURNING run_id, runs.thread_id, watched),"
-                " e AS (INSERT INTO run_events (run_id, first, last, data)"
-                " SELECT run_id, %(first)s::bigint, %(last)s::bigint, %(data)s::bytea FROM r"
-                " WHERE %(last)s::bigint IS NOT NULL ON CONFLICT DO NOTHING),"
-                " h AS (INSERT INTO webhook_calls (run_id, address, state)"
-                " SELECT run_id, %(webhook)s::text, %(webhook_state)s::json FROM r WHERE %(webhook)s::text IS NOT NULL"
-                " ON CONFLICT DO NOTHING),"
-                " w AS (SELECT EXISTS (SELECT 1 FROM runs WHERE thread_id = %(thread)s AND status = 'pending'"
-                " AND available_at <= now()) AS waiting),"
-                " t AS (UPDATE threads SET status ="
-                " CASE WHEN w.waiting THEN 'busy' ELSE %(thread_status)s END,"
-                " state_values = coalesce(%(values)s::json, state_values), interrupts = %(interrupts)s::json,"
-                " error = %(error)s, updated_at = clock_timestamp(), state_updated_at = clock_timestamp()"
-                " FROM r, w WHERE threads.thread_id = r.thread_id RETURNING threads.thread_id)"
-                " SELECT w.waiting, r.watched,"
-                " CASE WHEN r.watched THEN pg_notify(%(channel)s, 'done ' || r.run_id) END FROM r, w",
-                values,
-            )
-            row = await cursor.fetchone()
-        return (row is not None, bool(row and row["waiting"]))
+            cursor = await held.execute(statement, values)
+            rows = {row["thread_id"]: row for row in await cursor.fetchall()}
+        found: list[tuple[bool, bool] | None] = []
+        for each in endings:
+            row = rows.get(each.run.thread_id)
+            ours = row is not None and row["run_id"] == each.run.run_id
+            found.append(None if row is None else (ours, ours and row["waiting"]))
+        return found
 
     async def roll_back(self, run: Run, worker: str) -> bool:
         """Deletes a run with its events and the checkpoints it made. Returns whether another one waits."""
         async with self.pool.connection() as held, held.transaction():
             await lock_threads(held, [run.thread_id])
             cursor = await held.execute(
-                "DELETE FROM runs WHERE run_id = %s AND worker = %s AND status = 'running' RETURNING base_writes",
-                (run.run_id, worker),
+                "DELETE FROM runs WHERE run_id = %s AND worker = %s AND attempt = %s AND status = 'running'"
+                " RETURNING base_writes",
+                (run.run_id, worker, run.attempt),
             )
             row = await cursor.fetchone()
             if row is None:
@@ -209,3 +283,7 @@ class Claims:
             )
             await held.execute("SELECT pg_notify(%s, %s)", (CHANNEL, f"deleted {run.run_id}"))
             return await settle_threads(held, [run.thread_id])
+
+
+def _plain(data: bytes | None) -> orjson.Fragment | None:
+    return None if data is None else orjson.Fragment(data)

@@ -16,6 +16,17 @@ from dotenv import dotenv_values
 from langgraph.store.base import TTLConfig
 
 from core.errors import ConfigurationError
+from server.bodies import TimeToLive
+from server.policies import (
+    HeaderPolicy,
+    StoreIndex,
+    WebhookPolicy,
+    header_policy,
+    store_index,
+    store_ttl,
+    thread_ttl,
+    webhook_policy,
+)
 
 SUPPORTED = {
     "$schema", "dependencies", "graphs", "env", "http", "auth", "python_version", "api_version", "image_distro",
@@ -25,18 +36,22 @@ SUPPORTED = {
 
 
 UNUSED = (
-    *(("http", f"disable_{part}") for part in ("assistants", "threads", "runs", "store", "meta", "webhooks", "ui")),
-    ("http", "configurable_headers"),
+    *(("http", f"disable_{part}") for part in ("meta", "ui", "a2a", "event_streaming")),
     ("http", "enable_custom_route_auth"),
     ("http", "mount_prefix"),
     ("http", "middleware_order"),
+    ("http", "logging_headers"),
+    ("auth", "allow_langsmith_api_keys"),
+    ("auth", "cache"),
+    ("auth", "openapi"),
     ("checkpointer", "path"),
-    ("checkpointer", "ttl"),
+    ("checkpointer", "serde"),
     ("store", "path"),
-    ("store", "index"),
-    ("webhooks", "headers"),
-    ("webhooks", "url"),
 )
+# The parts of the API that http.disable_… leaves out.
+PARTS = ("assistants", "threads", "runs", "store", "mcp")
+
+JAVASCRIPT = (".js", ".cjs", ".mjs", ".jsx", ".ts", ".cts", ".mts", ".tsx")
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +66,13 @@ class ServerConfig:
     http_app: str | None = None
     cors_origins: tuple[str, ...] = ()
     auth: str | None = None
+    studio_auth: bool = False
     store_ttl: TTLConfig = field(default_factory=TTLConfig)
+    store_index: StoreIndex | None = None
+    thread_ttl: TimeToLive | None = None
+    headers: HeaderPolicy = field(default_factory=HeaderPolicy)
+    webhooks: WebhookPolicy = field(default_factory=WebhookPolicy)
+    disabled: frozenset[str] = frozenset()
 
 
 def load_config(path: Path) -> ServerConfig:
@@ -90,14 +111,24 @@ def load_config(path: Path) -> ServerConfig:
     for name, part in UNUSED:
         if (text.get(name) or {}).get(part):
             logger.warning("%s: %s.%s is not used by this server", path, name, part)
+    if ((text.get("webhooks") or {}).get("url") or {}).get("disable_loopback") is False:
+        logger.warning(
+            "%s: webhooks.url.disable_loopback is not used: name the hosts, or DDB_AGENT_WEBHOOK_HOSTS", path
+        )
     return ServerConfig(
         directory,
         graphs,
         descriptions,
         http_app=http.get("app"),
         auth=auth.get("path"),
+        studio_auth=auth.get("disable_studio_auth") is False,
         cors_origins=_origins(http.get("cors"), path),
-        store_ttl=_store_ttl(text.get("store"), path),
+        store_ttl=store_ttl(text.get("store"), path),
+        store_index=store_index(text.get("store"), path),
+        thread_ttl=thread_ttl(text.get("checkpointer"), path),
+        headers=header_policy(http, path),
+        webhooks=webhook_policy(text.get("webhooks"), http, path),
+        disabled=frozenset(part for part in PARTS if http.get(f"disable_{part}")),
     )
 
 
@@ -106,17 +137,6 @@ def _origins(cors: Any, path: Path) -> tuple[str, ...]:
     if "*" in named:
         logger.warning("%s: http.cors.allow_origins must name the origins; * would let every page in", path)
     return tuple(origin for origin in named if origin != "*")
-
-
-def _store_ttl(store: Any, path: Path) -> TTLConfig:
-    """When items of the store expire."""
-    given = (store or {}).get("ttl")
-    if not given:
-        return TTLConfig()
-    minutes = given.get("default_ttl")
-    if minutes is not None and (isinstance(minutes, bool) or not isinstance(minutes, int | float) or minutes < 1):
-        raise ConfigurationError(f"{path}: store.ttl.default_ttl is a number of minutes, at least 1.")
-    return TTLConfig(default_ttl=minutes, refresh_on_read=bool(given.get("refresh_on_read", True)))
 
 
 def _environment(env: Any, directory: Path) -> None:
@@ -129,6 +149,8 @@ def _environment(env: Any, directory: Path) -> None:
 def load_object(where: str, directory: Path) -> Any:
     """What `path.py:name` or `package.module:name` names."""
     source, _, name = where.rpartition(":")
+    if source.endswith(JAVASCRIPT):
+        raise ConfigurationError(f"{where} is JavaScript, which this server does not run.", "Name a Python object.")
     try:
         if source.endswith(".py"):
             module = _from_file((directory / source).resolve())

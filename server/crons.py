@@ -20,6 +20,7 @@ from server.bodies import CronCount, CronCreate, CronPatch, CronSearch
 from server.identity import Principal
 from server.ids import new_id
 from server.json import dumps, storable
+from server.rules import Scope, own
 
 _COLUMNS = SQL(
     "cron_id, assistant_id, thread_id, owner AS user_id, end_time, schedule, timezone, payload, next_run_date,"
@@ -28,7 +29,8 @@ _COLUMNS = SQL(
 )
 PAYLOAD = (
     "assistant_id", "input", "config", "context", "webhook", "interrupt_before", "interrupt_after", "stream_mode",
-    "stream_subgraphs", "durability", "multitask_strategy", "metadata", "schedule",
+    "stream_subgraphs", "stream_resumable", "durability", "multitask_strategy", "metadata", "schedule", "timezone",
+    "end_time", "on_run_completed", "enabled",
 )  # fmt: skip
 
 
@@ -136,9 +138,11 @@ class Crons:
             if await cursor.fetchone() is None:
                 raise NotFoundError(f"There is no cron {cron_id}.")
 
-    async def search(self, owner: str, search: CronSearch) -> tuple[list[dict[str, Any]], bool]:
-        """A page of crons and whether there are more."""
-        where, values = _where(owner, search)
+    async def search(
+        self, owner: str, search: CronSearch, scope: Scope | None = None
+    ) -> tuple[list[dict[str, Any]], bool]:
+        """A page of the owner's crons, or of those that `scope` shows, and whether there are more."""
+        where, values = _where(scope or own(owner), search)
         order = SQL("ASC" if search.sort_order == "asc" else "DESC")
         async with self._pool.connection() as held:
             cursor = await held.execute(
@@ -150,8 +154,8 @@ class Crons:
             rows = await cursor.fetchall()
         return rows[: search.limit], len(rows) > search.limit
 
-    async def count(self, owner: str, search: CronCount) -> int:
-        where, values = _where(owner, search)
+    async def count(self, owner: str, search: CronCount, scope: Scope | None = None) -> int:
+        where, values = _where(scope or own(owner), search)
         async with self._pool.connection() as held:
             cursor = await held.execute(SQL("SELECT count(*) AS n FROM crons WHERE {}").format(where), values)
             row = await cursor.fetchone()
@@ -196,9 +200,9 @@ def cron_body(payload: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in orjson.loads(dumps(payload)).items() if key != "schedule"}
 
 
-def _where(owner: str, search: CronCount) -> tuple[Any, dict[str, Any]]:
-    where = SQL("owner = %(owner)s").format()
-    values: dict[str, Any] = {"owner": owner}
+def _where(scope: Scope, search: CronCount) -> tuple[Any, dict[str, Any]]:
+    where = SQL("({})").format(scope.where)
+    values: dict[str, Any] = dict(scope.values)
     for name in ("assistant_id", "thread_id", "enabled"):
         if (wanted := getattr(search, name)) is not None:
             where += SQL(" AND {} = {}").format(Identifier(name), SQL(f"%({name})s"))

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import re
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 from core.postgres import Pool
@@ -24,7 +24,9 @@ ATTEMPT_STRIDE = 1_000_000_000
 FLUSH_SECONDS = 0.05
 WATCHED_FLUSH_SECONDS = 0.008
 MEMORY_BYTES = 8_000_000
-STATEMENT_BYTES = 2_000_000
+# Enough for those who follow closely; whoever is slower reads the log.
+RECENT_BYTES = 32_000
+STATEMENT_BYTES = 500_000
 SEPARATOR = b"\r\n\r\n"
 _ID = re.compile(rb"\r\nid: (\d+)$")
 
@@ -78,11 +80,19 @@ class Live:
         self._events.append(event)
         self._size += len(event.data)
         while self._size > MEMORY_BYTES and len(self._events) > 1:
-            dropped = self._events.popleft()
-            self._size -= len(dropped.data)
-            self.first = dropped.number + 1
+            self._drop()
         self.wake()
         return event
+
+    def shorten(self, number: int) -> None:
+        """The events up to `number` are in the log: only the latest of them need stay here."""
+        while self._size > RECENT_BYTES and self._events and self._events[0].number <= number:
+            self._drop()
+
+    def _drop(self) -> None:
+        dropped = self._events.popleft()
+        self._size -= len(dropped.data)
+        self.first = dropped.number + 1
 
     def after(self, number: int) -> list[Event] | None:
         """The events after `number`; None when some of them are only in the log."""
@@ -141,9 +151,15 @@ def _resolve(future: asyncio.Future[None]) -> None:
 
 @dataclass
 class EventLog:
-    """Writes the events of all runs of this process together, a little after they were made."""
+    """Writes the events of all runs of this process together, a little after they were made.
+
+    Those of an attempt that `worker` does not hold any more are left out. `written` is told of each run how far its
+    log is.
+    """
 
     pool: Pool
+    worker: str = ""
+    written: Callable[[str, int], None] | None = None
     _pending: dict[str, list[Event]] = field(default_factory=dict, init=False)
     _watched: set[str] = field(default_factory=set, init=False)
     _flushing: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
@@ -205,15 +221,22 @@ class EventLog:
         async with self.pool.connection() as held:
             await held.execute(
                 "INSERT INTO run_events (run_id, first, last, data)"
-                " SELECT * FROM unnest(%b::text[], %b::bigint[], %b::bigint[], %b::bytea[])"
+                " SELECT b.* FROM unnest(%b::text[], %b::bigint[], %b::bigint[], %b::bytea[])"
+                " AS b (run_id, first, last, data) JOIN runs USING (run_id)"
+                " WHERE runs.worker = %b AND runs.status = 'running' AND runs.attempt = b.last / %b + 1"
                 " ON CONFLICT DO NOTHING",
                 (
                     list(batches),
                     [events[0].number for events in batches.values()],
                     [events[-1].number for events in batches.values()],
                     [joined(events) for events in batches.values()],
+                    self.worker,
+                    ATTEMPT_STRIDE,
                 ),
             )
+            if self.written is not None:
+                for run_id, events in batches.items():
+                    self.written(run_id, events[-1].number)
             if watched := [run_id for run_id in batches if run_id in self._watched]:
                 await held.execute(
                     "SELECT pg_notify('ddb_agent_runs', 'events ' || name) FROM unnest(%s::text[]) name",

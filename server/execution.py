@@ -13,12 +13,13 @@ from langgraph.graph import END
 from langgraph.runtime import RunControl
 from langgraph.types import Command, Send, StateSnapshot
 
+from core.cancellation import cancel_again, raise_if_cancelled
 from core.postgres import Pool
 from server.graphs import Graph, Graphs, context_fields
 from server.identity import Principal
 from server.json import dumps, interrupt_json
 from server.runs import Run
-from server.saver import RunSaver
+from server.saver import Entry, RunSaver
 from server.state import checkpoint_of, place_of, public_config, thread_interrupts
 
 RECURSION_LIMIT = 400
@@ -39,7 +40,8 @@ Emit = Callable[[str, Any], None]
 
 @dataclasses.dataclass
 class Outcome:
-    """What an attempt left behind. `values` is the last state seen, `waiting` whether it stopped before its end."""
+    """What an attempt left behind. `values` is the last state seen, `waiting` whether it stopped before its end, `rest`
+    the steps that are still to be stored, with its end."""
 
     values: Any = None
     interrupted: list[Any] = dataclasses.field(default_factory=list)
@@ -47,6 +49,7 @@ class Outcome:
     interrupts: dict[str, Any] = dataclasses.field(default_factory=dict)
     input_tokens: int = 0
     output_tokens: int = 0
+    rest: list[Entry] = dataclasses.field(default_factory=list)
 
 
 def run_config(run: Run) -> dict[str, Any]:
@@ -61,7 +64,7 @@ def run_config(run: Run) -> dict[str, Any]:
     metadata = {
         **{key: value for key, value in (sent.get("metadata") or {}).items() if isinstance(key, str)},
         **run.metadata,
-        "user_id": run.owner,
+        "user_id": principal.identity,
         "run_attempt": run.attempt,
         "thread_id": run.thread_id,
         "run_id": run.run_id,
@@ -81,9 +84,9 @@ def run_config(run: Run) -> dict[str, Any]:
             "run_id": run.run_id,
             "graph_id": run.graph_id,
             "assistant_id": run.assistant_id,
-            "user_id": run.owner,
+            "user_id": principal.identity,
             "langgraph_auth_user": principal,
-            "langgraph_auth_user_id": run.owner,
+            "langgraph_auth_user_id": principal.identity,
             "langgraph_auth_permissions": principal.permissions,
         },
     }  # fmt: skip
@@ -147,7 +150,7 @@ async def execute(
         access="threads.create_run",
         user=config["configurable"]["langgraph_auth_user"],
         context={**run.assistant_context, **(kwargs.get("context") or {})},
-        owner=run.owner,
+        owner=config["configurable"]["langgraph_auth_user_id"],
         saver=saver,
     ) as graph:
         start = graph_input(kwargs)
@@ -161,13 +164,17 @@ async def execute(
         before = await _latest(graph, run) if only_updates else None
         async for namespace, mode, chunk in _stream(graph, start, config, run, control, durability(run, graphs)):
             translate.part(namespace, mode, chunk)
+            cancel_again()
+        raise_if_cancelled()
         if before is not None:
             await _keep_update(graph, run, config, before)
         if outcome.stopped or outcome.values is None:
             state = await _latest(graph, run)
             outcome.interrupts = thread_interrupts(state)
             outcome.values = state.values if outcome.values is None else outcome.values
-        await saver.stored()
+            # A stop after the last node leaves nothing to go on with.
+            outcome.stopped = outcome.stopped and bool(state.next or outcome.interrupts)
+        outcome.rest = await saver.rest()
 
 
 async def _latest(graph: Graph, run: Run) -> StateSnapshot:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from core.errors import NotFoundError
+from core.postgres import Pool
 from server.events import Event, logged
 from server.json import dumps
 from server.runs import Runs
@@ -12,6 +13,7 @@ from server.worker import Worker
 
 LOOK_SECONDS = 1.0
 BEAT_SECONDS = 5.0
+PROMPT_SECONDS = 0.25
 # The number of the last event of a run in the stream of its thread.
 RUN_DONE = 10**17
 # Each write to a client costs as much as making an event, so those of a burst go out together: the first at once, later
@@ -90,9 +92,40 @@ async def follow_thread(
         place, after = place + 1, 0
 
 
+class StateChanges:
+    """The changes of a thread's state that were not made by runs, from now on: the ids of their checkpoints."""
+
+    def __init__(self, pool: Pool, owner: str, thread_id: str, seen: str) -> None:
+        self._pool = pool
+        self._owner = owner
+        self._thread_id = thread_id
+        self._seen = seen
+
+    @classmethod
+    async def begin(cls, pool: Pool, owner: str, thread_id: str) -> StateChanges:
+        changes = cls(pool, owner, thread_id, "")
+        await changes.more()
+        return changes
+
+    async def more(self) -> list[str]:
+        """Those since it was asked last."""
+        async with self._pool.connection() as held:
+            cursor = await held.execute(
+                "SELECT checkpoint_id FROM checkpoints c JOIN threads t USING (thread_id)"
+                " WHERE c.thread_id = %s AND t.owner = %s AND c.checkpoint_ns = '' AND c.checkpoint_id > %s"
+                " AND c.metadata ->> 'source' IN ('update', 'fork') AND NOT c.metadata ? 'run_id'"
+                " ORDER BY c.checkpoint_id",
+                (self._thread_id, self._owner, self._seen),
+            )
+            found = [str(row["checkpoint_id"]) for row in await cursor.fetchall()]
+        self._seen = found[-1] if found else self._seen
+        return found
+
+
 async def result(worker: Worker, runs: Runs, owner: str, thread_id: str, run_id: str) -> AsyncIterator[bytes]:
-    """What a run ends with, as JSON; before it b"" as signs of life."""
+    """What a run ends with, as JSON; before it b"" as signs of life, the first of them soon."""
     watched = False
+    beat = PROMPT_SECONDS
     while True:
         live = worker.lives.get(run_id)
         if live is not None:
@@ -100,9 +133,10 @@ async def result(worker: Worker, runs: Runs, owner: str, thread_id: str, run_id:
                 yield live.result
                 return
             if not live.done:
-                await live.ended(BEAT_SECONDS)
+                await live.ended(beat)
                 if not live.done:
                     yield b""
+                    beat = BEAT_SECONDS
                 continue
         status = await runs.status(owner, run_id)
         if status is None:
@@ -114,8 +148,9 @@ async def result(worker: Worker, runs: Runs, owner: str, thread_id: str, run_id:
             watched = True
             await runs.watch(owner, run_id)
         elif run_id not in worker.lives:
-            await worker.news(run_id, LOOK_SECONDS)
+            await worker.news(run_id, min(beat, LOOK_SECONDS))
             yield b""
+            beat = BEAT_SECONDS
 
 
 async def _stored(runs: Runs, owner: str, thread_id: str, output: str | None) -> bytes:

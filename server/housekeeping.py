@@ -59,6 +59,8 @@ async def _start(services: Services, cron: dict[str, Any]) -> None:
     thread_id = cron["thread_id"]
     body = RunCreate.model_validate(cron_body(cron["payload"]))
     body.metadata = {**(body.metadata or {}), "cron_id": cron["cron_id"]}
+    config = body.config or {}
+    body.config = {**config, "configurable": {**(config.get("configurable") or {}), "cron_id": cron["cron_id"]}}
     await services.runs.create(
         Principal.from_dict(cron["principal"]),
         thread_id or new_id(),

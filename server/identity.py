@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 Role: TypeAlias = Literal["user", "admin"]
 
 LOCAL = "local"
+STUDIO_USER = "langgraph-studio-user"
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,8 @@ class Principal:
     permissions: list[str] = field(default_factory=list)
     more: dict[str, Any] = field(default_factory=dict)
     """What else an `auth` hook says of the user; plain JSON, for graphs to read."""
+    headers: dict[str, str] = field(default_factory=dict, compare=False)
+    """Those of the request that graphs may read; they are not kept with the user."""
 
     @property
     def is_authenticated(self) -> bool:
@@ -32,6 +35,10 @@ class Principal:
     @property
     def is_admin(self) -> bool:
         return self.role == "admin"
+
+    @property
+    def is_studio(self) -> bool:
+        return self.identity == STUDIO_USER
 
     def as_dict(self) -> dict[str, Any]:
         return {**self.more, "identity": self.identity, "role": self.role, "permissions": list(self.permissions)}
@@ -54,6 +61,18 @@ class Principal:
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._fields())
+
+    def keys(self) -> Iterable[str]:
+        return self._fields().keys()
+
+    def values(self) -> Iterable[Any]:
+        return self._fields().values()
+
+    def items(self) -> Iterable[tuple[str, Any]]:
+        return self._fields().items()
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self._fields().get(key, default)
 
     def _fields(self) -> dict[str, Any]:
         return {**self.as_dict(), "is_authenticated": True, "display_name": self.display_name}

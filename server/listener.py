@@ -10,7 +10,7 @@ import psycopg
 from psycopg import AsyncConnection
 
 from server.database import DATABASE_ERRORS
-from server.runs import CHANNEL
+from server.insertion import CHANNEL
 from server.worker import Worker
 
 logger = logging.getLogger(__name__)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.settings import Settings
@@ -32,10 +33,6 @@ SECURITY_HEADERS = [
 WORKSPACE_HEADERS = [(name, b"SAMEORIGIN" if name == b"x-frame-options" else value) for name, value in SECURITY_HEADERS]
 DOCUMENT_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-
-
-class TooLargeError(Exception):
-    pass
 
 
 @dataclass
@@ -67,12 +64,10 @@ class RequestGate:
             return
         begun = time.perf_counter()
         status = 500
-        started = False
 
         async def answer(message: Message) -> None:
-            nonlocal status, started
+            nonlocal status
             if message["type"] == "http.response.start":
-                started = True
                 status = message["status"]
                 path = getattr(scope.get("route"), "path", "") or "other"
                 self.metrics.request(scope["method"], path, status, time.perf_counter() - begun)
@@ -103,9 +98,6 @@ class RequestGate:
                     with observation.request(scope["method"], scope["path"]) as answered:
                         await self.app(scope, received, answer)
                         answered(status)
-        except TooLargeError:
-            if not started:
-                await _refuse(answer, 413, f"The request is larger than {self.settings.request_bytes} bytes.")
         finally:
             logger.info(
                 "%s %s %s", scope["method"], scope["path"], status,
@@ -124,7 +116,7 @@ class RequestGate:
             return 422, "The NUL character is not allowed."
         length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > self.settings.request_bytes and not workspace:
-            return 413, f"The request is larger than {self.settings.request_bytes} bytes."
+            return 413, _too_large(self.settings.request_bytes)
         if not self._within_rate(scope, headers):
             return 429, "Too many requests. Wait a minute."
         return None
@@ -153,10 +145,14 @@ def _limited(receive: Receive, limit: int) -> Receive:
         if message["type"] == "http.request":
             size += len(message.get("body", b""))
             if size > limit:
-                raise TooLargeError
+                raise HTTPException(413, _too_large(limit))
         return message
 
     return limited
+
+
+def _too_large(limit: int) -> str:
+    return f"The request is larger than {limit} bytes."
 
 
 async def _refuse(send: Send, status: int, detail: str) -> None:

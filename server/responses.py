@@ -114,7 +114,8 @@ class EventStream(Response):
 
 
 class Awaited(Response):
-    """JSON that is sent when it is there; until then white space keeps the connection."""
+    """JSON that is sent when it is there. What does not come as the first of `parts` is awaited with white space that
+    keeps the connection."""
 
     media_type = "application/json"
 
@@ -131,16 +132,20 @@ class Awaited(Response):
         self._on_disconnect = on_disconnect
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await _write_until_left(self._write(send), receive, self._on_disconnect)
-
-    async def _write(self, send: Send) -> None:
         async with aclosing(self._parts) as parts:  # type: ignore[type-var]
-            async for part in parts:
-                if part:
-                    await send({"type": "http.response.body", "body": part, "more_body": False})
-                    return
-                await send({"type": "http.response.body", "body": b"\n", "more_body": True})
+            body = await anext(parts, b"{}")
+            headers = [*self.raw_headers, (b"content-length", b"%d" % len(body))] if body else self.raw_headers
+            await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
+            if body:
+                await send({"type": "http.response.body", "body": body, "more_body": False})
+            else:
+                await _write_until_left(self._write(parts, send), receive, self._on_disconnect)
+
+    async def _write(self, parts: AsyncIterator[bytes], send: Send) -> None:
+        async for part in parts:
+            await send({"type": "http.response.body", "body": part or b"\n", "more_body": not part})
+            if part:
+                return
         await send({"type": "http.response.body", "body": b"{}", "more_body": False})
 
 

@@ -8,23 +8,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
+import orjson
 from psycopg.errors import DeadlockDetected, ForeignKeyViolation, UniqueViolation
 from psycopg.rows import class_row
 from psycopg.sql import SQL
-from psycopg.types.json import Json, Jsonb
 from pydantic import ValidationError
 
 from core.errors import ConflictError, InvalidInputError, NotFoundError
 from core.postgres import Connection, Pool
 from core.thread_lock import UNLOCKED
-from server.bodies import Checkpoint, RunCreate
+from server.bodies import Checkpoint, RunCreate, TimeToLive
 from server.identity import Principal
 from server.ids import new_id
+from server.insertion import CHANNEL, INSERT, INSERT_WHEN_FREE, insert
 from server.json import dumps, storable
 from server.settling import lock_threads, settle_threads
+from server.together import Together
 
 CancelAction: TypeAlias = Literal["interrupt", "rollback"]
-CHANNEL = "ddb_agent_runs"
 COLUMNS = SQL(
     "run_id, thread_id, owner, assistant_id, graph_id, status, metadata, kwargs, assistant_config, assistant_context,"
     " principal, multitask_strategy, temporary, webhook, error, cancel, attempt, watched, available_at, created_at,"
@@ -35,6 +36,7 @@ BUSY = "Thread is already running a task. Wait for it to finish or choose a diff
 ABSENT = "Thread or assistant not found."
 TRIES = 10
 TITLE_LENGTH = 60
+THREAD_FIELDS = ("thread", "owner", "temporary", "metadata", "ttl_strategy", "ttl_minutes")
 
 
 @dataclass(frozen=True)
@@ -129,8 +131,12 @@ def run_kwargs(body: RunCreate) -> dict[str, Any]:
 
 
 class Runs:
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, thread_ttl: TimeToLive | None = None) -> None:
+        """`thread_ttl` is how long threads live that are made with a run."""
         self.pool = pool
+        self._thread_ttl = thread_ttl
+        self._making_thread = Together(self._make_threads)
+        self._inserting = Together(self._insert, size=lambda values: len(values["kwargs"]))
 
     async def create(
         self,
@@ -145,39 +151,43 @@ class Runs:
         worker: str | None = None,
         lease_seconds: float = 10.0,
         run_id: str | None = None,
+        owner: str | None = None,
+        assistant_owner: str | None = None,
     ) -> tuple[Run, list[tuple[str, CancelAction]]]:
         """A new run, and the runs it asks to be cancelled.
 
         With `worker` it begins as that worker's when its thread is free and it need not wait. `new_thread` makes the
-        thread when there is none. Raises NotFoundError without the thread or the assistant, ConflictError when the
+        thread when there is none. `owner` and `assistant_owner` are whose thread and assistant it is when they are not
+        the principal's. Raises NotFoundError without the thread or the assistant, ConflictError when the
         strategy is reject and the thread is busy, or when there is a run of the id given already.
         """
         values = {
             "run": run_id or new_id(),
             "thread": thread_id,
-            "owner": principal.identity,
+            "owner": principal.identity if owner is None else owner,
+            "assistant_owner": principal.identity if assistant_owner is None else assistant_owner,
             "assistant": assistant_id,
-            "metadata": Jsonb(body.metadata or {}),
-            "kwargs": storable(dumps(kwargs or run_kwargs(body))),
-            "principal": Json(principal.as_dict()),
+            "metadata": body.metadata or {},
+            "kwargs": dumps(kwargs or run_kwargs(body)),
+            "principal": principal.as_dict(),
             "strategy": body.multitask_strategy,
             "temporary": temporary,
             "webhook": body.webhook,
             "worker": worker if not body.after_seconds else None,
             "lease": lease_seconds,
             "delay": body.after_seconds or 0.0,
-            "config": Jsonb(body.config or {}),
+            "config": {"configurable": {}, **(body.config or {})},
             "title": title_of(body.input),
+            "ttl_strategy": self._thread_ttl and self._thread_ttl.strategy,
+            "ttl_minutes": self._thread_ttl and self._thread_ttl.ttl,
         }
         for attempt in range(TRIES):
             try:
+                if new_thread:
+                    await self._making_thread(values)
+                if (run := await self._inserting(values)) is not None:
+                    return run, []
                 async with self.pool.connection() as held:
-                    if new_thread:
-                        await _make_thread(held, values)
-                    if (run := await _insert(held, values, when_free=True)) is not None:
-                        if run.status == "pending":
-                            await held.execute("SELECT pg_notify(%s, %s)", (CHANNEL, f"new {run.run_id}"))
-                        return run, []
                     return await self._create_on_busy(held, values)
             except (UniqueViolation, ForeignKeyViolation, DeadlockDetected) as error:
                 if run_id is not None and error.diag.constraint_name == "runs_pkey":
@@ -187,13 +197,34 @@ class Runs:
                 await asyncio.sleep(0.005 * attempt)
         raise AssertionError("not reached")
 
+    async def _make_threads(self, several: Sequence[dict[str, Any]]) -> list[None]:
+        """The threads of runs that have none yet."""
+        threads = [{name: values[name] for name in THREAD_FIELDS} for values in several]
+        async with self.pool.connection() as held:
+            await held.execute(
+                "INSERT INTO threads (thread_id, owner, temporary, metadata, ttl_strategy, ttl_minutes, expires_at)"
+                " SELECT thread, owner, temporary, metadata - 'environment_id' - 'title', ttl_strategy, ttl_minutes,"
+                " now() + make_interval(secs => ttl_minutes * 60) FROM json_to_recordset(%s::json) AS t (thread text,"
+                " owner text, temporary boolean, metadata jsonb, ttl_strategy text, ttl_minutes float8)"
+                " ON CONFLICT (thread_id) DO NOTHING",
+                (storable(dumps(threads)),),
+            )
+        return [None] * len(several)
+
+    async def _insert(self, several: Sequence[dict[str, Any]]) -> list[Run | None]:
+        """The runs whose threads are free; None for others."""
+        first = {values["thread"]: values for values in reversed(several)}
+        async with self.pool.connection() as held:
+            made = await insert(held, list(first.values()), INSERT_WHEN_FREE)
+        return [_run(values, made[values["run"]]) if values["run"] in made else None for values in several]
+
     async def _create_on_busy(
         self, held: Connection, values: dict[str, Any]
     ) -> tuple[Run, list[tuple[str, CancelAction]]]:
         async with held.transaction():
             cursor = await held.execute(
                 "SELECT t.thread_id FROM threads t, assistants a WHERE t.thread_id = %(thread)s AND t.owner = %(owner)s"
-                " AND a.assistant_id = %(assistant)s AND a.owner IN ('', %(owner)s) FOR UPDATE OF t",
+                " AND a.assistant_id = %(assistant)s AND a.owner IN ('', %(assistant_owner)s) FOR UPDATE OF t",
                 values,
             )
             if await cursor.fetchone() is None:
@@ -214,11 +245,10 @@ class Runs:
                 action: CancelAction = "rollback" if strategy == "rollback" else "interrupt"
                 cancelled = await _cancel(held, values["owner"], [row["run_id"] for row in active], action)
             # An interrupted run must end first; until then its successor waits as pending.
-            run = await _insert(held, {**values, "worker": None}, when_free=False)
-            if run is None:
+            made = await insert(held, [{**values, "worker": None}], INSERT)
+            if not made:
                 raise NotFoundError(ABSENT)
-            await held.execute("SELECT pg_notify(%s, %s)", (CHANNEL, f"new {run.run_id}"))
-            return run, cancelled
+            return _run(values, made[values["run"]]), cancelled
 
     async def get(self, owner: str, thread_id: str, run_id: str) -> Run:
         async with self.pool.connection() as held, held.cursor(row_factory=class_row(Run)) as cursor:
@@ -347,53 +377,21 @@ def title_of(start: Any) -> str:
     return text if len(text) <= TITLE_LENGTH else f"{text[: TITLE_LENGTH - 1]}…"
 
 
-async def _make_thread(held: Connection, values: dict[str, Any]) -> None:
-    await held.execute(
-        "INSERT INTO threads (thread_id, owner, temporary) VALUES (%(thread)s, %(owner)s, %(temporary)s)"
-        " ON CONFLICT (thread_id) DO NOTHING",
-        values,
+def _run(values: dict[str, Any], row: dict[str, Any]) -> Run:
+    return Run(
+        run_id=values["run"],
+        thread_id=values["thread"],
+        owner=values["owner"],
+        assistant_id=values["assistant"],
+        kwargs=orjson.loads(values["kwargs"]),
+        principal=values["principal"],
+        multitask_strategy=values["strategy"],
+        temporary=values["temporary"],
+        webhook=values["webhook"],
+        error=None,
+        cancel=None,
+        **row,
     )
-
-
-async def _insert(held: Connection, values: dict[str, Any], *, when_free: bool) -> Run | None:
-    """The row of a run and the marks it leaves on its thread, in one statement."""
-    free = SQL(
-        " AND NOT EXISTS (SELECT 1 FROM runs WHERE thread_id = %(thread)s AND status IN ('pending', 'running'))"
-        if when_free
-        else ""
-    )
-    async with held.cursor(row_factory=class_row(Run)) as cursor:
-        await cursor.execute(
-            SQL(
-                "WITH a AS (SELECT * FROM assistants WHERE assistant_id = %(assistant)s AND owner IN ('', %(owner)s)),"
-                " l AS MATERIALIZED (SELECT {unlocked} AS free),"
-                " k AS (SELECT free, CASE WHEN free THEN %(worker)s::text END AS worker FROM l),"
-                " t AS (UPDATE threads SET status ="
-                " CASE WHEN %(delay)s::float8 > 0 THEN threads.status ELSE 'busy' END,"
-                " updated_at = clock_timestamp(),"
-                " config = %(config)s, title = CASE WHEN title = '' THEN %(title)s ELSE title END,"
-                " metadata = threads.metadata"
-                " || jsonb_build_object('graph_id', a.graph_id, 'assistant_id', a.assistant_id)"
-                " FROM a, k WHERE threads.thread_id = %(thread)s AND threads.owner = %(owner)s"
-                " AND (k.free OR %(strategy)s <> 'reject' OR %(delay)s::float8 > 0)"
-                "{free} RETURNING threads.thread_id, threads.metadata),"
-                " r AS (INSERT INTO runs (run_id, thread_id, owner, assistant_id, graph_id, status, metadata, kwargs,"
-                " assistant_config, assistant_context, principal, multitask_strategy, temporary, webhook, worker,"
-                " attempt, lease_until, watched, available_at)"
-                " SELECT %(run)s, t.thread_id, %(owner)s, a.assistant_id, a.graph_id,"
-                " CASE WHEN k.worker IS NULL THEN 'pending' ELSE 'running' END,"
-                " a.metadata || (t.metadata - 'title') || %(metadata)s"
-                " || jsonb_build_object('graph_id', a.graph_id, 'assistant_id', a.assistant_id),"
-                " %(kwargs)s::json, a.config, a.context, %(principal)s, %(strategy)s, %(temporary)s, %(webhook)s,"
-                " k.worker, CASE WHEN k.worker IS NULL THEN 0 ELSE 1 END,"
-                " CASE WHEN k.worker IS NOT NULL THEN now() + make_interval(secs => %(lease)s) END,"
-                " k.worker IS NULL, now() + make_interval(secs => %(delay)s)"
-                " FROM t, a, k RETURNING *) SELECT {columns},"
-                " NOT EXISTS (SELECT 1 FROM checkpoints WHERE thread_id = %(thread)s) AS blank FROM r"
-            ).format(columns=COLUMNS, free=free, unlocked=SQL(UNLOCKED).format(thread=SQL("%(thread)s"))),
-            values,
-        )
-        return await cursor.fetchone()
 
 
 async def call_webhooks(held: Connection, run_ids: list[str]) -> None:

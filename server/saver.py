@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import orjson
 import psycopg
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -22,23 +24,21 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
+from psycopg.sql import SQL
 
 from core.postgres import Pool
 from server.database import DATABASE_ERRORS
 
 BATCH = 500
-# The statement is atomic: a checkpoint is never seen without its values. Rows of a run that this worker does not hold
-# any more are left out.
-WRITE = """
-WITH held AS MATERIALIZED (
-    SELECT run_id FROM runs WHERE run_id = ANY(%(runs)s::text[]) AND worker = %(worker)s AND status = 'running'
-),
+# A statement that stores steps is atomic: a checkpoint is never seen without its values. It says first which runs are
+# `held`; rows of others are left out.
+STORE = SQL("""
 values_ AS (
     INSERT INTO checkpoint_blobs (thread_id, checkpoint_ns, channel, version, type, blob)
     SELECT thread_id, ns, channel, version, kind, data FROM ROWS FROM (
-        json_to_recordset(%(values)s::json)
+        json_to_recordset(%(blobs)s::json)
             AS (run text, thread_id text, ns text, channel text, version text, kind text),
-        unnest(%(value_data)b::bytea[])
+        unnest(%(blob_data)b::bytea[])
     ) AS v (run, thread_id, ns, channel, version, kind, data) WHERE run IN (SELECT run_id FROM held)
     ON CONFLICT (thread_id, checkpoint_ns, channel, version) DO NOTHING
 ),
@@ -62,8 +62,20 @@ checkpoints_ AS (
     ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id)
         DO UPDATE SET checkpoint = EXCLUDED.checkpoint, metadata = EXCLUDED.metadata
 )
+""")
+WRITE = (
+    SQL("""
+WITH held AS MATERIALIZED (
+    SELECT run_id FROM runs JOIN unnest(%(runs)s::text[], %(attempts)s::integer[]) AS h (run_id, attempt)
+        USING (run_id, attempt)
+    WHERE worker = %(worker)s AND status = 'running'
+),
+{store}
 SELECT run_id FROM held
-"""
+""")
+    .format(store=STORE)
+    .as_string()
+)
 
 
 class RunLostError(Exception):
@@ -92,10 +104,11 @@ class _Write(NamedTuple):
 
 
 @dataclass
-class _Entry:
-    """What one step of one run stores."""
+class Entry:
+    """What one step of an attempt to execute a run stores."""
 
     run_id: str
+    attempt: int
     values: dict[_Value, bytes | None] = field(default_factory=dict)
     writes: list[tuple[_Write, bytes]] = field(default_factory=list)
     checkpoint: dict[str, Any] | None = None
@@ -103,27 +116,63 @@ class _Entry:
 
 
 class CheckpointLog:
-    """Stores the steps of all runs of a worker, those that come while it stores together in the next statement."""
+    """Stores the steps of all runs of a worker, those that come within `linger` seconds or while it stores together."""
 
-    def __init__(self, pool: Pool, worker: str) -> None:
+    def __init__(self, pool: Pool, worker: str, *, linger: float = 0.0) -> None:
         self._pool = pool
         self._worker = worker
-        self._waiting: list[_Entry] = []
+        self._linger = linger
+        self._waiting: list[Entry] = []
+        self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Task[None] | None = None
+        self._hurried = False
 
-    def put(self, entry: _Entry) -> None:
+    def put(self, entry: Entry) -> None:
         """Stores an entry after those before it; `entry.done` says when. It fails with RunLostError, or with what the
         database says."""
         self._waiting.append(entry)
-        if self._writing is None or self._writing.done():
+        if len(self._waiting) >= BATCH:
+            self.hurry()
+        elif self._timer is None and self._writing is None:
+            self._timer = asyncio.get_running_loop().call_later(self._linger, self.hurry)
+
+    def hurry(self) -> None:
+        """Stores what waits now."""
+        self._hurried = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._waiting and self._writing is None:
             self._writing = asyncio.create_task(self._write_all(), name="checkpoints")
 
-    async def _write_all(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
-            await self._write_each(batch)
+    def take(self, run_id: str, attempt: int) -> list[Entry]:
+        """What waits of an attempt, for the caller to store instead."""
+        taken = [entry for entry in self._waiting if (entry.run_id, entry.attempt) == (run_id, attempt)]
+        self._waiting = [entry for entry in self._waiting if (entry.run_id, entry.attempt) != (run_id, attempt)]
+        return taken
 
-    async def _write_each(self, batch: list[_Entry]) -> None:
+    async def store(self, entries: Sequence[Entry]) -> None:
+        """Stores entries one by one if need be; raises the first error when all are tried."""
+        for entry in entries:
+            self.put(entry)
+        self.hurry()
+        ended = await asyncio.gather(*[entry.done for entry in entries], return_exceptions=True)
+        for each in ended:
+            if isinstance(each, BaseException):
+                raise each
+
+    async def _write_all(self) -> None:
+        try:
+            while self._waiting and self._hurried:
+                self._hurried = len(self._waiting) > BATCH
+                batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+                await self._write_each(batch)
+        finally:
+            self._writing = None
+            if self._waiting:
+                self._timer = asyncio.get_running_loop().call_later(self._linger, self.hurry)
+
+    async def _write_each(self, batch: list[Entry]) -> None:
         try:
             held = await self._write(batch)
         except psycopg.Error as error:
@@ -139,40 +188,59 @@ class CheckpointLog:
             for entry in batch:
                 if entry.done.done():
                     continue
-                if entry.run_id in held:
+                if (entry.run_id, entry.attempt) in held:
                     entry.done.set_result(None)
                 else:
                     entry.done.set_exception(RunLostError(f"The run {entry.run_id} is another worker's."))
 
-    async def _write(self, batch: list[_Entry]) -> set[str]:
-        values = {row: data for entry in batch for row, data in entry.values.items()}
-        writes: dict[tuple[Any, ...], tuple[_Write, bytes]] = {}
+    async def _write(self, batch: list[Entry]) -> set[tuple[str, int]]:
+        """Returns the runs and attempts that are this worker's."""
+        attempts: dict[str, int] = {}
         for entry in batch:
-            for row, data in entry.writes:
-                key = (row.thread_id, row.ns, row.id, row.task, row.idx)
-                if row.idx < 0 or key not in writes:
-                    writes[key] = (row, data)
-        checkpoints: dict[tuple[str, str, str], dict[str, Any]] = {}
-        for entry in batch:
-            if (row_ := entry.checkpoint) is not None:
-                checkpoints[(row_["thread_id"], row_["ns"], row_["id"])] = row_
+            attempts[entry.run_id] = max(entry.attempt, attempts.get(entry.run_id, 0))
+        latest = [entry for entry in batch if entry.attempt == attempts[entry.run_id]]
+        whose = {"worker": self._worker, "runs": list(attempts), "attempts": list(attempts.values())}
         async with self._pool.connection() as held:
-            cursor = await held.execute(
-                WRITE,
-                {
-                    "worker": self._worker,
-                    "runs": list({entry.run_id for entry in batch}),
-                    "values": json.dumps([row._asdict() for row in values]),
-                    "value_data": list(values.values()),
-                    "writes": json.dumps([row._asdict() for row, _ in writes.values()]),
-                    "write_data": [data for _, data in writes.values()],
-                    "checkpoints": json.dumps(list(checkpoints.values())),
-                },
-            )
-            return {row["run_id"] for row in await cursor.fetchall()}
+            cursor = await held.execute(WRITE, {**whose, **rows_of(latest)})
+            return {(row["run_id"], attempts[row["run_id"]]) for row in await cursor.fetchall()}
 
 
-def _fail(batch: list[_Entry], error: Exception) -> None:
+def rows_of(batch: Sequence[Entry]) -> dict[str, Any]:
+    """What `STORE` stores."""
+    values = {row: data for entry in batch for row, data in entry.values.items()}
+    writes: dict[tuple[Any, ...], tuple[_Write, bytes]] = {}
+    for entry in batch:
+        for row, data in entry.writes:
+            key = (row.thread_id, row.ns, row.id, row.task, row.idx)
+            if row.idx < 0 or key not in writes:
+                writes[key] = (row, data)
+    checkpoints: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for entry in batch:
+        if (row_ := entry.checkpoint) is not None:
+            checkpoints[(row_["thread_id"], row_["ns"], row_["id"])] = row_
+    return {
+        "blobs": _json([row._asdict() for row in values]),
+        "blob_data": list(values.values()),
+        "writes": _json([row._asdict() for row, _ in writes.values()]),
+        "write_data": [data for _, data in writes.values()],
+        "checkpoints": _json(list(checkpoints.values())),
+    }
+
+
+def _json(value: Any) -> str:
+    """`value` as JSON; TypeError or ValueError for what is not."""
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:
+        return json.dumps(value)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value can stand in the JSON of a checkpoint."""
+    return isinstance(value, str | int | bool) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _fail(batch: list[Entry], error: Exception) -> None:
     for entry in batch:
         if not entry.done.done():
             entry.done.set_exception(error)
@@ -191,6 +259,7 @@ class RunSaver(AsyncPostgresSaver):
         pool: Pool,
         log: CheckpointLog | None = None,
         run_id: str = "",
+        attempt: int = 1,
         *,
         waits: bool = True,
         blank: bool = False,
@@ -199,6 +268,7 @@ class RunSaver(AsyncPostgresSaver):
         super().__init__(pool, serde=JsonPlusSerializer(allowed_msgpack_modules=None))
         self._log = log
         self._run_id = run_id
+        self._attempt = attempt
         self._waits = waits
         self._blank = blank
         self._error: BaseException | None = None
@@ -208,15 +278,33 @@ class RunSaver(AsyncPostgresSaver):
         self._idle.set()
 
     async def close(self) -> None:
-        """Ends writing; returns when the last write that had begun is done."""
+        """Ends writing; returns when everything is stored that was to be."""
         self._closed = True
+        self._hurry()
         await self._idle.wait()
 
     async def stored(self) -> None:
         """Returns when everything is stored; raises when something was not."""
+        self._hurry()
         await self._idle.wait()
         if self._error is not None:
             raise self._error
+
+    async def rest(self) -> list[Entry]:
+        """Takes what is still to be stored, for whoever writes the end of the run. Returns when all else is stored;
+        raises when something was not."""
+        rest = self._log.take(self._run_id, self._attempt) if self._log is not None else []
+        for entry in rest:
+            entry.done.remove_done_callback(self._ended)
+        self._under_way -= len(rest)
+        if self._under_way == 0:
+            self._idle.set()
+        await self.stored()
+        return rest
+
+    def _hurry(self) -> None:
+        if self._log is not None and self._under_way:
+            self._log.hurry()
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         if self._blank:
@@ -243,10 +331,10 @@ class RunSaver(AsyncPostgresSaver):
             return await super().aput(config, checkpoint, metadata, new_versions)
         configurable = config["configurable"]
         thread_id, ns = configurable["thread_id"], configurable["checkpoint_ns"]
-        entry = _Entry(self._run_id)
+        entry = Entry(self._run_id, self._attempt)
         kept: dict[str, Any] = {}
         for channel, value in checkpoint["channel_values"].items():
-            if value is None or isinstance(value, str | int | float | bool):
+            if value is None or _is_plain(value):
                 kept[channel] = value
                 continue
             if isinstance(value, _DeltaSnapshot):
@@ -261,8 +349,8 @@ class RunSaver(AsyncPostgresSaver):
             "id": checkpoint["id"],
             "parent": configurable.get("checkpoint_id"),
             # As text, so that what is not JSON fails here and not with the others.
-            "checkpoint": json.dumps({**checkpoint, "channel_values": kept}),
-            "metadata": json.dumps(get_serializable_checkpoint_metadata(config, metadata)),
+            "checkpoint": _json({**checkpoint, "channel_values": kept}),
+            "metadata": _json(get_serializable_checkpoint_metadata(config, metadata)),
         }
         await self._put(self._log, entry)
         return {"configurable": {"thread_id": thread_id, "checkpoint_ns": ns, "checkpoint_id": checkpoint["id"]}}
@@ -277,14 +365,14 @@ class RunSaver(AsyncPostgresSaver):
             return
         configurable = config["configurable"]
         place = (configurable["thread_id"], configurable["checkpoint_ns"], configurable["checkpoint_id"])
-        entry = _Entry(self._run_id)
+        entry = Entry(self._run_id, self._attempt)
         for number, (channel, value) in enumerate(writes):
             kind, data = self.serde.dumps_typed(value)
             index = WRITES_IDX_MAP.get(channel, number)
             entry.writes.append((_Write(self._run_id, *place, task_id, task_path, index, channel, kind), data))
         await self._put(self._log, entry)
 
-    async def _put(self, log: CheckpointLog, entry: _Entry) -> None:
+    async def _put(self, log: CheckpointLog, entry: Entry) -> None:
         if self._error is not None:
             raise self._error
         self._blank = False

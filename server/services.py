@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
-from langgraph.store.postgres.aio import AsyncPostgresStore
+from langgraph.store.base import TTLConfig
+from starlette.requests import HTTPConnection
 
 from core.artifacts import Artifacts
 from core.migrations import migrate
@@ -36,9 +37,12 @@ from server.graphs import Graphs
 from server.housekeeping import tidy_forever
 from server.identity import LOCAL, Principal
 from server.listener import listen_forever
+from server.meaning import Store, open_store
 from server.metrics import Metrics, shown_on_port
 from server.observation import Observation
+from server.policies import HeaderPolicy
 from server.rates import Rates
+from server.rules import Rules
 from server.runs import Runs
 from server.settings import WatchSettings
 from server.threads import ThreadStore
@@ -61,11 +65,15 @@ class Services:
     authenticate: Authenticator
     crons: Crons
     graphs: Graphs
+    headers: HeaderPolicy
     metrics: Metrics
     observation: Observation
     pools: Mapping[str, Pool]
+    rules: Rules
     runs: Runs
-    store: AsyncPostgresStore
+    store: Store
+    users_store: Store
+    """As `store`, with vectors where they are configured: what users keep themselves, as opposed to memories."""
     threads: ThreadStore
     tokens: Tokens
     users: Users
@@ -80,6 +88,12 @@ class Services:
 
     async def environments(self) -> Environments:
         return (await self.deps()).environments
+
+    async def principal(self, connection: HTTPConnection) -> Principal:
+        """Who is asking, with the headers that graphs may read."""
+        principal = await self.authenticate(connection)
+        headers = self.headers.chosen(connection.headers)
+        return replace(principal, headers=headers) if headers else principal
 
 
 @asynccontextmanager
@@ -104,7 +118,11 @@ async def open_services(
         relaxed = await stack.enter_async_context(open_server_pool(url, max_size=size, relaxed=True))
         leases = await stack.enter_async_context(open_server_pool(url, max_size=1))
         store_pool = await stack.enter_async_context(open_server_pool(url, max_size=OWN_STORE_CONNECTIONS))
-        store = AsyncPostgresStore(store_pool, ttl={**config.store_ttl, "omit_expired": True})
+        ttl: TTLConfig = {**config.store_ttl, "omit_expired": True}
+        store = await open_store(store_pool, ttl)
+        users_store = store
+        if config.store_index is not None:
+            users_store = await open_store(store_pool, ttl, config.store_index, config.directory)
         artifacts = Artifacts(pool, settings.data_dir / "artifacts")
         watch = read_settings(WatchSettings)
         tracer = await stack.enter_async_context(open_tracer(watch.otlp_endpoint))
@@ -114,15 +132,15 @@ async def open_services(
         deps = _opened_once(stack, partial(_open_deps, settings, url, observation))
         stack.enter_context(agent_export.built_from(deps))
         stack.enter_context(provisioning_export.built_from(partial(_environments, deps)))
-        loaded = Graphs(pool, store)
+        loaded = Graphs(pool, users_store)
         await loaded.load(config, stack)
         for name, graph in (graphs or {}).items():
             await loaded.add(name, graph, stack)
         assistants = Assistants(pool)
         await assistants.ensure(loaded.names, loaded.descriptions)
-        runs = Runs(pool)
+        runs = Runs(pool, config.thread_ttl)
         log = EventLog(relaxed)
-        webhooks = Webhooks(pool, settings.webhook_hosts)
+        webhooks = Webhooks(pool, settings.webhook_hosts, config.webhooks)
         carrier = Worker(settings, runs, loaded, log, relaxed, leases, observation, webhooks, enabled=worker)
         users = Users(pool)
         tokens = Tokens(pool, users, settings)
@@ -138,15 +156,18 @@ async def open_services(
             pool=pool,
             artifacts=artifacts,
             assistants=assistants,
-            authenticate=Authenticator(users, tokens, local=local, hook=hook),
+            authenticate=Authenticator(users, tokens, local=local, hook=hook, studio=config.studio_auth),
             crons=Crons(pool),
             graphs=loaded,
+            headers=config.headers,
             metrics=metrics,
             observation=observation,
             pools={"server": pool, "relaxed": relaxed, "store": store_pool},
+            rules=Rules(pool, hook),
             runs=runs,
             store=store,
-            threads=ThreadStore(pool, core_threads),
+            users_store=users_store,
+            threads=ThreadStore(pool, core_threads, config.thread_ttl),
             tokens=tokens,
             users=users,
             watch=watch,
@@ -236,7 +257,7 @@ async def services_of(request: Request) -> Services:
 
 
 async def principal_of(request: Request) -> Principal:
-    return await (await services_of(request)).authenticate(request)
+    return await (await services_of(request)).principal(request)
 
 
 Served = Annotated[Services, Depends(services_of)]

@@ -28,13 +28,15 @@ _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_]+")
 class OwnedStore(BaseStore):
     """Passes everything on to `store` under the owner's namespace, and takes that away from what comes back.
 
-    A search by `query` puts the items in the order in which they have its words, as the store has no index of meaning.
+    A search by `query` finds by meaning when the store has vectors; else it puts the items in the order in which they
+    have the words of the query.
     """
 
     def __init__(self, store: BaseStore, owner: str) -> None:
         self._store = store
         # A label may hold no period; this one cannot be made up by another owner's name.
         self._prefix = owner.replace("%", "%25").replace(".", "%2E") or "%"
+        self._has_vectors = getattr(store, "index_config", None) is not None
         self.supports_ttl = store.supports_ttl
         self.ttl_config = store.ttl_config
 
@@ -54,7 +56,7 @@ class OwnedStore(BaseStore):
             return op._replace(namespace=(self._prefix, *op.namespace))
         if isinstance(op, SearchOp):
             own = op._replace(namespace_prefix=(self._prefix, *op.namespace_prefix))
-            return own._replace(query=None, limit=RANKED, offset=0) if op.query else own
+            return own._replace(query=None, limit=RANKED, offset=0) if self._ranks(op) else own
         if isinstance(op, ListNamespacesOp):
             conditions = list(op.match_conditions or ())
             known = [item for item in conditions if item.match_type == "prefix"]
@@ -70,10 +72,13 @@ class OwnedStore(BaseStore):
             one: Result = self._one(result)
             return one
         found: Any = [self._one(item) for item in result]
-        if isinstance(op, SearchOp) and op.query:
-            found = ranked(op.query, found)[op.offset : op.offset + op.limit]
+        if isinstance(op, SearchOp) and self._ranks(op):
+            found = ranked(op.query or "", found)[op.offset : op.offset + op.limit]
         many: Result = found
         return many
+
+    def _ranks(self, op: SearchOp) -> bool:
+        return bool(op.query) and not self._has_vectors
 
     def _one(self, found: Any) -> Any:
         if isinstance(found, SearchItem):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from psycopg.errors import UniqueViolation
 from psycopg.sql import SQL, Composed, Identifier
 from psycopg.types.json import Jsonb
 
@@ -15,7 +14,10 @@ from core.postgres import Pool
 from core.threads import Threads
 from server.bodies import ThreadCount, ThreadSearch, TimeToLive
 from server.ids import new_id
+from server.insertion import CHANNEL
 from server.json import dumps, storable
+from server.rules import Scope, own
+from server.together import Together
 
 _COLUMNS = SQL(
     "thread_id, created_at, updated_at, state_updated_at, metadata, status, config, state_values AS values, error,"
@@ -26,13 +28,28 @@ _COLUMNS = SQL(
 # Temporary threads are those of runs without one; expired ones wait for the housekeeping.
 _SEEN = SQL("NOT temporary AND (expires_at IS NULL OR expires_at > now() OR ttl_strategy <> 'delete')")
 
+_INSERT = (
+    SQL(
+        "INSERT INTO threads (thread_id, owner, metadata, ttl_strategy, ttl_minutes, expires_at)"
+        " SELECT thread_id, owner, metadata, strategy, ttl, now() + make_interval(secs => ttl * 60)"
+        " FROM json_to_recordset(%s::json)"
+        " AS t (thread_id text, owner text, metadata jsonb, strategy text, ttl float8)"
+        " ON CONFLICT (thread_id) DO NOTHING RETURNING {}"
+    )
+    .format(_COLUMNS)
+    .as_string()
+)
+
 
 class ThreadStore:
     """Every statement carries the owner."""
 
-    def __init__(self, pool: Pool, core: Threads) -> None:
+    def __init__(self, pool: Pool, core: Threads, ttl: TimeToLive | None = None) -> None:
+        """`ttl` is how long threads live that are made without a time of their own."""
         self._pool = pool
         self._core = core
+        self._ttl = ttl
+        self._creating = Together(self._insert)
 
     async def create(
         self,
@@ -44,21 +61,16 @@ class ThreadStore:
         existing: bool = False,
     ) -> dict[str, Any]:
         """A new thread; with `existing` the owner's own of that id when there is one."""
-        async with self._pool.connection() as held:
-            try:
-                cursor = await held.execute(
-                    SQL(
-                        "INSERT INTO threads (thread_id, owner, metadata, ttl_strategy, ttl_minutes, expires_at) VALUES"
-                        " (%s, %s, %s, %s, %s, now() + make_interval(secs => %s * 60)) RETURNING {}"
-                    ).format(_COLUMNS),
-                    (
-                        thread_id or new_id(), owner, Jsonb(dict(metadata)), ttl and ttl.strategy, ttl and ttl.ttl,
-                        ttl and ttl.ttl,
-                    ),
-                )  # fmt: skip
-                row = await cursor.fetchone()
-            except UniqueViolation:
-                row = None
+        ttl = ttl or self._ttl
+        row = await self._creating(
+            {
+                "thread_id": thread_id or new_id(),
+                "owner": owner,
+                "metadata": metadata,
+                "strategy": ttl and ttl.strategy,
+                "ttl": ttl and ttl.ttl,
+            }
+        )
         if row is None and existing and thread_id is not None:
             try:
                 return await self.get(owner, thread_id)
@@ -67,6 +79,13 @@ class ThreadStore:
         if row is None:
             raise ConflictError(f"Thread with ID {thread_id} already exists")
         return row
+
+    async def _insert(self, threads: Sequence[dict[str, Any]]) -> list[dict[str, Any] | None]:
+        """The rows of new threads, None for one whose id is taken."""
+        async with self._pool.connection() as held:
+            cursor = await held.execute(_INSERT, (dumps(threads).decode(),))
+            made = {row["thread_id"]: row for row in await cursor.fetchall()}
+        return [made.pop(thread["thread_id"], None) for thread in threads]
 
     async def get(self, owner: str, thread_id: str) -> dict[str, Any]:
         async with self._pool.connection() as held:
@@ -106,9 +125,11 @@ class ThreadStore:
             raise _absent(thread_id)
         return row
 
-    async def search(self, owner: str, search: ThreadSearch) -> tuple[list[dict[str, Any]], bool]:
-        """A page of threads and whether there are more."""
-        where, values = _where(owner, search)
+    async def search(
+        self, owner: str, search: ThreadSearch, scope: Scope | None = None
+    ) -> tuple[list[dict[str, Any]], bool]:
+        """A page of the owner's threads, or of those that `scope` shows, and whether there are more."""
+        where, values = _where(scope or own(owner), search)
         if search.ids is not None:
             where += SQL(" AND thread_id = ANY(%(ids)s)")
             values["ids"] = search.ids
@@ -122,8 +143,8 @@ class ThreadStore:
             rows = await cursor.fetchall()
         return rows[: search.limit], len(rows) > search.limit
 
-    async def count(self, owner: str, search: ThreadCount) -> int:
-        where, values = _where(owner, search)
+    async def count(self, owner: str, search: ThreadCount, scope: Scope | None = None) -> int:
+        where, values = _where(scope or own(owner), search)
         async with self._pool.connection() as held:
             cursor = await held.execute(SQL("SELECT count(*) AS n FROM threads WHERE {}").format(where), values)
             row = await cursor.fetchone()
@@ -142,19 +163,20 @@ class ThreadStore:
                 " WHERE owner = %s AND thread_id = %s",
                 (storable(dumps(values)), storable(dumps(interrupts)), waits, owner, thread_id),
             )
+            await held.execute("SELECT pg_notify(%s, %s)", (CHANNEL, f"state {thread_id}"))
 
-    async def copy(self, owner: str, thread_id: str) -> dict[str, Any]:
-        """A new thread with the metadata, the state and the history of another."""
+    async def copy(self, owner: str, thread_id: str, *, to: str | None = None) -> dict[str, Any]:
+        """A new thread, of the owner or of another, with the metadata, the state and the history of an old one."""
         copied = new_id()
         async with self._pool.connection() as held, held.transaction():
             cursor = await held.execute(
                 SQL(
                     "INSERT INTO threads (thread_id, owner, title, metadata, config, state_values, interrupts, error,"
-                    " status) SELECT %s, owner, title, metadata, config, state_values, interrupts, error,"
+                    " status) SELECT %s, %s, title, metadata, config, state_values, interrupts, error,"
                     " CASE WHEN status = 'busy' THEN 'idle' ELSE status END FROM threads"
                     " WHERE owner = %s AND thread_id = %s AND {} RETURNING {}"
                 ).format(_SEEN, _COLUMNS),
-                (copied, owner, thread_id),
+                (copied, to or owner, owner, thread_id),
             )
             row = await cursor.fetchone()
             if row is None:
@@ -249,9 +271,9 @@ def shown(row: Mapping[str, Any], select: Sequence[str] | None = None) -> dict[s
     return found if select is None else {key: found.get(key) for key in select}
 
 
-def _where(owner: str, search: ThreadSearch | ThreadCount) -> tuple[Composed, dict[str, Any]]:
-    where = SQL("owner = %(owner)s AND {}").format(_SEEN)
-    values: dict[str, Any] = {"owner": owner}
+def _where(scope: Scope, search: ThreadSearch | ThreadCount) -> tuple[Composed, dict[str, Any]]:
+    where = SQL("({}) AND {}").format(scope.where, _SEEN)
+    values: dict[str, Any] = dict(scope.values)
     if search.metadata:
         where += SQL(" AND metadata @> %(metadata)s")
         values["metadata"] = Jsonb(search.metadata)

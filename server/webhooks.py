@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import logging
 import socket
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +20,7 @@ from core.postgres import Pool
 from server.database import DATABASE_ERRORS
 from server.json import dumps
 from server.logs import bound_to
+from server.policies import WebhookPolicy
 from server.runs import SELECT_RUNS, Run
 
 logger = logging.getLogger(__name__)
@@ -38,21 +40,33 @@ class Webhooks:
     reach what only the server can.
     """
 
-    def __init__(self, pool: Pool, allowed_hosts: tuple[str, ...] = ()) -> None:
+    def __init__(self, pool: Pool, allowed_hosts: tuple[str, ...] = (), policy: WebhookPolicy | None = None) -> None:
         self._pool = pool
         self._allowed = set(allowed_hosts)
+        self._policy = policy or WebhookPolicy()
         self._wanted = asyncio.Event()
 
     async def check(self, address: str) -> None:
         """InvalidInputError for an address that will not be called."""
+        policy = self._policy
+        if not policy.enabled:
+            raise InvalidInputError("This server calls no webhooks.", "Leave webhook out.")
         try:
             parts = urlsplit(address)
-            host = parts.hostname
+            host, port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
         except ValueError:
             host = None
         if host is None or parts.scheme not in ("http", "https"):
             raise InvalidInputError(f"The webhook {address!r} is not an http(s) address.", "Give a full address.")
-        if host in self._allowed:
+        if len(address) > policy.longest:
+            raise InvalidInputError(f"The webhook's address is longer than {policy.longest} characters.")
+        if policy.https_only and parts.scheme != "https":
+            raise InvalidInputError("The webhook's address does not begin with https.", "Use https.")
+        if policy.ports and port not in policy.ports:
+            raise InvalidInputError(f"The webhook's port {port} is not allowed.")
+        if policy.domains and not policy.names(host):
+            raise InvalidInputError(f"The webhook's host {host} is not allowed.")
+        if host in self._allowed or policy.names(host):
             return
         if not await asyncio.to_thread(_public, host):
             raise InvalidInputError(
@@ -100,8 +114,8 @@ class Webhooks:
             taken = False
             try:
                 await self.check(call["address"])
-                body = dumps({**run.as_json(), "error": run.error, "values": call["state"]})
-                answer = await client.post(call["address"], content=body, headers={"content-type": "application/json"})
+                headers = {**self._policy.headers, "content-type": "application/json"}
+                answer = await client.post(call["address"], content=dumps(self._payload(run, call)), headers=headers)
                 taken = answer.status_code < 500
                 if not answer.is_success:
                     logger.warning("the webhook was answered with %s", answer.status_code)
@@ -114,6 +128,17 @@ class Webhooks:
                 logger.error("the webhook is given up after %s tries", TRIES)
                 taken = True
             await self._made(run.run_id, call["tries"], taken=taken)
+
+    def _payload(self, run: Run, call: dict[str, Any]) -> dict[str, Any]:
+        whole = {
+            **run.as_json(),
+            "error": run.error,
+            "values": call["state"],
+            "run_ended_at": run.updated_at,
+            "webhook_sent_at": datetime.now(UTC),
+        }
+        fields = self._policy.fields
+        return {key: value for key, value in whole.items() if key in fields} if fields else whole
 
     async def _made(self, run_id: str, tries: int, *, taken: bool) -> None:
         async with self._pool.connection() as held:

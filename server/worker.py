@@ -6,27 +6,32 @@ import asyncio
 import logging
 import os
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-from langgraph.errors import GraphDrained, is_invalid_resume
+import psycopg
+from langgraph.errors import EmptyInputError, GraphDrained, GraphRecursionError, is_invalid_resume
 from langgraph.runtime import RunControl
+from psycopg.errors import ProgramLimitExceeded
 from psycopg_pool import PoolTimeout
 
+from core.errors import UserError
 from core.postgres import Pool
 from core.settings import Settings
+from server.allocator import return_free_memory
 from server.claims import Claims, End
 from server.database import DATABASE_ERRORS
-from server.events import ATTEMPT_STRIDE, EventLog, Live
+from server.events import ATTEMPT_STRIDE, FLUSH_SECONDS, EventLog, Live
 from server.execution import Outcome, durability, execute, output_json
 from server.graphs import Graphs
 from server.json import dumps
 from server.logs import bound_to
 from server.observation import Observation
 from server.runs import CancelAction, Run, Runs
-from server.saver import CheckpointLog, RunLostError, RunSaver
+from server.saver import CheckpointLog, Entry, RunLostError, RunSaver
 from server.state import thread_interrupts
 from server.webhooks import Webhooks
 
@@ -34,6 +39,8 @@ logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
 KEEP_SECONDS = 2.0
+# So many runs at once leave enough memory unused to give it back.
+BURST = 20
 CLAIMED_AT_ONCE = 50
 RETRY_SECONDS = 0.5
 WEARY = (*DATABASE_ERRORS, PoolTimeout)
@@ -68,13 +75,15 @@ class Worker:
     _held: dict[str, _Held] = field(default_factory=dict)
     _wanted: asyncio.Event = field(default_factory=asyncio.Event)
     _waiting: dict[str, set[asyncio.Event]] = field(default_factory=dict)
+    _most: int = 0
 
     def __post_init__(self) -> None:
         self._claims = Claims(self.runs.pool)
         # Over connections of their own: a worker with much to do would else find none in time, and lose its runs.
         self._leases = Claims(self.leases)
-        self._checkpoints = CheckpointLog(self.relaxed, self.id)
+        self._checkpoints = CheckpointLog(self.relaxed, self.id, linger=FLUSH_SECONDS)
         self._strict = CheckpointLog(self.runs.pool, self.id)
+        self.log.worker, self.log.written = self.id, self._shorten
 
     @property
     def free(self) -> int:
@@ -118,9 +127,15 @@ class Worker:
 
     def start(self, run: Run) -> Live:
         """Executes a run this worker has claimed."""
+        if (known := self._held.get(run.run_id)) is not None:
+            # Word of a claim came so late that the run was given back and claimed here once more: the later one counts.
+            if known.run.attempt >= run.attempt:
+                return self.lives[run.run_id]
+            self.lose(run.run_id)
         live = Live(run.run_id, run.attempt)
         held = _Held(run, RunControl(), cancel=run.cancel)
         self._held[run.run_id] = held
+        self._most = max(self._most, len(self._held))
         self.lives[run.run_id] = live
         if run.watched:
             self.log.watch(run.run_id)
@@ -160,13 +175,16 @@ class Worker:
             if not held.lost:
                 raise
         finally:
-            del self._held[run.run_id]
-            self.log.drop(run.run_id)
+            if self._held.get(run.run_id) is held:
+                del self._held[run.run_id]
+                self.log.drop(run.run_id)
             if not live.done:
                 self._forget(run.run_id, live)
                 live.finish(None)
             self.announce(run.run_id)
             asyncio.get_running_loop().call_later(KEEP_SECONDS, self._forget, run.run_id, live)
+            if not self._held and self._most >= BURST:
+                asyncio.get_running_loop().call_later(KEEP_SECONDS + 0.1, self._settle)
             if waits or self.free == 1:
                 self.wake()
 
@@ -179,6 +197,16 @@ class Worker:
         except Exception:
             logger.exception("the end of a run could not be written")
             return False
+
+    def _settle(self) -> None:
+        """After many runs at once, when none is under way."""
+        if not self._held and self._most >= BURST:
+            self._most = 0
+            return_free_memory()
+
+    def _shorten(self, run_id: str, number: int) -> None:
+        if (live := self.lives.get(run_id)) is not None:
+            live.shorten(number)
 
     def _forget(self, run_id: str, live: Live) -> None:
         if self.lives.get(run_id) is live:
@@ -212,7 +240,9 @@ class Worker:
         while True:
             await asyncio.sleep(RETRY_SECONDS)
             try:
-                return await self._claims.again(self.id, held.run.run_id, self.settings.run_lease_seconds)
+                # What there is to say of this attempt can be said only before the next.
+                await self.log.flush()
+                return await self._claims.again(self.id, held.run, self.settings.run_lease_seconds)
             except WEARY:
                 continue
 
@@ -221,6 +251,8 @@ class Worker:
         log = self.log
 
         def emit(name: str, data: Any) -> None:
+            if held.lost:
+                return
             log.add(run.run_id, live.append(name, data))
 
         try:
@@ -240,7 +272,7 @@ class Worker:
             return await self._cancelled(held, live, outcome)
         except GraphDrained:
             await self.log.flush()
-            await self._claims.release(self.id, run.run_id)
+            await self._claims.release(self.id, run)
             return False
         except (*WEARY, RunLostError):
             raise
@@ -249,16 +281,24 @@ class Worker:
         except Exception as error:
             if (cause := _cause(error)) is not None:
                 raise cause from error
-            logger.exception("the run failed")
+            if (mistake := _mistake(error)) is not None:
+                logger.warning("the run failed: %s", mistake)
+            else:
+                logger.exception("the run failed")
             return await self._failed(held, live, outcome, error)
         status = "interrupted" if outcome.stopped else "idle"
         end = self._end("success", status, outcome)
-        return await self._finish(held, live, end)
+        try:
+            return await self._finish(held, live, end, outcome.rest)
+        except (*WEARY, RunLostError):
+            raise
+        except psycopg.Error as error:
+            return await self._failed(held, live, outcome, error)
 
     def _saver(self, run: Run) -> RunSaver:
         if durability(run, self.graphs) == "sync":
-            return RunSaver(self.runs.pool, self._strict, run.run_id, blank=run.blank)
-        return RunSaver(self.relaxed, self._checkpoints, run.run_id, waits=False, blank=run.blank)
+            return RunSaver(self.runs.pool, self._strict, run.run_id, run.attempt, blank=run.blank)
+        return RunSaver(self.relaxed, self._checkpoints, run.run_id, run.attempt, waits=False, blank=run.blank)
 
     async def _base_writes(self, run: Run) -> list[tuple[str, int]]:
         async with self.runs.pool.connection() as held:
@@ -329,14 +369,24 @@ class Worker:
             output_tokens=outcome.output_tokens,
         )
 
-    async def _finish(self, held: _Held, live: Live, end: End) -> bool:
-        """Writes the end, however long the database takes to come back, unless the run is another's by then."""
+    async def _finish(self, held: _Held, live: Live, end: End, steps: Sequence[Entry] = ()) -> bool:
+        """Writes the end, however long the database takes to come back, unless the run is another's by then.
+
+        When something in `steps` cannot be stored, those before it are, and its error is raised.
+        """
         run = held.run
         events = await self.log.take(run.run_id)
         while True:
             try:
-                ours, waits = await self._claims.finish(run, self.id, end, events)
+                ours, waits = await self._claims.finish(run, self.id, end, events, steps)
                 break
+            except (psycopg.DataError, ProgramLimitExceeded):
+                if not steps:
+                    raise
+                for event in events:
+                    self.log.add(run.run_id, event)
+                await self._checkpoints.store(steps)
+                raise
             except WEARY as error:
                 logger.warning("the end of the run waits for the database: %s", error)
                 await asyncio.sleep(RETRY_SECONDS)
@@ -406,14 +456,24 @@ class Worker:
         tasks = [held.task for held in self._held.values() if held.task is not None]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=self.settings.drain_seconds)
-            for run_id, held in list(self._held.items()):
+            for held in list(self._held.values()):
                 if held.task in late and held.task is not None:
                     held.lost = True
                     held.task.cancel()
                     with suppress(asyncio.CancelledError):
                         await held.task
                     with suppress(*WEARY):
-                        await self._claims.release(self.id, run_id)
+                        await self._claims.release(self.id, held.run)
+
+
+def _mistake(error: Exception) -> str | None:
+    """What a user did wrong, in a line; None for an error that nobody foresaw."""
+    if isinstance(error, UserError):
+        return " ".join(f"{type(error).__name__}: {error}".split())
+    if is_invalid_resume(error):
+        # Its text repeats the answer.
+        return INVALID_RESUME
+    return type(error).__name__ if isinstance(error, EmptyInputError | GraphRecursionError) else None
 
 
 def _cause(error: BaseException) -> BaseException | None:

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from core.errors import UserError
 from core.settings import Settings
+from core.threads import Thread
 from dolphin.script import parse
 from dolphin.script.errors import ScriptSyntaxError
 from dolphin.script.syntax import Assign
@@ -61,7 +62,7 @@ async def ask(
             ended = await turn(
                 host,
                 LOCAL_USER,
-                thread,
+                thread.thread_id,
                 question,
                 display=Display(console, quiet=as_json),
                 review=review,
@@ -70,13 +71,13 @@ async def ask(
                 answer_waiting=answer_all,
             )
         except (asyncio.CancelledError, OSError, UserError):
-            sys.stderr.write(f"thread: {thread} (go on with: ddb-agent ask --thread {thread})\n")
+            sys.stderr.write(f"thread: {thread.name} (go on with: ddb-agent ask --thread {thread.name})\n")
             raise
-        ends_with_it = not as_json and ended.ran and await leaves_variables(host, thread)
+        ends_with_it = not as_json and ended.ran and await leaves_variables(host, thread.thread_id)
     if as_json:
-        sys.stdout.write(json.dumps(summary(ended), ensure_ascii=False, default=str) + "\n")
+        sys.stdout.write(json.dumps(summary(ended, thread), ensure_ascii=False, default=str) + "\n")
     else:
-        report(ended, console, shown=interactive)
+        report(ended, thread.name, console, shown=interactive)
         if ends_with_it:
             console.print(SESSION_ENDS, style="dim", markup=False, highlight=False, soft_wrap=True)
     return exit_code(ended)
@@ -113,10 +114,12 @@ def check_question(question: str | None, thread_id: str | None) -> None:
         raise UserError("The question is not text: it has NUL characters or bytes that are no UTF-8.", "Send text.")
 
 
-def summary(ended: Turn) -> dict[str, Any]:
+def summary(ended: Turn, thread: Thread) -> dict[str, Any]:
+    """`thread_id` is what the thread is called here, `id` what the HTTP API knows it by."""
     answer = ended.answer
     return {
-        "thread_id": ended.thread_id,
+        "thread_id": thread.name,
+        "id": thread.thread_id,
         "status": "waiting" if ended.waiting else (answer["status"] if answer else "failed"),
         "answer": answer["text"] if answer else None,
         "scripts": answer["scripts"] if answer else [],
@@ -131,9 +134,8 @@ def summary(ended: Turn) -> dict[str, Any]:
     }
 
 
-def report(ended: Turn, console: Console, *, shown: bool) -> None:
+def report(ended: Turn, thread: str, console: Console, *, shown: bool) -> None:
     """Prints what follows the answer; `shown` tells that the person has seen what waits."""
-    thread = ended.thread_id
     if ended.waiting is not None:
         if not shown:
             show(ended.waiting, console)

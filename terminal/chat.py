@@ -185,9 +185,9 @@ async def chat(settings: Settings, *, mode: Mode, thread_id: str | None) -> int:
     read = prompt(console)
     async with open_host(settings) as host, looked_after(host, LOCAL_USER):
         thread = await thread_for(host, LOCAL_USER, thread_id, "chat" if thread_id is None else None)
-        talk = Chat(host, console, thread, mode)
+        talk = Chat(host, console, thread.thread_id, mode)
         entry = host.deps.models.entry("actor")
-        console.print(f"thread {thread}, model {entry.name}. /help for commands.", style="dim", highlight=False)
+        console.print(f"thread {thread.name}, model {entry.name}. /help for commands.", style="dim", highlight=False)
         if thread_id is not None:
             await _guarded(talk, talk.resume())
         while True:

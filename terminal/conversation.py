@@ -16,6 +16,7 @@ from rich.text import Text
 
 from core.errors import NotFoundError, UserError
 from core.thread_lock import exclusive
+from core.threads import Thread, named_id
 from graph.host import Host, unfinished
 from graph.review import ReviewRequest
 from graph.state import Answer, Input, Mode, QuestionChange, RunContext
@@ -240,13 +241,17 @@ async def pending(host: Host, owner: str, thread_id: str) -> ReviewRequest | Non
     return next((cast("ReviewRequest", item.value) for item in state.interrupts), None)
 
 
-async def thread_for(host: Host, owner: str, thread_id: str | None, question: str | None) -> str:
-    """The thread to use: an existing one by id, else a new one titled by the question."""
-    if thread_id is not None:
+async def thread_for(host: Host, owner: str, name: str | None, question: str | None) -> Thread:
+    """The thread to use: an existing one by its id or name, else a new one titled by the question."""
+    key, metadata = None, {"graph_id": "agent"}
+    if name is not None:
         try:
-            return (await host.threads.get(owner, thread_id)).thread_id
+            return await host.threads.find(owner, name)
         except NotFoundError:
             if question is None:
                 raise
+        key = named_id(owner, name)
+        if key != name:
+            metadata["name"] = name
     title = " ".join((question or "").split())[:TITLE_LENGTH]
-    return (await host.threads.create(owner, thread_id, title=title, metadata={"graph_id": "agent"})).thread_id
+    return await host.threads.create(owner, key, title=title, metadata=metadata)

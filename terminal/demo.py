@@ -136,7 +136,7 @@ async def _ask_all(host: Host, files: dict[str, Path], console: Console) -> list
         " (vega_datasets; dates rewritten as yyyy.MM.dd).",
         highlight=False,
     )
-    thread = await thread_for(host, LOCAL_USER, None, "demo")
+    thread = (await thread_for(host, LOCAL_USER, None, "demo")).thread_id
     failed = []
     for number, question in enumerate(QUESTIONS, 1):
         text = question.text.format(**files)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 from core.errors import ConfigurationError
 from core.migrations import migrate
@@ -51,6 +52,9 @@ def serve(settings: Settings, *, host: str, port: int, config: Path | None, work
             await super().startup(sockets)
             _settle_garbage()
 
+    # uvicorn raises the signal once more when it has ended. By default that would be the end of the process, and its
+    # private database would go on.
+    signal.signal(signal.SIGTERM, _end)
     drains: list[asyncio.Task[None]] = []
     server = Server(
         uvicorn.Config(
@@ -93,6 +97,10 @@ def work(settings: Settings, *, config: Path | None) -> int:
         finally:
             release_database(settings)
     return 0
+
+
+def _end(number: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)
 
 
 def _settle_garbage() -> None:

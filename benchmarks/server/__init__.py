@@ -44,7 +44,8 @@ FIGURES: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("rate", f"runs per second, {CLIENTS} clients", _rate),
     ("many", f"{STREAMS} threads streaming at once", _seconds),
     ("rss_start", "memory at the start", _megabytes),
-    ("rss", "memory at the end", _megabytes),
+    ("rss_peak", "memory after the streams", _megabytes),
+    ("rss", "memory at rest, 5 s later", _megabytes),
 )
 
 

@@ -233,10 +233,11 @@ class OrderItem(Node):
 
 @dataclass(frozen=True, slots=True)
 class Grouping(Node):
-    """`group by`, `context by`, `pivot by`, `cgroup by` and its keys."""
+    """`group by`, `context by`, `pivot by`, `cgroup by`; `within`: the keys of `group by` beside `cgroup by`."""
 
     kind: OneOf["group", "context", "pivot", "cgroup"]
     keys: tuple[SelectItem, ...]
+    within: tuple[SelectItem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

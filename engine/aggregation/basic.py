@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from engine import parallel
 from engine.aggregation.rows import (
     Kernel,
     Numbers,
@@ -12,6 +13,7 @@ from engine.aggregation.rows import (
     gather,
     last_rows,
     numbers,
+    parts,
     place,
     present,
     ranks,
@@ -116,12 +118,19 @@ def _extreme(groups: Groups, x: Vector, largest: bool) -> Vector:
     limits = np.finfo(x.data.dtype) if floating else np.iinfo(x.data.dtype)
     low, high = (-np.inf, np.inf) if floating else (limits.min, limits.max)
     start = low if largest else high
-    values = x.data if valid is None else np.where(valid, x.data, np.array(start, dtype=x.data.dtype))
-    if groups.count == 1:
-        out = np.array([reduce.reduce(values, initial=start)], dtype=x.data.dtype)
-    else:
+
+    def of_part(rows: slice) -> Array:
+        values = x.data[rows]
+        if valid is not None:
+            values = np.where(valid[rows], values, np.array(start, dtype=x.data.dtype))
         out = np.full(groups.count, start, dtype=x.data.dtype)
-        reduce.at(out, groups.codes, values)
+        if groups.count == 1:
+            out[0] = reduce.reduce(values, initial=start)
+        else:
+            reduce.at(out, groups.codes[rows], values)
+        return out
+
+    out = np.asarray(reduce.reduce(parallel.each(of_part, parts(groups), groups.rows), axis=0))
     out[counts(groups, valid) == 0] = null(x.type)
     return x.with_data(out)
 

@@ -77,7 +77,7 @@ AGGREGATES: dict[str, Aggregate] = {
     "sem": Aggregate(moments.standard_error),
     "skew": Aggregate(moments.skewness, options="[biased=true]", fast=rolling.shape(moments.skewness, "skew")),
     "kurtosis": Aggregate(moments.kurtosis, options="[biased=true]", fast=rolling.shape(moments.kurtosis, "kurt")),
-    "med": Aggregate(order.median, fast=rolling.median),
+    "med": Aggregate(order.median, fast=rolling.median, aliases=("median",)),
     "mode": Aggregate(order.mode),
     "percentile": Aggregate(order.percentile, options="percent, [interpolation]", fast=rolling.percentile),
     "quantile": Aggregate(order.quantile, options="q, [interpolation]", fast=rolling.quantile),

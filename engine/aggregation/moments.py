@@ -9,7 +9,8 @@ from engine.aggregation.rows import Kernel, Numbers, counts, numbers, present, s
 from engine.grouping import Groups
 from engine.values import Array, Vector
 
-ZERO_VARIANCE = 1e-12
+ZERO_VARIANCE = 1e-24
+"""Less is nothing but rounding, as is so small a part of the squared mean."""
 
 
 class Centered:
@@ -111,7 +112,9 @@ def correlation(groups: Groups, x: Vector, y: Vector) -> Vector:
         centered = Centered(groups, x, y)
         sxx, syy, sxy = centered.products()
         number = centered.number
-        flat = (sxx / number < ZERO_VARIANCE) | (syy / number < ZERO_VARIANCE)
+        flat = np.zeros(len(number), dtype=bool)
+        for squares, mean in zip((sxx, syy), centered.means, strict=True):
+            flat |= squares / number < ZERO_VARIANCE * np.maximum(1.0, mean * mean)
         result = sxy / np.sqrt(sxx * syy)
     return doubles(np.clip(result, -1.0, 1.0), (number < 2) | flat)
 

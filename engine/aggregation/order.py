@@ -7,15 +7,17 @@ from itertools import pairwise
 
 import numpy as np
 
+from engine import parallel
 from engine.aggregation.basic import doubles, ints
 from engine.aggregation.moments import Centered
-from engine.aggregation.rows import codes_of, counts, first_rows, gather, numbers, ranks, sums
+from engine.aggregation.rows import blocks, codes_of, counts, first_rows, gather, numbers, ranks, sums
 from engine.grouping import Groups
 from engine.values import Array, Vector
 
 MOST = 2**62
 ROWS_WORTH_A_SORT = 32
 """Groups of so many rows are sorted one by one."""
+ROWS_WORTH_A_THREAD = 1 << 12
 SEEN_PER_ROW, SMALL_TABLE = 8, 1 << 16
 INTERPOLATIONS = ("linear", "lower", "higher", "nearest", "midpoint")
 
@@ -33,19 +35,24 @@ class SortedGroups:
 
     @classmethod
     def of(cls, groups: Groups, values: Array, q: float | None = None) -> SortedGroups:
-        sizes = counts(groups, ~np.isnan(values))
+        missing = np.isnan(values)
+        sizes = counts(groups, ~missing if missing.any() else None)
         if groups.count * ROWS_WORTH_A_SORT > groups.rows:
             return cls(values[np.lexsort((values, groups.codes))], groups.offsets[:-1], sizes)
         ordered = values.copy() if groups.contiguous else groups.arrange(values)
         found = cls(ordered, groups.offsets[:-1], sizes)
-        if q is None:
-            for start, stop in pairwise(groups.offsets.tolist()):
-                ordered[start:stop].sort()
-            return found
-        lower, upper, _ = found.places(q)
-        for (start, stop), *needed in zip(pairwise(groups.offsets.tolist()), lower, upper, strict=True):
-            if start < stop:
-                ordered[start:stop].partition(needed)
+        needed = None if q is None else np.stack(found.places(q)[:2], axis=1)
+
+        def sort(group: int) -> None:
+            part = ordered[groups.offsets[group] : groups.offsets[group + 1]]
+            if needed is None:
+                part.sort()
+            elif len(part):
+                part.partition(needed[group])
+
+        # Threads would only wait for each other over small groups.
+        large = groups.count * ROWS_WORTH_A_THREAD <= groups.rows
+        parallel.each(sort, range(groups.count), groups.rows if large else 0)
         return found
 
     def at(self, positions: Array) -> Array:
@@ -132,13 +139,19 @@ def _small_codes(column: Vector, most: int) -> tuple[Array, int]:
     import pandas as pd
 
     data = codes_of(column)
-    if not len(data):
-        return data.astype(np.int64), 1
-    low, high = int(data.min()), int(data.max())
-    if high - low >= most:
+    low, span = _span(data)
+    if span > most:
         codes, distinct = pd.factorize(data)
         return codes, max(len(distinct), 1)
-    return np.subtract(data, low, dtype=np.int64), high - low + 1
+    return np.subtract(data, low, dtype=np.int64), span
+
+
+def _span(data: Array) -> tuple[int, int]:
+    """The smallest of whole numbers and how many there are from it to the largest; 0 and 1 if there are none."""
+    if not len(data):
+        return 0, 1
+    low = int(data.min())
+    return low, int(data.max()) - low + 1
 
 
 def distinct_count(groups: Groups, x: Vector, ignore_null: bool = False) -> Vector:
@@ -146,11 +159,19 @@ def distinct_count(groups: Groups, x: Vector, ignore_null: bool = False) -> Vect
     if ignore_null:
         kept = np.flatnonzero(~x.nulls())
         groups, x = Groups(groups.codes[kept], groups.count), x.take(kept)
-    keys, bound = combined_codes(groups, [x])
+    data = codes_of(x)
+    low, span = _span(data)
+    bound = max(groups.count, 1) * span
     if bound > SEEN_PER_ROW * groups.rows + SMALL_TABLE:
         return ints(counts(groups, distinct_rows(groups, [x])))
     seen = np.zeros(bound, dtype=bool)
-    seen[keys] = True
+
+    def look(rows: slice) -> None:
+        keys = groups.codes[rows] * span
+        keys += np.subtract(data[rows], low, dtype=np.int64)
+        seen[keys] = True
+
+    parallel.each(look, blocks(groups), groups.rows)
     return ints(np.count_nonzero(seen.reshape(max(groups.count, 1), -1), axis=1)[: groups.count])
 
 
@@ -177,36 +198,59 @@ def rank_in_groups(
     ties: str = "min",
 ) -> tuple[Array, Array]:
     """The rank of every row in its group from 0 (NaN where NULL is ignored), and how many are ranked per group."""
-    order, _ = ranks(x)
-    ranked = ~x.nulls() if ignore_null else np.ones(groups.rows, dtype=bool)
-    keys = order.astype(np.int64) if ascending else -order.astype(np.int64)
-    rows = np.flatnonzero(ranked)
-    sorter = rows[np.lexsort((keys[rows], groups.codes[rows]))]
-    codes, sorted_keys = groups.codes[sorter], keys[sorter]
-    sizes = np.bincount(codes, minlength=groups.count)
-    starts = np.concatenate(([0], np.cumsum(sizes)[:-1]))
-    position = np.arange(len(sorter)) - starts[codes]
-    fresh = np.ones(len(sorter), dtype=bool)
-    fresh[1:] = (codes[1:] != codes[:-1]) | (sorted_keys[1:] != sorted_keys[:-1])
-    run = np.cumsum(fresh) - 1
-    first = position[fresh]
-    length = np.bincount(run, minlength=len(first)) if len(run) else np.zeros(0, dtype=np.int64)
-    if ties == "first":
-        result = position.astype(np.float64)
-    elif ties == "dense":
-        group_first = np.full(groups.count, np.iinfo(np.int64).max)
-        np.minimum.at(group_first, codes, run)
-        result = (run - group_first[codes]).astype(np.float64)
-        sizes = np.bincount(codes[fresh], minlength=groups.count)
-    elif ties == "max":
-        result = (first + length - 1)[run].astype(np.float64)
-    elif ties == "average":
-        result = (first + (length - 1) / 2)[run]
-    else:
-        result = first[run].astype(np.float64)
+    keys = _sort_keys(x)
+    if not ascending:
+        keys = -keys if keys.dtype.kind == "f" else ~keys
+    missing = x.nulls() if ignore_null and x.has_nulls() else None
     out = np.full(groups.rows, np.nan)
+    if missing is not None:
+        rows = np.flatnonzero(~missing)
+        out[rows], sizes = _ranks_in(Groups(groups.codes[rows], groups.count), keys[rows], ties)
+        return out, sizes
+    return _ranks_in(groups, keys, ties)
+
+
+def _sort_keys(x: Vector) -> Array:
+    """Numbers ordered as the elements are, NULL first."""
+    if x.symbols is None and x.data.dtype.kind == "f":
+        return np.where(np.isnan(x.data), -np.inf, x.data)
+    return x.data if x.symbols is None and x.data.dtype.kind == "i" else ranks(x)[0]
+
+
+def _ranks_in(groups: Groups, keys: Array, ties: str) -> tuple[Array, Array]:
+    sizes = groups.sizes
+    ordered = groups.arrange(keys)
+    sorter = _sorter(groups, ordered, stable=ties == "first")
+    ordered = ordered[sorter]
+    fresh = np.ones(len(sorter), dtype=bool)
+    fresh[1:] = ordered[1:] != ordered[:-1]
+    fresh[groups.offsets[:-1][sizes > 0]] = True
+    runs = np.flatnonzero(fresh)
+    length = np.diff(runs, append=len(sorter))
+    owner = np.searchsorted(groups.offsets, runs, side="right") - 1
+    first = runs - groups.offsets[owner]
+    if ties == "first":
+        result = np.arange(len(sorter)) - np.repeat(groups.offsets[:-1], sizes)
+    elif ties == "dense":
+        sizes = np.bincount(owner, minlength=groups.count)
+        result = np.repeat(np.arange(len(runs)) - (np.cumsum(sizes) - sizes)[owner], length)
+    else:
+        highest = first + length - 1
+        of_run = {"min": first, "max": highest, "average": (first + highest) / 2}[ties]
+        result = np.repeat(of_run, length)
+    out = np.empty(len(sorter))
     out[sorter] = result
-    return out, sizes
+    return groups.restore(out), sizes
+
+
+def _sorter(groups: Groups, ordered: Array, *, stable: bool) -> Array:
+    """Places in group order, each group's by the values there."""
+    if groups.count * ROWS_WORTH_A_SORT > groups.rows:
+        return np.lexsort((ordered, np.repeat(np.arange(groups.count), groups.sizes)))
+    sorter = np.empty(len(ordered), dtype=np.int64)
+    for start, stop in pairwise(groups.offsets.tolist()):
+        np.add(np.argsort(ordered[start:stop], stable=stable), start, out=sorter[start:stop])
+    return sorter
 
 
 def mutual_information(groups: Groups, x: Vector, y: Vector) -> Vector:

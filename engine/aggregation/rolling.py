@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from engine import parallel
 from engine.aggregation import basic, moments
 from engine.aggregation.basic import doubles, ints
+from engine.aggregation.moments import ZERO_VARIANCE
 from engine.aggregation.order import quantile as group_quantile
 from engine.aggregation.rows import Kernel, codes_of, gather, numbers, ranks
 from engine.aggregation.windows import Windows, windowed
@@ -17,6 +19,10 @@ from engine.values import Array, Vector
 
 NEGLIGIBLE = 1e-6
 """Variances that are so small a part of the greatest deviation carry errors of earlier windows."""
+SHORT = 24
+"""Windows of so few rows are worked on from their own rows alone."""
+FLAT = 1e-20
+"""Variances that are so small a part of the squared mean may be zero."""
 SMALL = 4096
 """Windows with so few elements in all are evaluated one by one."""
 
@@ -255,6 +261,9 @@ def _pair(x: Vector, y: Vector) -> tuple[Array, Array, Array]:
 
 def _second_moments(windows: Windows, x: Vector, y: Vector) -> tuple[Array, Array, Array, Array, Array] | None:
     """Counts, variances, covariance (all of populations) and which windows to evaluate afresh."""
+    before = _rows_before(windows)
+    if before is not None:
+        return _moments_of_short(before, numbers(x), numbers(y, "Y"))
     valid, first, second = _pair(x, y)
     if _unsuitable(windows, first, second):
         return None
@@ -265,6 +274,57 @@ def _second_moments(windows: Windows, x: Vector, y: Vector) -> tuple[Array, Arra
     covariance = rolling(windows, first * second).mean().to_numpy() - mean_x * mean_y
     doubtful = (var_x < NEGLIGIBLE * _greatest_square(first)) | (var_y < NEGLIGIBLE * _greatest_square(second))
     return number, var_x, var_y, covariance, doubtful
+
+
+def _rows_before(windows: Windows) -> Array | None:
+    """How many rows each window holds before its own, if all end at their row and are short."""
+    sizes = windows.sizes
+    if (
+        int(sizes.sum()) <= SMALL
+        or sizes.max() > SHORT
+        or not np.array_equal(windows.stop, np.arange(1, len(windows) + 1))
+    ):
+        return None
+    return sizes - 1
+
+
+def _moments_of_short(before: Array, first: Array, second: Array) -> tuple[Array, Array, Array, Array, Array]:
+    """The same from the rows of each window alone, in their order: equal windows have exactly equal moments."""
+    valid = ~(np.isnan(first) | np.isnan(second))
+    width, complete = int(before.max()) + 1, bool(valid.all())
+    pad = np.zeros(width - 1)
+    known = np.concatenate((pad.astype(bool), valid))
+    x, y = (np.concatenate((pad, np.where(valid, each, 0.0))) for each in (first, second))
+    number = np.empty(len(before))
+    var_x, var_y, shared = np.empty(len(before)), np.empty(len(before)), np.empty(len(before))
+    doubtful = np.empty(len(before), dtype=bool)
+
+    def fill(rows: slice) -> None:
+        limit = before[rows]
+        masked = not complete or int(limit.min()) < width - 1
+        shifts = [slice(rows.start + place, rows.stop + place) for place in range(width)]
+        masks = [known[shift] & (limit >= width - 1 - place) for place, shift in enumerate(shifts)] if masked else []
+        total = sum(masks, np.zeros(len(limit))) if masked else np.full(len(limit), float(width))
+        mean_x, mean_y = np.zeros(len(limit)), np.zeros(len(limit))
+        for place, shift in enumerate(shifts):
+            mean_x += np.where(masks[place], x[shift], 0.0) if masked else x[shift]
+            mean_y += np.where(masks[place], y[shift], 0.0) if masked else y[shift]
+        mean_x, mean_y = mean_x / total, mean_y / total
+        squares_x, squares_y, products = np.zeros(len(limit)), np.zeros(len(limit)), np.zeros(len(limit))
+        for place, shift in enumerate(shifts):
+            dx, dy = x[shift] - mean_x, y[shift] - mean_y
+            if masked:
+                dx, dy = np.where(masks[place], dx, 0.0), np.where(masks[place], dy, 0.0)
+            squares_x += dx * dx
+            squares_y += dy * dy
+            products += dx * dy
+        number[rows] = total
+        var_x[rows], var_y[rows], shared[rows] = squares_x / total, squares_y / total, products / total
+        doubtful[rows] = (var_x[rows] < FLAT * mean_x**2) | (var_y[rows] < FLAT * mean_y**2)
+
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        parallel.each(fill, parallel.spans(len(before)), len(before))
+    return number, var_x, var_y, shared, doubtful | (var_x <= ZERO_VARIANCE) | (var_y <= ZERO_VARIANCE)
 
 
 def _greatest_square(values: Array) -> float:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
 
+from engine import parallel
 from engine.errors import CallError
-from engine.grouping import BLOCK, ContiguousGroups, Groups
+from engine.grouping import ContiguousGroups, Groups
+from engine.parallel import BLOCK, spans
 from engine.types import DECIMAL, FLOATING, INTEGRAL, Type
 from engine.values import Array, Vector, nulls
 
@@ -38,40 +40,49 @@ def place(groups: Groups) -> Array:
     return np.asarray(groups.places - groups.offsets[:-1][groups.codes])
 
 
-def blocks(groups: Groups) -> Iterator[slice]:
+def blocks(groups: Groups) -> list[slice]:
     """Runs of rows small enough for the processor's cache, long enough for a table of all groups; at least one."""
-    size = max(BLOCK, 4 * groups.count)
-    for first in range(0, max(groups.rows, 1), size):
-        yield slice(first, min(first + size, groups.rows))
+    return spans(groups.rows, max(BLOCK, 4 * groups.count))
+
+
+def parts(groups: Groups) -> list[slice]:
+    """Longer runs of rows than blocks, for work that fills no cache and whose order does not matter."""
+    return spans(groups.rows, max(4 * BLOCK, 4 * groups.count))
 
 
 def first_rows(groups: Groups, chosen: Array | None = None) -> Array:
     """The first chosen row of each group (None: all rows are), -1 if there is none."""
-    out = np.full(groups.count, -1, dtype=np.int64)
-    for rows in reversed(list(blocks(groups))):
-        codes, numbers = groups.codes[rows], np.arange(rows.start, rows.stop)
-        if chosen is not None:
-            codes, numbers = codes[chosen[rows]], numbers[chosen[rows]]
-        # The last of several values given to one element stays.
-        out[codes[::-1]] = numbers[::-1]
-    return out
+    return _first_met(groups, chosen, blocks(groups), -1)
 
 
 def last_rows(groups: Groups, chosen: Array | None = None) -> Array:
     """The last chosen row of each group (None: all rows are), -1 if there is none."""
-    out = np.full(groups.count, -1, dtype=np.int64)
-    for rows in blocks(groups):
-        codes, numbers = groups.codes[rows], np.arange(rows.start, rows.stop)
+    return _first_met(groups, chosen, blocks(groups)[::-1], 1)
+
+
+def _first_met(groups: Groups, chosen: Array | None, runs: Sequence[slice], step: int) -> Array:
+    """The chosen row of each group that is met first; the first run of rows often has one of every group."""
+    codes = groups.codes
+
+    def met(rows: slice) -> Array:
+        owners, numbers = codes[rows], np.arange(rows.start, rows.stop)
         if chosen is not None:
-            codes, numbers = codes[chosen[rows]], numbers[chosen[rows]]
-        out[codes] = numbers
+            owners, numbers = owners[chosen[rows]], numbers[chosen[rows]]
+        found = np.full(groups.count, -1, dtype=np.int64)
+        # The last of several values given to one element stays.
+        found[owners[::step]] = numbers[::step]
+        return found
+
+    out = met(runs[0])
+    if out.min(initial=0) < 0:
+        for later in parallel.each(met, runs[1:], groups.rows):
+            np.copyto(out, later, where=out < 0)
     return out
 
 
 def present(column: Vector) -> Array | None:
     """A mask of the elements that are not NULL; None if all are."""
-    missing = column.nulls()
-    return ~missing if missing.any() else None
+    return ~column.nulls() if column.has_nulls() else None
 
 
 def counts(groups: Groups, chosen: Array | None) -> Array:
@@ -80,10 +91,18 @@ def counts(groups: Groups, chosen: Array | None) -> Array:
         return groups.sizes
     if groups.count == 1:
         return np.array([np.count_nonzero(chosen)], dtype=np.int64)
-    out = np.zeros(groups.count, dtype=np.int64)
-    for rows in blocks(groups):
-        out += np.bincount(groups.codes[rows][chosen[rows]], minlength=groups.count)
-    return out
+    codes = groups.codes
+    tallies = parallel.each(
+        lambda rows: np.bincount(codes[rows][chosen[rows]], minlength=groups.count), parts(groups), groups.rows
+    )
+    return _added(tallies)
+
+
+def _added(totals: Sequence[Array]) -> Array:
+    """Totals added up in their order, into the first of them."""
+    for more in totals[1:]:
+        totals[0][...] += more
+    return totals[0]
 
 
 def sums(groups: Groups, terms: Callable[[slice], Sequence[Array]]) -> list[Array]:
@@ -95,31 +114,41 @@ def sums(groups: Groups, terms: Callable[[slice], Sequence[Array]]) -> list[Arra
             out.append(np.zeros(groups.count))
             out[-1][filled] = np.add.reduceat(term, starts, dtype=np.float64)
         return out
-    totals: list[Array] = []
-    for rows in blocks(groups):
-        if groups.count == 1:
-            parts = [np.array([np.sum(term, dtype=np.float64)]) for term in terms(rows)]
-        else:
-            codes = groups.codes[rows]
-            parts = [np.bincount(codes, weights=term, minlength=groups.count) for term in terms(rows)]
-        if not totals:
-            totals = parts
-        else:
-            for total, part in zip(totals, parts, strict=True):
-                total += part
-    return totals
+
+    if groups.count == 1:
+        partial = parallel.each(lambda rows: [_by_block(term) for term in terms(rows)], parts(groups), groups.rows)
+        return [np.cumsum(np.concatenate(each))[-1:] for each in zip(*partial, strict=True)]
+    codes = groups.codes
+
+    def totals(rows: slice) -> list[Array]:
+        return [np.bincount(codes[rows], weights=term, minlength=groups.count) for term in terms(rows)]
+
+    return [_added(each) for each in zip(*parallel.each(totals, blocks(groups), groups.rows), strict=True)]
+
+
+def _by_block(values: Array) -> Array:
+    """The sums of the blocks of a run of numbers."""
+    whole = len(values) // BLOCK * BLOCK
+    sums = np.asarray(np.add.reduce(values[:whole].reshape(-1, BLOCK), axis=1, dtype=np.float64))
+    if whole and whole == len(values):
+        return sums
+    return np.append(sums, np.add.reduce(values[whole:], dtype=np.float64))
 
 
 def whole_sums(groups: Groups, terms: Callable[[slice], Array]) -> Array:
     """The exact sums (64 bits) of each group of whole numbers."""
-    out = np.zeros(groups.count, dtype=np.int64)
-    for rows in blocks(groups):
+    codes = groups.codes if groups.count > 1 else None
+
+    def total(rows: slice) -> Array:
+        out = np.zeros(groups.count, dtype=np.int64)
         values = terms(rows).astype(np.int64, copy=False)
-        if groups.count == 1:
+        if codes is None:
             out += values.sum()
         else:
-            np.add.at(out, groups.codes[rows], values)
-    return out
+            np.add.at(out, codes[rows], values)
+        return out
+
+    return _added(parallel.each(total, parts(groups), groups.rows))
 
 
 class Numbers:
@@ -129,7 +158,7 @@ class Numbers:
         for column, name in zip(columns, names, strict=False):
             numbers(column.take(slice(0, 0)), name)
         self.columns = columns
-        self.complete = not any(bool(column.nulls().any()) for column in columns)
+        self.complete = not any(column.has_nulls() for column in columns)
 
     def valid(self, rows: slice) -> Array | None:
         """Which rows count; None if all do."""

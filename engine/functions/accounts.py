@@ -59,6 +59,23 @@ def get_current_session_and_user(context: Context) -> AnyVector:
     return AnyVector([Scalar(Type.LONG, session.id), string(session.user), *remote])
 
 
+def _logged_in(context: Context) -> list[str]:
+    with context.node.lock:
+        return sorted({session.user for session in context.node.sessions.values()} - {GUEST})
+
+
+@functions.builtin("isLoggedIn", "userId", context=True)
+def is_logged_in(context: Context, user: Value) -> Scalar:
+    return boolean(text_argument(user, "userId") in _logged_in(context))
+
+
+@functions.builtin("getAuthenticatedUsers", "", context=True)
+def get_authenticated_users(context: Context) -> Vector:
+    """The users that are logged in now."""
+    require_admin(context, "list the users that are logged in")
+    return vector(Type.STRING, _logged_in(context))
+
+
 @functions.builtin("createUser", "userId, password, [groupIds], [isAdmin=false], [authMode]", context=True)
 def create_user(
     context: Context,

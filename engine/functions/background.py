@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Sequence
 
-from engine.arguments import boolean_argument, function_argument, integer_argument, is_omitted, text_argument
+from engine.arguments import (
+    boolean_argument,
+    function_argument,
+    integer_argument,
+    is_omitted,
+    positive_argument,
+    text_argument,
+)
 from engine.context import Context
 from engine.errors import CallError, ScriptError
 from engine.functions.registry import Registry
@@ -68,8 +76,36 @@ def cancel_console_job(context: Context, ids: Value) -> Nothing:
 @functions.builtin("submitJob", "jobId, jobDesc, jobDef, [args...]", context=True)
 def submit_job(context: Context, job_id: Value, description: Value, definition: Value, *arguments: Value) -> Scalar:
     """Runs the function in a session of its own, which knows the functions of this one."""
+    return _submitted(context, job_id, description, definition, arguments)
+
+
+@functions.builtin("submitJobEx", "jobId, jobDesc, priority, parallelism, jobDef, [args...]", context=True)
+def submit_job_with_priority(
+    context: Context,
+    job_id: Value,
+    description: Value,
+    priority: Value,
+    parallelism: Value,
+    definition: Value,
+    *arguments: Value,
+) -> Scalar:
+    """A job with a priority and a number of workers, which are shown but change nothing here."""
+    wanted = integer_argument(priority, "priority"), positive_argument(parallelism, "parallelism")
+    if not 0 <= wanted[0] <= 9:
+        raise CallError("priority must be an integer from 0 to 9.")
+    return _submitted(context, job_id, description, definition, arguments, wanted)
+
+
+def _submitted(
+    context: Context,
+    job_id: Value,
+    description: Value,
+    definition: Value,
+    arguments: Sequence[Value],
+    rank: tuple[int, int] | None = None,
+) -> Scalar:
     if isinstance(definition, Scalar):
-        raise ScriptError("Usage: submitJob(jobId, jobDesc, jobDef, args...). jobDef must be a function, not its name.")
+        raise CallError("jobDef must be a function, not its name.")
     function = function_argument(definition, "jobDef")
     name = text_argument(job_id, "jobId")
     if not name or any(letter.isspace() for letter in name):
@@ -78,6 +114,8 @@ def submit_job(context: Context, job_id: Value, description: Value, definition: 
     session = Session(secrets.randbelow(2**31 - 2**20) + 2**20, owner.node, owner.user)
     session.functions.update(owner.functions)
     job = BatchJob(name, text_argument(description, "jobDesc", ""), session)
+    if rank is not None:
+        job.priority, job.parallelism = rank
     session.output = lambda text: job.output.append(f"{_clock()} {text}")
     running = running_job(context)
     job.address = running.address if running is not None else ""

@@ -22,7 +22,7 @@ from engine.errors import CallError, UnsupportedError
 from engine.forms import as_vector
 from engine.functions.registry import Registry
 from engine.functions.sequences import replaced
-from engine.values import Array, Scalar, Value, Vector
+from engine.values import Array, Scalar, Value, Vector, double
 
 functions = Registry()
 
@@ -43,7 +43,24 @@ def _evaluated(ctx: Context, function: Value) -> Callable[[Array], Array]:
 
 
 def _integral(ctx: Context, evaluate: Callable[[Array], Array], low: float, high: float) -> float:
-    """Gauss-Legendre rules on halves of the interval until two rules agree."""
+    """The integral between two bounds that may be infinite; NaN if it is not finite."""
+    if np.isfinite(low) and np.isfinite(high):
+        return _finite(ctx, evaluate, low, high)
+    if high < low:
+        return -_integral(ctx, evaluate, high, low)
+    if np.isinf(low) and np.isinf(high):
+        return _integral(ctx, evaluate, low, 0.0) + _integral(ctx, evaluate, 0.0, high)
+    end, way = (low, 1.0) if np.isinf(high) else (high, -1.0)
+
+    def folded(points: Array) -> Array:
+        values: Array = evaluate(end + way * points / (1 - points)) / (1 - points) ** 2
+        return values
+
+    return _finite(ctx, folded, 0.0, 1.0, patient=False)
+
+
+def _finite(ctx: Context, evaluate: Callable[[Array], Array], low: float, high: float, patient: bool = True) -> float:
+    """Gauss-Legendre rules on halves of the interval until two rules agree; `patient` settles for what it has."""
     total = 0.0
     pending = [(low, high, 0)]
     while pending:
@@ -55,6 +72,8 @@ def _integral(ctx: Context, evaluate: Callable[[Array], Array], low: float, high
         if not np.isfinite(fine):
             return np.nan
         if abs(fine - coarse) <= 1e-10 * max(abs(fine), abs(total), 1.0) or depth >= DEPTH:
+            if depth >= DEPTH and not patient:
+                return np.nan
             total += fine
         else:
             pending += [(a, middle, depth + 1), (middle, b, depth + 1)]
@@ -65,19 +84,52 @@ def _integral(ctx: Context, evaluate: Callable[[Array], Array], low: float, high
 def integral(
     ctx: Context, function: Value, start: Value, end: Value, start2: Value | None = None, end2: Value | None = None
 ) -> Value:
-    """The integral of a function of vectors over finite intervals."""
-    if not (is_omitted(start2) and is_omitted(end2)):
-        raise UnsupportedError("A double integral")
-    lows, highs = numbers(as_vector(start), "start"), numbers(as_vector(end), "end")
-    if np.isnan(lows).any() or np.isnan(highs).any():
-        raise UnsupportedError("An integral without bounds")
-    if len(lows) != len(highs) and 1 not in (len(lows), len(highs)):
-        raise CallError("start and end must have the same length.")
-    lows, highs = np.broadcast_arrays(lows, highs)
-    evaluate = _evaluated(ctx, function)
-    pairs = zip(lows.tolist(), highs.tolist(), strict=True)
-    result = doubles(np.array([_integral(ctx, evaluate, low, high) for low, high in pairs]))
-    return result.scalar(0) if isinstance(start, Scalar) and isinstance(end, Scalar) else result
+    """The integral of a function of one or two vectors; a NULL bound is an infinite one. Of vectors of inner bounds the
+    first element counts."""
+    bounds = [start, end]
+    if start2 is not None and end2 is not None:
+        bounds += [start2, end2]
+    sides = [_bound(ctx, each, -np.inf if place % 2 == 0 else np.inf) for place, each in enumerate(bounds)]
+    sides[2:] = [side if callable(side) else side[:1] for side in sides[2:]]
+    lengths = {len(side) for side in sides if not callable(side)} - {1}
+    if len(lengths) > 1:
+        raise CallError("the bounds must have the same length.")
+    count = lengths.pop() if lengths else 1
+    rows = zip(*([side] * count if callable(side) else np.broadcast_to(side, count) for side in sides), strict=True)
+    if len(sides) == 2:
+        evaluate = _evaluated(ctx, function)
+        found = [_integral(ctx, evaluate, float(low), float(high)) for low, high in rows]
+    else:
+        found = [_double_integral(ctx, function, *row) for row in rows]
+    result = doubles(np.array(found))
+    return result if any(isinstance(each, Vector) for each in bounds) else result.scalar(0)
+
+
+_Bound = float | Callable[[float], float]
+
+
+def _bound(ctx: Context, value: Value, unbounded: float) -> Array | Callable[[float], float]:
+    if isinstance(value, Scalar | Vector):
+        given = numbers(as_vector(value))
+        return np.where(np.isnan(given), unbounded, given)
+    callee = function_argument(value, "start2")
+    return lambda x: float(numbers(as_vector(ctx.call(callee, [double(x)])))[0])
+
+
+def _double_integral(ctx: Context, function: Value, low: _Bound, high: _Bound, low2: _Bound, high2: _Bound) -> float:
+    callee = function_argument(function, "func")
+    if callable(low) or callable(high):
+        raise CallError("start and end must be numbers.")
+
+    def inner(x: float) -> float:
+        def evaluate(points: Array) -> Array:
+            values = numbers(as_vector(ctx.call(callee, [doubles(np.full(points.shape, x)), doubles(points)])))
+            return np.broadcast_to(values, points.shape)
+
+        bottom, top = (float(side(x)) if callable(side) else float(side) for side in (low2, high2))
+        return _integral(ctx, evaluate, bottom, top)
+
+    return _integral(ctx, lambda points: np.array([inner(float(x)) for x in points]), float(low), float(high))
 
 
 @functions.builtin("derivative", "func, X, [dx=1.0], [n=1], [order=3]", context=True)

@@ -57,7 +57,7 @@ def pca(
         "explainedVarianceRatio": doubles(shares[:kept]),
         "singularValues": doubles(singular[:kept]),
     }
-    return Dictionary(Type.STRING, Type.ANY, parts)
+    return Dictionary(Type.STRING, Type.ANY, parts, ordered=True)
 
 
 def _numbers(context: Context, x: Value, names: Value | None) -> Array:

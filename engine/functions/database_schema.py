@@ -48,7 +48,7 @@ def schema(value: Value) -> Dictionary:
 
 
 def _dictionary(entries: dict[str, Value]) -> Dictionary:
-    return Dictionary(Type.STRING, Type.ANY, dict(entries))
+    return Dictionary(Type.STRING, Type.ANY, dict(entries), ordered=True)
 
 
 def _database_entries(target: Database | Scheme) -> dict[str, Value]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dolphin.script import syntax
 from engine.arguments import boolean_argument, choice_argument, is_omitted, names_argument, text_argument
 from engine.context import Context
 from engine.errors import CallError, ScriptError, UnsupportedError
@@ -17,6 +18,7 @@ from engine.values import (
     NOTHING,
     AnyVector,
     ArrayVector,
+    Code,
     Handle,
     Nothing,
     Scalar,
@@ -240,3 +242,14 @@ def truncate(context: Context, url: Value, name: Value) -> Nothing:
     require_right(context.session, "TABLE_DELETE", store.database, store.name)
     store.truncate()
     return NOTHING
+
+
+@functions.builtin("loadTableBySQL", "sql", context=True)
+def load_table_by_query(context: Context, query: Value) -> Value:
+    """What a query of filters and columns selects of a stored table, in memory."""
+    node = query.node if isinstance(query, Code) else None
+    if not isinstance(node, syntax.Select):
+        raise CallError("sql must be the code of a query, such as <select * from t>.")
+    if node.grouping or node.pivot or node.order or node.top or node.limit:
+        raise CallError("the query must have no top, group by, context by, pivot by, order by or limit clause.")
+    return context.evaluate(node)

@@ -12,13 +12,13 @@ from itertools import pairwise
 import numpy as np
 
 from engine import lifting
-from engine.arguments import boolean_argument, choice_argument, is_omitted, text_argument
+from engine.arguments import boolean_argument, choice_argument, integer_argument, is_omitted, text_argument
 from engine.errors import CallError
 from engine.forms import as_vector
 from engine.functions.registry import Registry
 from engine.functions.strings import mapped, object_array, texts_of
 from engine.types import LITERAL, Type
-from engine.values import AnyVector, ArrayVector, Dictionary, Scalar, Table, Value, Vector, string, vector
+from engine.values import AnyVector, ArrayVector, Dictionary, Scalar, Table, Value, Vector, integer, string, vector
 
 functions = Registry()
 
@@ -46,6 +46,29 @@ def _raw_bytes(value: Value) -> bytes:
     if column.data.dtype == object:
         return b"".join(column.data)
     return column.data.tobytes()
+
+
+def murmur(data: bytes) -> int:
+    """The hash MurmurHash2 with seed 0."""
+    factor, most = 0x5BD1E995, 0xFFFFFFFF
+    number = len(data)
+    whole = len(data) // 4 * 4
+    for place in range(0, whole, 4):
+        part = int.from_bytes(data[place : place + 4], "little") * factor & most
+        number = number * factor & most ^ (part ^ part >> 24) * factor & most
+    if whole < len(data):
+        number = (number ^ int.from_bytes(data[whole:], "little")) * factor & most
+    number = (number ^ number >> 13) * factor & most
+    return number ^ number >> 15
+
+
+@functions.builtin("objectChecksum", "vector, [prev]")
+def object_checksum(x: Value, previous: Value | None = None) -> Scalar:
+    """The CRC-32 of a vector's elements, going on from that of a segment before it."""
+    if not isinstance(x, Vector):
+        raise CallError("vector must be a vector.")
+    before = 0 if is_omitted(previous) else integer_argument(previous, "prev") & 0xFFFFFFFF
+    return integer(int(np.uint32(zlib.crc32(_raw_bytes(x), before)).astype(np.int32)))
 
 
 @functions.builtin("gmd5", "X")

@@ -7,14 +7,16 @@ from typing import Any
 import numpy as np
 
 from engine import lifting
+from engine.aggregation import running
 from engine.aggregation.basic import doubles
-from engine.aggregation.rows import numbers
+from engine.aggregation.rows import numbers, whole
 from engine.arguments import boolean_argument, integer_argument, is_omitted, optional_float
 from engine.cast import CLOCKS, DAY, INSTANTS
 from engine.declarations import columns_of, every_form
 from engine.errors import CallError, UnsupportedError
 from engine.forms import as_vector
 from engine.functions.registry import Kind, Registry
+from engine.grouping import Groups
 from engine.operators.temporal import UNITS
 from engine.types import Type
 from engine.values import Matrix, Nothing, Scalar, Value, Vector
@@ -90,14 +92,24 @@ def _mean_in_time(x: Vector, values: tuple[Value, ...], times: Value | None) -> 
 def _declare_single(name: str, method: str, extra: str) -> None:
     @functions.builtin(name, f"X, {DECAY}, {extra}", kind=Kind.SEQUENCE)
     def moment(x: Vector, *rest: Value) -> Vector:
+        if method == "mean" and len(rest) > 7 and not is_omitted(rest[7]):
+            return _mean_in_time(x, rest[:7], rest[7])
+        return of_groups(whole(len(x)), x, *rest)
+
+    def of_groups(groups: Groups, x: Value, *rest: Value) -> Vector:
+        import pandas as pd
+
         last = rest[7] if len(rest) > 7 else None
         if method == "mean" and not is_omitted(last):
-            return _mean_in_time(x, rest[:7], last)
-        weighting = _weighting(rest[:7])
-        if method == "mean":
-            return doubles(_weighted(x, weighting).mean().to_numpy())
-        bias = boolean_argument(last, "bias", False)
-        return doubles(getattr(_weighted(x, weighting), method)(bias=bias).to_numpy())
+            raise CallError("times must be as long as X.")
+        values = pd.Series(numbers(running.in_order(groups, columns_of([x], groups.rows)[0])))
+        options = {} if method == "mean" else {"bias": boolean_argument(last, "bias", False)}
+        if groups.count > 1:
+            values = values.groupby(np.repeat(np.arange(groups.count), groups.sizes), sort=False)
+        result = getattr(values.ewm(**_weighting(rest[:7])), method)(**options)
+        return running.back(groups, doubles(result.to_numpy()))
+
+    functions.grouped(name)(of_groups)
 
 
 _declare_single("ewmMean", "mean", "[times]")

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from typing import IO, Any
 
 from engine.arguments import (
     boolean_argument,
-    choice_argument,
-    integer_argument,
     is_omitted,
     names_argument,
-    positive_argument,
     text_argument,
 )
 from engine.context import Context
@@ -21,25 +17,19 @@ from engine.functions.paths import readable, writable
 from engine.functions.registry import Registry
 from engine.functions.tabular import listing, timestamp
 from engine.storage.databases import PREFIX
-from engine.types import LITERAL, Type
+from engine.types import Type
 from engine.values import (
     NOTHING,
-    NULL,
-    Handle,
     Nothing,
     Scalar,
     Table,
     Value,
-    Vector,
     boolean,
-    integer,
     string,
     vector,
 )
 
 functions = Registry()
-
-_MODES = ("r", "r+", "w", "w+", "a", "a+")
 
 
 @functions.builtin("exists", "path", context=True)
@@ -115,110 +105,6 @@ def rmdir(context: Context, directory: Value, recursive: Value = NOTHING, keep_r
                 path.mkdir()
     except OSError as error:
         raise ScriptError(f"Failed to remove directory [{name}]: {error.strerror}.") from None
-    return NOTHING
-
-
-@functions.builtin("file", 'name, [mode="r"], [isLittleEndian]', context=True)
-def file(context: Context, name: Value, mode: Value = NOTHING, little_endian: Value = NOTHING) -> Handle:
-    """A text file. It is closed by `close`, or when nothing refers to it any more."""
-    if not boolean_argument(little_endian, "isLittleEndian", True):
-        raise CallError("isLittleEndian must be true.")
-    text = text_argument(name, "name")
-    wanted = choice_argument(mode, "mode", _MODES, "r")
-    path = readable(context, text) if wanted == "r" else writable(context, text)
-    try:
-        opened = path.open(wanted, encoding="utf-8", newline="")
-    except OSError as error:
-        raise ScriptError(f"Failed to open the file [{text}]: {error.strerror}.") from None
-    return Handle("FILE", f"file({text})", opened)
-
-
-def _opened(handle: Value, writing: bool = False) -> IO[Any]:
-    target = handle.target if isinstance(handle, Handle) else None
-    if target is None or not hasattr(target, "readline"):
-        raise CallError("handle must be a file handle, which file(name) returns.")
-    if target.closed:
-        raise ScriptError("The file is closed.")
-    opened: IO[Any] = target
-    if not (opened.writable() if writing else opened.readable()):
-        raise ScriptError(f"The file is not open for {'writing' if writing else 'reading'}.")
-    return opened
-
-
-def _next_line(opened: IO[Any]) -> str | None:
-    try:
-        line = str(opened.readline())
-    except UnicodeDecodeError:
-        raise ScriptError("The file is not a text in UTF-8.") from None
-    return line.removesuffix("\n").removesuffix("\r") if line else None
-
-
-@functions.builtin("readLine", "handle")
-def read_line(handle: Value) -> Scalar:
-    """The next line, or NULL at the end."""
-    line = _next_line(_opened(handle))
-    return NULL if line is None else string(line)
-
-
-def _lines(opened: IO[Any], count: int) -> list[str]:
-    lines: list[str] = []
-    while len(lines) < count and (line := _next_line(opened)) is not None:
-        lines.append(line)
-    return lines
-
-
-@functions.builtin("readLines", "handle, [length=1024]")
-def read_lines(handle: Value, length: Value = NOTHING) -> Vector:
-    return vector(Type.STRING, _lines(_opened(handle), positive_argument(length, "length", 1024)))
-
-
-@functions.builtin("readLines!", "handle, holder, [offset=0], [length=1]")
-def read_lines_into(handle: Value, holder: Value, offset: Value = NOTHING, length: Value = NOTHING) -> Scalar:
-    """Lines into an existing vector; returns how many were read."""
-    if not isinstance(holder, Vector) or holder.type is not Type.STRING:
-        raise CallError("holder must be a STRING vector.")
-    start = integer_argument(offset, "offset", 0)
-    count = positive_argument(length, "length", 1)
-    if start < 0 or start + count > len(holder):
-        raise CallError("offset and length must lie within holder.")
-    lines = _lines(_opened(handle), count)
-    holder.data[start : start + len(lines)] = lines
-    return integer(len(lines))
-
-
-def _line_end(windows: Value) -> str:
-    return "\r\n" if boolean_argument(windows, "windowsLineEnding", False) else "\n"
-
-
-@functions.builtin("writeLine", "handle, line, [windowsLineEnding]")
-def write_line(handle: Value, line: Value, windows: Value = NOTHING) -> Scalar:
-    opened = _opened(handle, writing=True)
-    opened.write(text_argument(line, "line") + _line_end(windows))
-    opened.flush()
-    return integer(1)
-
-
-@functions.builtin("writeLines", "handle, object, [offset=0], [length], [windowsLineEnding]")
-def write_lines(
-    handle: Value, lines: Value, offset: Value = NOTHING, length: Value = NOTHING, windows: Value = NOTHING
-) -> Scalar:
-    if not isinstance(lines, Vector) or lines.type not in LITERAL:
-        raise CallError("object must be a STRING vector.")
-    start = integer_argument(offset, "offset", 0)
-    count = len(lines) - start if is_omitted(length) else integer_argument(length, "length")
-    wanted = lines.strings()[start : start + count].tolist()
-    opened = _opened(handle, writing=True)
-    end = _line_end(windows)
-    opened.write("".join(f"{line}{end}" for line in wanted))
-    opened.flush()
-    return integer(len(wanted))
-
-
-@functions.builtin("close", "X")
-def close(handle: Value) -> Nothing:
-    if not isinstance(handle, Handle) or not hasattr(handle.target, "close"):
-        raise CallError("X must be a file handle.")
-    handle.target.close()
     return NOTHING
 
 

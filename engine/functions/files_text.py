@@ -105,15 +105,21 @@ def load_text(
 
 
 def _revised(plans: list[ColumnPlan], schema: Value) -> list[ColumnPlan]:
-    """The plans as a schema table changes them: names and types by position, or of chosen columns."""
+    """The plans as a schema table changes them: names and types by position, or of chosen columns.
+
+    The first two columns of the schema are the names and types if its columns are not called so.
+    """
     if not isinstance(schema, Table):
         raise CallError("schema must be a table with the columns name and type.")
+    labels = [name.lower() for name in schema.names]
+    if not {"name", "type"} <= set(labels):
+        labels[:2] = ["name", "type"][: len(labels)]
     columns: dict[str, list[Any]] = {}
-    for name, column in zip(schema.names, schema.columns, strict=True):
+    for name, column in zip(labels, schema.columns, strict=True):
         if isinstance(column, Vector):
-            columns[name.lower()] = column.strings().tolist() if column.type in LITERAL else column.data.tolist()
+            columns[name] = column.strings().tolist() if column.type in LITERAL else column.data.tolist()
         elif isinstance(column, AnyVector):
-            columns[name.lower()] = [
+            columns[name] = [
                 item.value if isinstance(item, Scalar) and item.value is not None else "" for item in column.items
             ]
     if "name" not in columns or "type" not in columns:

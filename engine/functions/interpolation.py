@@ -53,7 +53,7 @@ def _doubles(data: Array) -> Vector:
 def model(kind: str, predictor: str, parts: dict[object, Value], predict: Callable[[Value], Value]) -> Dictionary:
     """A fitted model: its parts, its name, and the function that predicts with it."""
     callee = Builtin(predictor, f"{predictor}(X)", Kind.OTHER, predict, parse_parameters("X"))
-    return Dictionary(Type.STRING, Type.ANY, {"modelName": string(kind), **parts, "predict": callee})
+    return Dictionary(Type.STRING, Type.ANY, {"modelName": string(kind), **parts, "predict": callee}, ordered=True)
 
 
 def _curve(value: Callable[[Array], Array]) -> Callable[[Value], Value]:

@@ -11,10 +11,12 @@ from engine.arguments import boolean_argument, is_omitted, positive_argument
 from engine.cast import cast_vector
 from engine.errors import CallError, UnsupportedError
 from engine.forms import as_vector
+from engine.functions.digests import murmur
 from engine.functions.ordering import sort_rows
 from engine.functions.registry import Kind, Registry
+from engine.functions.strings import mapped
 from engine.types import INTEGRAL, TEMPORAL, Type, null
-from engine.values import Array, Value, Vector
+from engine.values import Array, Value, Vector, vector
 
 functions = Registry()
 
@@ -97,6 +99,8 @@ def cut_points(x: Value, count: Value, frequency: Value | None = None) -> Vector
 @functions.elementwise("hashBucket", "X, buckets")
 def hash_bucket(x: Vector, buckets: Value) -> Vector:
     number = positive_argument(buckets, "buckets")
+    if x.type in (Type.STRING, Type.SYMBOL):
+        return vector(Type.INT, mapped(x, lambda text: murmur(text.encode()) % number))
     if x.data.dtype.kind != "i" or x.symbols is not None:
         raise UnsupportedError(f"hashBucket of {x.type.name}")
     missing = x.nulls()

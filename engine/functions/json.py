@@ -94,7 +94,7 @@ def from_plain(raw: Any) -> Value:
     """A value from parsed JSON; texts that look like times become times."""
     if isinstance(raw, dict):
         items: dict[object, Value] = {key: from_plain(item) for key, item in raw.items()}
-        return Dictionary(Type.STRING, Type.ANY, items)
+        return Dictionary(Type.STRING, Type.ANY, items, ordered=True)
     if isinstance(raw, list):
         parts = [from_plain(item) for item in raw]
         return tuple_to_vector(parts) if parts else AnyVector([])

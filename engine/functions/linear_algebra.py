@@ -13,7 +13,7 @@ from engine.arguments import (
     optional_float,
     text_argument,
 )
-from engine.errors import CallError
+from engine.errors import CallError, UnsupportedError
 from engine.forms import as_vector
 from engine.functions.registry import Registry
 from engine.operators import binary
@@ -124,60 +124,40 @@ def singular_values(x: Value, full: Value | None = None, vectors: Value | None =
     return AnyVector([matrix(u), column(s), matrix(v)])
 
 
+@functions.builtin("schur", "obj, [sort]")
+def schur(x: Value, sort: Value | None = None) -> AnyVector:
+    """T and Z with obj = Z T Z'; with `sort` also how many eigenvalues were moved to the front."""
+    from scipy import linalg
+
+    order = None if is_omitted(sort) else choice_argument(sort, "sort", ("lhp", "rhp", "iuc", "ouc"))
+    try:
+        t, z, *count = linalg.schur(square(x, "obj"), sort=order)
+    except np.linalg.LinAlgError:
+        raise CallError("the decomposition does not converge.") from None
+    return AnyVector([matrix(t), matrix(z), *(integer(each) for each in count)])
+
+
 @functions.builtin("qr", "obj, [mode='full'], [pivoting=false]")
 def qr(x: Value, mode: Value | None = None, pivoting: Value | None = None) -> AnyVector:
+    from scipy import linalg
+
     kind = choice_argument(mode, "mode", ("full", "r", "economic", "raw"), "full")
-    data = dense(x, "obj")
-    chosen = np.arange(data.shape[1])
-    if boolean_argument(pivoting, "pivoting", False):
-        chosen = _pivots(data)
-        data = data[:, chosen]
-    tail: list[Value] = [vector(Type.INT, chosen)] if boolean_argument(pivoting, "pivoting", False) else []
+    pivots = boolean_argument(pivoting, "pivoting", False)
+    first, *rest = linalg.qr(dense(x, "obj"), mode=kind, pivoting=pivots)
+    tail: list[Value] = [vector(Type.INT, rest.pop())] if pivots else []
     if kind == "raw":
-        reflectors, tau = np.linalg.qr(data, mode="raw")
-        packed = reflectors.T
-        size = min(packed.shape)
-        return AnyVector([matrix(packed), column(tau), matrix(np.triu(packed)[:size]), *tail])
-    q, r = np.linalg.qr(data, mode="reduced" if kind == "economic" else "complete")
-    return AnyVector([*([] if kind == "r" else [matrix(q)]), matrix(r), *tail])
-
-
-def _pivots(data: Array) -> Array:
-    """Columns in the order of the largest remaining norm."""
-    rest = data.astype(np.float64).copy()
-    order = list(range(rest.shape[1]))
-    for step in range(min(rest.shape)):
-        norms = (rest[step:, step:] ** 2).sum(axis=0)
-        best = step + int(np.argmax(norms))
-        rest[:, [step, best]] = rest[:, [best, step]]
-        order[step], order[best] = order[best], order[step]
-        _, triangular = np.linalg.qr(rest[step:, step:], mode="complete")
-        rest[step:, step:] = triangular
-    return np.array(order)
+        packed, tau = first
+        return AnyVector([matrix(packed), column(tau), matrix(rest[0]), *tail])
+    return AnyVector([matrix(first), *(matrix(each) for each in rest), *tail])
 
 
 @functions.builtin("lu", "obj, [permute=false]")
 def lu(x: Value, permute: Value | None = None) -> AnyVector:
     """P, L and U with obj = P L U; with `permute` P L and U."""
-    data = dense(x, "obj").copy()
-    rows, columns = data.shape
-    order = np.arange(rows)
-    size = min(rows, columns)
-    for step in range(size):
-        best = step + int(np.argmax(np.abs(data[step:, step])))
-        if best != step:
-            data[[step, best]] = data[[best, step]]
-            order[[step, best]] = order[[best, step]]
-        if data[step, step] != 0:
-            data[step + 1 :, step] /= data[step, step]
-            data[step + 1 :, step + 1 :] -= np.outer(data[step + 1 :, step], data[step, step + 1 :])
-    lower = np.tril(data[:, :size], -1) + np.eye(rows, size)
-    upper = np.triu(data[:size])
-    permutation = np.zeros((rows, rows))
-    permutation[order, np.arange(rows)] = 1.0
-    if boolean_argument(permute, "permute", False):
-        return AnyVector([matrix(permutation @ lower), matrix(upper)])
-    return AnyVector([matrix(permutation), matrix(lower), matrix(upper)])
+    from scipy import linalg
+
+    parts = linalg.lu(dense(x, "obj"), permute_l=boolean_argument(permute, "permute", False))
+    return AnyVector([matrix(each) for each in parts])
 
 
 @functions.builtin("eye", "X")
@@ -211,6 +191,8 @@ def vector_norm(x: Value, order: Value | None = None, axis: Value | None = None,
     along = None if is_omitted(axis) else tuple(int(i) for i in as_vector(axis).data)  # type: ignore[arg-type]
     if along is not None and len(along) == 1:
         along = along[0]  # type: ignore[assignment]
+    if isinstance(x, Matrix) and np.ndim(along) == 1 and kind in (np.inf, -np.inf):  # type: ignore[arg-type]
+        raise UnsupportedError(f"vectorNorm of a matrix with ord='{kind}' along both axes")
     try:
         result = np.linalg.norm(data, kind, along, boolean_argument(keep, "keepDims", False))  # type: ignore[call-overload]
     except (ValueError, np.exceptions.AxisError) as error:

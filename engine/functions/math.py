@@ -14,8 +14,8 @@ from engine.cast import cast_vector, round_half_away
 from engine.errors import CallError
 from engine.forms import as_vector
 from engine.functions.registry import Registry
-from engine.types import DECIMAL, FLOATING, INTEGRAL, NUMERIC, TEMPORAL, Type, null
-from engine.values import Array, Dictionary, Scalar, Value, Vector, boolean
+from engine.types import DECIMAL, FLOATING, INTEGRAL, LITERAL, NUMERIC, TEMPORAL, Type, null
+from engine.values import Array, Dictionary, Matrix, Scalar, SymbolBase, Value, Vector, boolean
 
 functions = Registry()
 
@@ -210,8 +210,13 @@ def earth_distance(x: Vector, y: Vector) -> Vector:
         return doubles(2 * EARTH_RADIUS * np.arcsin(np.sqrt(half)))
 
 
-@functions.elementwise("symbolCode", "X")
-def symbol_code(x: Vector) -> Vector:
-    if x.symbols is None:
-        raise CallError("X must be a vector of type SYMBOL.")
+@functions.builtin("symbolCode", "X")
+def symbol_code(x: Value) -> Value:
+    """The number that stands for each symbol; in a matrix, which holds texts, they are numbered as they come."""
+    if isinstance(x, Matrix) and x.type in LITERAL:
+        base = SymbolBase()
+        codes = [base.code(str(text)) for text in x.data.ravel(order="F")]
+        return Matrix(Type.INT, np.array(codes, dtype=np.int32).reshape(x.data.shape, order="F"))
+    if not isinstance(x, Vector) or x.symbols is None:
+        raise CallError("X must be a vector or a matrix of type SYMBOL.")
     return Vector(Type.INT, x.data.copy())

@@ -1,8 +1,11 @@
-"""Roots and minima of the script's functions, and yield curves fitted with them."""
+"""Roots and minima of the script's functions, found by scipy, which is imported at the first use."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -10,24 +13,25 @@ from engine.arguments import (
     choice_argument,
     float_argument,
     function_argument,
+    integer_argument,
     is_omitted,
     optional_integer,
     positive_argument,
-    text_argument,
 )
 from engine.cast import to_float
 from engine.context import Context
-from engine.errors import CallError, UnsupportedError
+from engine.errors import CallError
 from engine.forms import as_vector
-from engine.functions.interpolation import model
+from engine.functions.linear_algebra import dense, matrix
 from engine.functions.registry import Registry
-from engine.minimize import Minimum, brent_root, nelder_mead
 from engine.types import Type
 from engine.values import (
     NOTHING,
     AnyVector,
     Array,
     Dictionary,
+    Function,
+    Matrix,
     Nothing,
     Scalar,
     Value,
@@ -40,6 +44,8 @@ from engine.values import (
 )
 
 functions = Registry()
+
+EPSILON = 1.4901161193847656e-08
 
 
 def _number(value: Value) -> float:
@@ -67,29 +73,45 @@ def brentq(
     data: Value = NOTHING,
 ) -> Value:
     """A root of a function between two points, by Brent's method."""
+    from scipy import optimize
+
     callee, extra = function_argument(function, "f"), _extra(data)
+    smallest = 4 * float(np.finfo(float).eps)
+    limits = {
+        "xtol": float_argument(x_tolerance, "xtol", 2e-12),
+        "rtol": float_argument(r_tolerance, "rtol", smallest),
+        "maxiter": positive_argument(most, "maxIter", 100),
+    }
+    if limits["xtol"] <= 0 or limits["rtol"] < smallest:
+        raise CallError(f"xtol must be positive, and rtol at least {smallest:.2g}.")
 
     def value(x: float) -> float:
         return _number(ctx.call(callee, [double(x), *extra]))
 
-    outcome, root = brent_root(
-        value,
-        float_argument(low, "a"),
-        float_argument(high, "b"),
-        float_argument(x_tolerance, "xtol", 2e-12),
-        float_argument(r_tolerance, "rtol", 4 * np.finfo(float).eps),
-        positive_argument(most, "maxIter", 100),
-    )
-    return AnyVector([string(outcome), double(root)])
+    a, b = float_argument(low, "a"), float_argument(high, "b")
+    if value(a) * value(b) > 0:
+        return AnyVector([string("SIGNERR"), double(0.0)])
+    root, report = optimize.brentq(value, a, b, full_output=True, disp=False, **limits)
+    return AnyVector([string("CONVERGED" if report.converged else "CONVERR"), double(root)])
 
 
-def _described(found: Minimum) -> dict[object, Value]:
+def minimum(function: Callable[[Array], Any], start: Array, method: str, **asked: Any) -> Any:
+    """An OptimizeResult of scipy; `asked` are arguments of its `minimize`. Options that are None are left out."""
+    from scipy import optimize
+
+    asked["options"] = {name: value for name, value in asked.get("options", {}).items() if value is not None}
+    with np.errstate(all="ignore"):
+        return optimize.minimize(function, start, method=method, **asked)
+
+
+def described(found: Any) -> dict[object, Value]:
+    """What scripts are told of a minimum. `warnFlag`: 0 found, 1 and 2 too many calls or iterations, or no progress."""
     return {
-        "xopt": vector(Type.DOUBLE, found.point),
-        "fopt": double(found.value),
-        "iterations": integer(found.iterations),
-        "fcalls": integer(found.calls),
-        "warnFlag": integer(found.warning),
+        "xopt": vector(Type.DOUBLE, found.x),
+        "fopt": double(float(found.fun)),
+        "iterations": integer(found.nit),
+        "fcalls": integer(found.nfev),
+        "warnFlag": integer(found.status),
     }
 
 
@@ -105,92 +127,259 @@ def fmin(
     calls: Value = NOTHING,
 ) -> Value:
     """The minimum of a function, by the downhill simplex of Nelder and Mead."""
-    callee = function_argument(function, "func")
     extra = [] if is_omitted(data) else list(data.items) if isinstance(data, AnyVector) else [data]
-    is_scalar = isinstance(start, Scalar)
+    asked = _asked(ctx, function_argument(function, "func"), start, extra)
 
     def value(point: Array) -> float:
-        ctx.check()
-        x: Value = double(float(point[0])) if is_scalar else vector(Type.DOUBLE, point.copy())
-        out = _number(ctx.call(callee, [x, *extra]))
+        out = _number(asked(point))
         return out if out == out else math.inf
 
-    found = nelder_mead(
-        value,
-        to_float(as_vector(start)),
-        x_tolerance=float_argument(x_tolerance, "xtol", 1e-4),
-        f_tolerance=float_argument(f_tolerance, "ftol", 1e-4),
-        max_iterations=optional_integer(most, "maxIter"),
-        max_calls=optional_integer(calls, "maxFun"),
+    options = {
+        "xatol": float_argument(x_tolerance, "xtol", 1e-4),
+        "fatol": float_argument(f_tolerance, "ftol", 1e-4),
+        "maxiter": optional_integer(most, "maxIter"),
+        "maxfev": optional_integer(calls, "maxFun"),
+    }
+    found = minimum(value, to_float(as_vector(start)), "Nelder-Mead", options=options)
+    return Dictionary(Type.STRING, Type.ANY, described(found), ordered=True)
+
+
+def _asked(ctx: Context, function: Function, start: Value, extra: Sequence[Value] = ()) -> Callable[[Array], Value]:
+    """A script's function of a point in the form of `start`."""
+
+    def ask(point: Array) -> Value:
+        ctx.check()
+        x: Value = double(float(point[0])) if isinstance(start, Scalar) else vector(Type.DOUBLE, point.copy())
+        return ctx.call(function, [x, *extra])
+
+    return ask
+
+
+@dataclass(frozen=True)
+class _Slope:
+    """A script's function and its gradient: another function, or True where the first gives both."""
+
+    function: Callable[[Array], Any]
+    gradient: Callable[[Array], Array] | bool | None = None
+
+    def minimum(self, start: Value, method: str, **asked: Any) -> Any:
+        return minimum(self.function, to_float(as_vector(start)), method, jac=self.gradient, **asked)
+
+
+def _slope(ctx: Context, function: Value, start: Value, gradient: Value) -> _Slope:
+    """The gradient is given by another function, or returned with the value; else scipy takes differences."""
+    ask = _asked(ctx, function_argument(function, "func"), start)
+    if not is_omitted(gradient):
+        derivative = _asked(ctx, function_argument(gradient, "fprime"), start)
+        return _Slope(lambda x: _number(ask(x)), lambda x: to_float(as_vector(derivative(x))))
+    if not isinstance(ask(to_float(as_vector(start))), AnyVector):
+        return _Slope(lambda x: _number(ask(x)))
+
+    def both(point: Array) -> tuple[float, Array]:
+        pair = ask(point)
+        if not isinstance(pair, AnyVector) or len(pair) != 2:
+            raise CallError("func must return its value and its gradient.")
+        return _number(pair.items[0]), to_float(as_vector(pair.items[1]))
+
+    return _Slope(both, gradient=True)
+
+
+def _conditions(decrease: Value, curvature: Value) -> dict[str, float]:
+    c1, c2 = float_argument(decrease, "c1", 1e-4), float_argument(curvature, "c2", 0.9)
+    if not 0 < c1 < c2 < 1:
+        raise CallError("c1 and c2 must be between 0 and 1, and c1 smaller than c2.")
+    return {"c1": c1, "c2": c2}
+
+
+def _limits(bounds: Value, start: Value) -> Any:
+    """Bounds of the unknowns for scipy; NULL is no bound."""
+    if is_omitted(bounds):
+        return None
+    table = np.asarray(bounds.data, dtype=np.float64) if isinstance(bounds, Matrix) else np.empty((0, 0))
+    if table.shape != (len(as_vector(start)), 2):
+        raise CallError("bounds must be a matrix with a row for each element of X0, and two columns.")
+    table = to_float(as_vector(bounds)).reshape(table.shape, order="F")
+    low, high = np.where(np.isnan(table), (-np.inf, np.inf), table).T
+    if (low > high).any():
+        raise CallError("a lower bound must not be above the upper one.")
+    return list(zip(low, high, strict=True))
+
+
+@functions.builtin(
+    "fminBFGS",
+    "func, X0, [fprime], [gtol=1e-5], [norm], [epsilon], [maxIter], [xrtol=0], [c1=1e-4], [c2=0.9]",
+    context=True,
+)
+def fmin_bfgs(
+    ctx: Context,
+    function: Value,
+    start: Value,
+    gradient: Value = NOTHING,
+    tolerance: Value = NOTHING,
+    norm: Value = NOTHING,
+    epsilon: Value = NOTHING,
+    most: Value = NOTHING,
+    step: Value = NOTHING,
+    decrease: Value = NOTHING,
+    curvature: Value = NOTHING,
+) -> Dictionary:
+    """The minimum of a function, by the method of Broyden, Fletcher, Goldfarb and Shanno."""
+    options = {
+        "gtol": float_argument(tolerance, "gtol", 1e-5),
+        "norm": float_argument(norm, "norm", math.inf),
+        "eps": float_argument(epsilon, "epsilon", EPSILON),
+        "maxiter": optional_integer(most, "maxIter"),
+        "xrtol": float_argument(step, "xrtol", 0.0),
+        **_conditions(decrease, curvature),
+    }
+    found = _slope(ctx, function, start, gradient).minimum(start, "BFGS", options=options)
+    parts = described(found) | {
+        "gopt": vector(Type.DOUBLE, found.jac),
+        "Hinv": matrix(found.hess_inv),
+        "gcalls": integer(found.njev),
+    }
+    return Dictionary(Type.STRING, Type.ANY, parts, ordered=True)
+
+
+@functions.builtin("fminNCG", "func, X0, fprime, fhess, [xtol=1e-5], [maxIter], [c1=1e-4], [c2=0.9]", context=True)
+def fmin_ncg(
+    ctx: Context,
+    function: Value,
+    start: Value,
+    gradient: Value,
+    second: Value,
+    tolerance: Value = NOTHING,
+    most: Value = NOTHING,
+    decrease: Value = NOTHING,
+    curvature: Value = NOTHING,
+) -> Dictionary:
+    """The minimum of a function whose gradient and Hessian are known, by Newton's method."""
+    callee = function_argument(second, "fhess")
+    options = {
+        "xtol": float_argument(tolerance, "xtol", 1e-5),
+        "maxiter": 15000 if is_omitted(most) else integer_argument(most, "maxIter"),
+        **_conditions(decrease, curvature),
+    }
+    ask = _asked(ctx, callee, vector(Type.DOUBLE, np.empty(0)))
+    slope = _slope(ctx, function, start, function_argument(gradient, "fprime"))
+    found = slope.minimum(start, "Newton-CG", options=options, hess=lambda x: dense(ask(x), "fhess"))
+    parts = described(found) | {"gcalls": integer(found.njev), "hcalls": integer(found.nhev)}
+    return Dictionary(Type.STRING, Type.ANY, parts, ordered=True)
+
+
+@functions.builtin(
+    "fminLBFGSB",
+    "func, X0, [fprime], [bounds], [m=10], [factr=1e7], [pgtol=1e-5], [epsilon=1e-8], [maxIter=15000], [maxFun=15000],"
+    " [maxLS=20]",
+    context=True,
+)
+def fmin_lbfgsb(
+    ctx: Context,
+    function: Value,
+    start: Value,
+    gradient: Value = NOTHING,
+    bounds: Value = NOTHING,
+    corrections: Value = NOTHING,
+    factor: Value = NOTHING,
+    tolerance: Value = NOTHING,
+    epsilon: Value = NOTHING,
+    most: Value = NOTHING,
+    calls: Value = NOTHING,
+    steps: Value = NOTHING,
+) -> Dictionary:
+    """The minimum of a function between bounds, by the limited-memory method of Broyden, Fletcher, Goldfarb, Shanno."""
+    options = {
+        "maxcor": positive_argument(corrections, "m", 10),
+        "ftol": float_argument(factor, "factr", 1e7) * float(np.finfo(float).eps),
+        "gtol": float_argument(tolerance, "pgtol", 1e-5),
+        "eps": float_argument(epsilon, "epsilon", 1e-8),
+        "maxiter": integer_argument(most, "maxIter", 15000),
+        "maxfun": integer_argument(calls, "maxFun", 15000),
+        "maxls": integer_argument(steps, "maxLS", 20),
+    }
+    slope = _slope(ctx, function, start, gradient)
+    found = slope.minimum(start, "L-BFGS-B", options=options, bounds=_limits(bounds, start))
+    parts = described(found) | {"gopt": vector(Type.DOUBLE, found.jac)}
+    return Dictionary(Type.STRING, Type.ANY, parts, ordered=True)
+
+
+@functions.builtin(
+    "fminSLSQP",
+    "func, X0, [fprime], [constraints], [bounds], [ftol=1e-6], [epsilon], [maxIter=100]",
+    context=True,
+)
+def fmin_slsqp(
+    ctx: Context,
+    function: Value,
+    start: Value,
+    gradient: Value = NOTHING,
+    constraints: Value = NOTHING,
+    bounds: Value = NOTHING,
+    tolerance: Value = NOTHING,
+    epsilon: Value = NOTHING,
+    most: Value = NOTHING,
+) -> Dictionary:
+    """The minimum of a function under constraints, by sequential least squares. `mode` 0: found."""
+    options = {
+        "ftol": float_argument(tolerance, "ftol", 1e-6),
+        "eps": float_argument(epsilon, "epsilon", EPSILON),
+        "maxiter": positive_argument(most, "maxIter", 100),
+    }
+    if not isinstance(constraints, AnyVector | Nothing):
+        raise CallError("constraints must be a tuple of dictionaries.")
+    given = constraints.items if isinstance(constraints, AnyVector) else []
+    found = _slope(ctx, function, start, gradient).minimum(
+        start,
+        "SLSQP",
+        options=options,
+        bounds=_limits(bounds, start),
+        constraints=[_constraint(ctx, each, start) for each in given],
     )
-    return Dictionary(Type.STRING, Type.ANY, _described(found))
+    parts = described(found)
+    del parts["fcalls"], parts["warnFlag"]
+    return Dictionary(Type.STRING, Type.ANY, parts | {"mode": integer(found.status)}, ordered=True)
 
 
-def _yield_at(parameters: Array, times: Array) -> Array:
-    """The curve of Nelson and Siegel (four parameters), or Svensson's with a second hump (six)."""
-    with np.errstate(all="ignore"):
-        if len(parameters) == 4:
-            level, slope, hump, decay = parameters
-            scaled = times / decay
-            loading = (1 - np.exp(-scaled)) / scaled
-            return np.asarray(level + slope * loading + hump * (loading - np.exp(-scaled)))
-        level, slope, hump, second, decay, second_decay = parameters
-        one, two = times / decay, times / second_decay
-        first = (1 - np.exp(-one)) / one
-        return np.asarray(
-            level + slope * first + hump * (first - np.exp(-one)) + second * ((1 - np.exp(-two)) / two - np.exp(-two))
-        )
+def _constraint(ctx: Context, given: Value, start: Value) -> dict[str, Any]:
+    """A constraint as scipy takes it; a Jacobian of scripts has a column for each value of `fun`."""
+    if not isinstance(given, Dictionary) or not {"type", "fun", "jac"} <= given.items.keys():
+        raise CallError("constraints must be dictionaries with the keys type, fun and jac.")
+    kind = choice_argument(given.items["type"], "type", ("eq", "ineq"))
+    value = _asked(ctx, function_argument(given.items["fun"], "fun"), start)
+    jacobian = _asked(ctx, function_argument(given.items["jac"], "jac"), start)
+
+    def rows(point: Array) -> Array:
+        out = jacobian(point)
+        return dense(out).T if isinstance(out, Matrix) else to_float(as_vector(out))
+
+    return {"type": kind, "fun": lambda x: to_float(as_vector(value(x))), "jac": rows}
 
 
-def _declare_curve(name: str, guess: tuple[float, ...]) -> None:
-    @functions.builtin(name, "maturity, yield, [method='nm'], [maxIter], [bounds], [initialGuess], [seed]")
-    def fitted(
-        maturity: Value,
-        rates: Value,
-        method: Value = NOTHING,
-        most: Value = NOTHING,
-        _bounds: Value = NOTHING,
-        initial: Value = NOTHING,
-        _seed: Value = NOTHING,
-    ) -> Value:
-        """The yield curve through observed yields."""
-        kind = choice_argument(method, "method", ("nm", "bfgs", "lbfgs", "slsqp", "de"), "nm")
-        if kind != "nm":
-            raise UnsupportedError(f"{name} with method='{kind}'")
-        times, observed = to_float(as_vector(maturity)), to_float(as_vector(rates))
-        if len(times) != len(observed):
-            raise CallError("maturity and yield must have the same length.")
-        known = ~np.isnan(times) & ~np.isnan(observed)
-        times, observed = times[known], observed[known]
-        start = np.array(guess) if is_omitted(initial) else to_float(as_vector(initial))
-        if len(start) != len(guess):
-            raise CallError(f"initialGuess must have {len(guess)} elements.")
-
-        def error(point: Array) -> float:
-            out = float(((_yield_at(point, times) - observed) ** 2).sum())
-            return out if out == out else math.inf
-
-        found = nelder_mead(error, start, max_iterations=optional_integer(most, "maxIter"))
-        parts: dict[object, Value] = {
-            "params": vector(Type.DOUBLE, found.point),
-            "fminResult": Dictionary(Type.STRING, Type.ANY, _described(found)),
-        }
-        return model(
-            name, "nssPredict", parts, lambda x: vector(Type.DOUBLE, _yield_at(found.point, to_float(as_vector(x))))
-        )
-
-
-_declare_curve("ns", (0.01, 0.01, 0.01, 1.0))
-_declare_curve("nss", (0.01, 0.01, 0.01, 0.01, 1.0, 1.0))
-
-
-@functions.builtin("nssPredict", "model, T")
-def nss_predict(fitted: Value, times: Value) -> Value:
-    """The yields a fitted curve gives for maturities."""
-    if not isinstance(fitted, Dictionary) or not {"modelName", "params"} <= fitted.items.keys():
-        raise CallError("model must be a dictionary with the keys modelName and params.")
-    parameters = to_float(as_vector(fitted.items["params"]))
-    if len(parameters) != {"ns": 4, "nss": 6}.get(text_argument(fitted.items["modelName"], "modelName")):
-        raise CallError("params must have 4 elements for ns and 6 for nss.")
-    out = vector(Type.DOUBLE, _yield_at(parameters, to_float(as_vector(times))))
-    return out.scalar(0) if isinstance(times, Scalar) else out
+@functions.builtin("brute", "func, ranges, [ns=20], [finish=fmin]", context=True)
+def brute(ctx: Context, function: Value, ranges: Value, points: Value = NOTHING, finish: Value = NOTHING) -> Dictionary:
+    """The least value of a function on a grid of points, then made better by another function."""
+    callee = function_argument(function, "func")
+    number = positive_argument(points, "ns", 20)
+    parts = ranges.items if isinstance(ranges, AnyVector) else elements(as_vector(ranges))
+    axes = []
+    for part in parts:
+        limits = to_float(as_vector(part))
+        if len(limits) not in (2, 3):
+            raise CallError("ranges must be a tuple of (low, high) or (low, high, num).")
+        axes.append(np.linspace(limits[0], limits[1], int(limits[2]) if len(limits) == 3 else number))
+    grid = np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")], axis=1)
+    values = []
+    for point in grid:
+        ctx.check()
+        values.append(_number(ctx.call(callee, [vector(Type.DOUBLE, point.copy())])))
+    best = int(np.nanargmin(values))
+    start = vector(Type.DOUBLE, grid[best])
+    if isinstance(finish, Scalar) and finish.is_null:
+        found: Value = Dictionary(Type.STRING, Type.ANY, {"fopt": double(values[best]), "xopt": start}, ordered=True)
+    elif is_omitted(finish):
+        found = fmin(ctx, function, start)
+    else:
+        found = ctx.call(function_argument(finish, "finish"), [callee, start])
+    if not isinstance(found, Dictionary) or not {"xopt", "fopt"} <= found.items.keys():
+        raise CallError("finish must return a dictionary with the keys xopt and fopt.")
+    return Dictionary(Type.STRING, Type.ANY, {key: found.items[key] for key in ("fopt", "xopt")}, ordered=True)

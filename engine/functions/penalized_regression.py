@@ -24,7 +24,8 @@ from engine.functions.interpolation import model
 from engine.functions.registry import Registry
 from engine.functions.regression import design_matrix
 from engine.penalized import Fit, Penalty, Solver, best_of_folds, elastic_net, ridge
-from engine.probability.distributions import f_cdf, student_cdf
+from engine.probability.distributions import f_cdf
+from engine.probability.special import student_cdf
 from engine.types import Type
 from engine.values import (
     NOTHING,
@@ -143,10 +144,10 @@ def _report(goal: Array, factors: Array, fit: Fit, intercept: bool, mode: int, k
     parts: dict[object, Value] = {
         "Coefficient": table, "RegressionStat": statistics, "ANOVA": anova, "Residual": doubles(goal - fitted),
     }  # fmt: skip
-    return Dictionary(Type.STRING, Type.ANY, parts)
+    return Dictionary(Type.STRING, Type.ANY, parts, ordered=True)
 
 
-def _columns(data: Value, names: list[str]) -> list[Array]:
+def table_columns(data: Value, names: list[str]) -> list[Array]:
     if not isinstance(data, Table):
         raise UnsupportedError("A regression over data sources")
     out = []
@@ -162,8 +163,8 @@ def _fit_table(
     kind: str, data: Value, y: Value, x: Value, penalty: Penalty, weight: Value, alphas: Array | None
 ) -> Value:
     names = [str(name) for name in as_vector(x).strings()]
-    goal, *factors = _columns(data, [text_argument(y, "yColName"), *names])
-    weights = None if is_omitted(weight) else _columns(data, [text_argument(weight, "swColName")])[0]
+    goal, *factors = table_columns(data, [text_argument(y, "yColName"), *names])
+    weights = None if is_omitted(weight) else table_columns(data, [text_argument(weight, "swColName")])[0]
     design = np.column_stack(factors)
     if np.isnan(design).any() or np.isnan(goal).any():
         raise CallError("the columns must not contain nulls.")
@@ -184,7 +185,7 @@ def _fit_table(
     parts |= {"xColNames": vector(Type.STRING, names), **chosen}
 
     def predict(new: Value) -> Value:
-        columns = _columns(new, names) if isinstance(new, Table) else [*design_matrix(new, _length(new)).T]
+        columns = table_columns(new, names) if isinstance(new, Table) else [*design_matrix(new, _length(new)).T]
         return doubles(np.column_stack(columns) @ fit.coefficients + fit.intercept)
 
     return model(kind if alphas is None else f"{kind}CV", "coordinateDescentPredict", parts, predict)

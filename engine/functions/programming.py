@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.arguments import choice_argument, is_omitted
+from engine.arguments import choice_argument, float_argument, is_omitted
 from engine.cast import to_float
 from engine.errors import CallError
 from engine.forms import as_vector
@@ -50,10 +50,7 @@ def _bounded(rows: Array, sides: Array, low: Array, high: Array) -> tuple[Array,
 
 
 def _solved(program: Program) -> Value:
-    x = solve(program)
-    if x is None:
-        raise CallError("the problem has no solution, or none was found.")
-    return AnyVector([double(program.value(x)), vector(Type.DOUBLE, np.where(np.abs(x) < 1e-9, 0.0, x))])
+    return _within(program, solve(program))
 
 
 @functions.builtin("quadprog", "H, f, [A], [b], [Aeq], [beq]")
@@ -108,3 +105,71 @@ def bounded_program(
     if x is None:
         return AnyVector([string("unsolved"), vector(Type.DOUBLE, np.full(len(f), np.nan))])
     return AnyVector([string("solved"), vector(Type.DOUBLE, x)])
+
+
+def _with_distance(program: Program, center: Value, limit: Value) -> Program:
+    """The program with the sum of |x - center| at most `limit`, by unknowns for these distances."""
+    if is_omitted(center) and is_omitted(limit):
+        return program
+    width = len(program.linear)
+    middle, most = to_float(as_vector(center)), float_argument(limit, "c")
+    if len(middle) != width or most < 0:
+        raise CallError("x0 must have an element for each unknown, and c must not be negative.")
+    unit, zero = np.eye(width), np.zeros((width, width))
+    rows = np.vstack(
+        [
+            np.hstack([program.upper_rows, np.zeros_like(program.upper_rows)]),
+            np.hstack([unit, -unit]),
+            np.hstack([-unit, -unit]),
+            np.concatenate([np.zeros(width), np.ones(width)])[None, :],
+        ]
+    )
+    return Program(
+        np.block([[program.quadratic, zero], [zero, zero]]),
+        np.concatenate([program.linear, np.zeros(width)]),
+        rows,
+        np.concatenate([program.upper, middle, -middle, [most]]),
+        np.hstack([program.equal_rows, np.zeros_like(program.equal_rows)]),
+        program.equal,
+    )
+
+
+@functions.builtin("scs", "f, [P], [A], [b], [Aeq], [beq], [lb], [ub], [x0], [c], [eps], [alpha]")
+def splitting_program(
+    linear: Value,
+    quadratic: Value = NOTHING,
+    rows: Value = NOTHING,
+    side: Value = NOTHING,
+    equal_rows: Value = NOTHING,
+    equal: Value = NOTHING,
+    low: Value = NOTHING,
+    high: Value = NOTHING,
+    center: Value = NOTHING,
+    limit: Value = NOTHING,
+    precision: Value = NOTHING,
+    relaxation: Value = NOTHING,
+) -> Value:
+    """The minimum of x'Px/2 + f'x under linear constraints, bounds, and a bound of the distance to a point.
+
+    Of a triangular P the other half is filled in; the solution is found to full precision whatever `eps` asks for.
+    """
+    if float_argument(precision, "eps", 1e-6) <= 0 or float_argument(relaxation, "alpha", 1.5) <= 0:
+        raise CallError("eps and alpha must be positive.")
+    f = to_float(as_vector(linear))
+    width = len(f)
+    square = dense(quadratic) if isinstance(quadratic, Matrix) else np.zeros((width, width))
+    if square.shape != (width, width):
+        raise CallError("P must be a square matrix with a row for each element of f.")
+    if not np.tril(square, -1).any():
+        square = square + np.triu(square, 1).T
+    upper = _bounded(*_rows(rows, side, width, "A"), _bounds(low, width, "lb"), _bounds(high, width, "ub"))
+    program = Program(square, f, *upper, *_rows(equal_rows, equal, width, "Aeq"))
+    return _within(program, solve(_with_distance(program, center, limit)))
+
+
+def _within(program: Program, x: Array | None) -> Value:
+    """The value and the place of a solution, without the unknowns added to the program."""
+    if x is None:
+        raise CallError("the problem has no solution, or none was found.")
+    found = x[: len(program.linear)]
+    return AnyVector([double(program.value(found)), vector(Type.DOUBLE, np.where(np.abs(found) < 1e-9, 0.0, found))])

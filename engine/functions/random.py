@@ -7,14 +7,15 @@ from collections.abc import Callable
 import numpy as np
 
 from engine.aggregation.basic import doubles
-from engine.arguments import float_argument, integer_argument
+from engine.arguments import float_argument, integer_argument, is_omitted
 from engine.context import Context
 from engine.errors import CallError
-from engine.forms import as_vector
+from engine.forms import as_vector, element
 from engine.functions.registry import Registry
+from engine.functions.strings import object_array
 from engine.limits import check_allocation
 from engine.types import FLOATING, Type
-from engine.values import NOTHING, Array, Matrix, Nothing, Scalar, Value, Vector, vector
+from engine.values import NOTHING, Array, Matrix, Nothing, Scalar, Value, Vector, integer, vector
 
 functions = Registry()
 
@@ -45,14 +46,18 @@ def _formed(data: Array, type_: Type) -> Value:
     return vector(type_, data)
 
 
-@functions.builtin("rand", "X, count", context=True)
-def rand(ctx: Context, x: Value, count: Value) -> Value:
-    """Uniform numbers from 0 up to X, or a choice of the elements of X."""
+@functions.builtin("rand", "X, [count]", context=True)
+def rand(ctx: Context, x: Value, count: Value = NOTHING) -> Value:
+    """Uniform numbers from 0 up to X, or a choice of the elements of X; without a count a single one."""
+    if is_omitted(count):
+        return element(rand(ctx, x, integer(1)), 0)
     shape = _shape(count)
     size = int(np.prod(shape))
     source = generator(ctx)
     if isinstance(x, Scalar):
         check_allocation(size, x.type, ctx.node)
+        if x.type in (Type.UUID, Type.INT128, Type.IPADDR):
+            return _formed(object_array([source.bytes(16) for _ in range(size)]).reshape(shape), x.type)
         if x.type in FLOATING:
             return _formed(source.uniform(0.0, float_argument(x, "X"), shape), x.type)
         if x.is_null or x.type not in (Type.CHAR, Type.SHORT, Type.INT, Type.LONG):

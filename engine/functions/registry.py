@@ -47,7 +47,8 @@ class Builtin:
     `vectors` is how many leading parameters are data to be lifted over forms (the others, such as a
     window, are passed as they are). `grouped(groups, *arguments)` gets its data arguments as vectors in
     row order (scalars stay scalars) and returns a vector: one element per group for an aggregate, one per
-    row otherwise.
+    row otherwise; of a function that takes any form it may return None for "not this way".
+    `members` is the same for a function with several results: a vector for each.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Builtin:
     vectors: int = 1
     wants_context: bool = False
     grouped: Implementation | None = None
+    members: Implementation | None = None
     doc: str = ""
 
 
@@ -119,6 +121,15 @@ class Registry:
         def attach(implementation: Implementation) -> Implementation:
             for name in names:
                 self.functions[name].grouped = implementation
+            return implementation
+
+        return attach
+
+    def members(self, name: str) -> Callable[[Implementation], Implementation]:
+        """Attach the many-groups form of a function with several results."""
+
+        def attach(implementation: Implementation) -> Implementation:
+            self.functions[name].members = implementation
             return implementation
 
         return attach

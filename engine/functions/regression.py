@@ -9,14 +9,23 @@ import numpy as np
 from engine import lifting
 from engine.aggregation.basic import doubles
 from engine.aggregation.rows import numbers
-from engine.arguments import boolean_argument, choice_argument, integer_argument
+from engine.arguments import (
+    boolean_argument,
+    choice_argument,
+    float_argument,
+    integer_argument,
+    is_omitted,
+    positive_argument,
+)
 from engine.errors import CallError
 from engine.forms import as_vector
 from engine.functions.linear_algebra import dense
 from engine.functions.registry import Registry
-from engine.probability.distributions import f_cdf, student_cdf
+from engine.penalized import bounded_fit
+from engine.probability.distributions import f_cdf
+from engine.probability.special import student_cdf
 from engine.types import LITERAL, Type
-from engine.values import AnyVector, Array, Dictionary, Matrix, Table, Value, Vector, string, vector
+from engine.values import AnyVector, Array, Dictionary, Matrix, Table, Value, Vector, elements, string, vector
 
 functions = Registry()
 
@@ -42,9 +51,10 @@ def design_matrix(x: Value, rows: int) -> Array:
     return data
 
 
-def _fitted(y: Array, design: Array, weights: Array, mode: int, intercept: bool) -> Value:
-    root = np.sqrt(weights)
-    beta, *_ = np.linalg.lstsq(design * root[:, None], y * root, rcond=None)
+def _fitted(y: Array, design: Array, weights: Array, mode: int, intercept: bool, beta: Array | None = None) -> Value:
+    if beta is None:
+        root = np.sqrt(weights)
+        beta, *_ = np.linalg.lstsq(design * root[:, None], y * root, rcond=None)
     coefficients = doubles(beta)
     if mode == 0:
         return coefficients
@@ -96,7 +106,7 @@ def _fitted(y: Array, design: Array, weights: Array, mode: int, intercept: bool)
     parts: dict[object, Value] = {
         "ANOVA": anova, "RegressionStat": statistics, "Coefficient": table, "Residual": doubles(residual),
     }  # fmt: skip
-    return Dictionary(Type.STRING, Type.ANY, parts)
+    return Dictionary(Type.STRING, Type.ANY, parts, ordered=True)
 
 
 def _with_intercept(design: Array, intercept: bool) -> Array:
@@ -119,11 +129,50 @@ def ols(
     method: Value | None = None,
     pseudo: Value | None = None,
 ) -> Value:
-    choice_argument(method, "method", ("default", "svd"), "default")
-    boolean_argument(pseudo, "usePinv", True)
+    normal = choice_argument(method, "method", ("default", "svd"), "default") == "default"
+    inverse = np.linalg.pinv if boolean_argument(pseudo, "usePinv", True) else np.linalg.inv
     goal, constant = _response(y), boolean_argument(intercept, "intercept", True)
     design = _with_intercept(design_matrix(x, len(goal)), constant)
-    return _fitted(goal, design, np.ones(len(goal)), _mode(mode), constant)
+    try:
+        beta = inverse(design.T @ design) @ (design.T @ goal) if normal else None
+    except np.linalg.LinAlgError:
+        raise CallError("the factors are linearly dependent; usePinv must be true.") from None
+    return _fitted(goal, design, np.ones(len(goal)), _mode(mode), constant, beta)
+
+
+@functions.builtin("bvls", "Y, X, bounds, [maxIter], [tolerance=1e-10], [intercept=true], [mode=0]")
+def bounded_least_squares(
+    y: Value,
+    x: Value,
+    bounds: Value,
+    most: Value | None = None,
+    tolerance: Value | None = None,
+    intercept: Value | None = None,
+    mode: Value | None = None,
+) -> Value:
+    """The coefficients between bounds that minimise the squares of the residuals."""
+    if integer_argument(mode, "mode", 0) != 0:
+        raise CallError("mode must be 0.")
+    goal = _response(y)
+    design = _with_intercept(design_matrix(x, len(goal)), boolean_argument(intercept, "intercept", True))
+    sides = [
+        as_vector(each) for each in (bounds.items if isinstance(bounds, AnyVector) else elements(as_vector(bounds)))
+    ]
+    if len(sides) != 2:
+        raise CallError("bounds must be a tuple of a lower and an upper bound.")
+    size = design.shape[1]
+    limits = []
+    for side, unbounded in zip(sides, (-np.inf, np.inf), strict=True):
+        given = numbers(side, "bounds")
+        if len(given) not in (1, size):
+            raise CallError("a bound must be a scalar or have one element for each factor.")
+        limits.append(np.broadcast_to(np.where(np.isnan(given), unbounded, given), size))
+    if (limits[0] > limits[1]).any():
+        raise CallError("a lower bound must not be above the upper one.")
+    number = 100 * size if is_omitted(most) else positive_argument(most, "maxIter")
+    return doubles(
+        bounded_fit(design, goal, limits[0], limits[1], float_argument(tolerance, "tolerance", 1e-10), number)
+    )
 
 
 @functions.builtin("wls", "Y, X, W, [intercept=true], [mode=0]")

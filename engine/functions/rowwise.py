@@ -151,6 +151,7 @@ def _paired(x: Value, y: Value) -> tuple[Rows, Rows]:
     """Two arguments with the same rows; a vector meets every row of a matrix or array vector."""
     if isinstance(x, Matrix) and isinstance(y, Matrix) and x.indexed and y.indexed:
         x, y = align_matrices([x, y])
+    x, y = _as_rows(x), _as_rows(y)
     if isinstance(x, Vector) and isinstance(y, Matrix | ArrayVector):
         x = _spread(x, y)
     elif isinstance(y, Vector) and isinstance(x, Matrix | ArrayVector):

@@ -66,7 +66,7 @@ def anova(value: Value) -> Value:
         "ssWithin": double(float(within)),
         "dfWithin": integer(df_within),
     }
-    return Dictionary(Type.STRING, Type.ANY, parts)
+    return Dictionary(Type.STRING, Type.ANY, parts, ordered=True)
 
 
 def _ranks(data: Array) -> tuple[Array, Array]:
@@ -100,7 +100,7 @@ def mann_whitney(x: Value, y: Value, correct: Value = NOTHING) -> Value:
         "method": string("Mann-Whitney U test"),
         "U": double(u),
     }
-    return Dictionary(Type.STRING, Type.ANY, parts)
+    return Dictionary(Type.STRING, Type.ANY, parts, ordered=True)
 
 
 @functions.builtin("ksTest", "X, Y")
@@ -123,4 +123,21 @@ def kolmogorov_smirnov(x: Value, y: Value) -> Value:
         "D": double(gap),
         "method": string("Two-sample Kolmogorov-Smirnov test"),
     }
-    return Dictionary(Type.STRING, Type.ANY, parts)
+    return Dictionary(Type.STRING, Type.ANY, parts, ordered=True)
+
+
+@functions.builtin("shapiroTest", "X")
+def shapiro_test(value: Value) -> Value:
+    """Whether a sample is from a normal distribution, by Shapiro and Wilk."""
+    from scipy.stats import shapiro
+
+    sample = _sample(value, "X")
+    if len(sample) < 3:
+        raise CallError("X must have at least three elements.")
+    found = shapiro(sample)
+    parts: dict[object, Value] = {
+        "method": string("Shapiro-Wilk normality test"),
+        "pValue": double(float(found.pvalue)),
+        "W": double(float(found.statistic)),
+    }
+    return Dictionary(Type.STRING, Type.ANY, parts, ordered=True)

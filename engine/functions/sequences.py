@@ -28,9 +28,11 @@ from engine.forms import as_vector, concat
 from engine.functions.moving import Window
 from engine.functions.registry import Kind, Registry
 from engine.grouping import Groups
+from engine.indexing import take_or_null
 from engine.operators import binary
 from engine.types import LITERAL, Type
 from engine.values import (
+    AnyVector,
     ArrayVector,
     IndexedSeries,
     Matrix,
@@ -38,13 +40,23 @@ from engine.values import (
     Table,
     Value,
     Vector,
+    elements,
     repeat,
 )
 
 functions = Registry()
 
-declare_sequence(functions, "prev", "X", lambda groups, x: shifted(groups, x, 1))
-declare_sequence(functions, "next", "X", lambda groups, x: shifted(groups, x, -1))
+
+@functions.builtin("prev", "X", kind=Kind.SEQUENCE)
+@every_form
+def prev(x: Value) -> Value:
+    return _moved(x, 1)
+
+
+@functions.builtin("next", "X", kind=Kind.SEQUENCE)
+@every_form
+def next_(x: Value) -> Value:
+    return _moved(x, -1)
 
 
 @functions.builtin("move", "X, steps", kind=Kind.SEQUENCE)
@@ -53,17 +65,33 @@ def move(x: Value, steps: Value) -> Value:
     """Elements moved by rows, or by a duration along an index."""
     if isinstance(steps, Scalar) and steps.type is Type.DURATION:
         return _moved_in_time(x, steps)
-    number = integer_argument(steps, "steps")
+    return _moved(x, integer_argument(steps, "steps"))
 
-    def kernel(column: Vector) -> Vector:
-        return shifted(Groups(np.zeros(len(column), dtype=np.intp), 1), column, number)
 
-    return over_columns(kernel, [x])
+functions.grouped("prev")(lambda groups, x: shifted(groups, as_vector(x), 1))
+functions.grouped("next")(lambda groups, x: shifted(groups, as_vector(x), -1))
 
 
 @functions.grouped("move")
 def _move_groups(groups: Groups, x: Value, steps: Value) -> Vector:
     return shifted(groups, as_vector(x), integer_argument(steps, "steps"))
+
+
+def _moved(x: Value, steps: int) -> Value:
+    """Elements moved by `steps`; those of an array vector or a columnar tuple are its rows."""
+    if isinstance(x, Table):
+        columns: list[Any] = [_moved(column, steps) for column in x.columns]
+        return Table(list(x.names), columns)
+    if isinstance(x, ArrayVector):
+        return take_or_null(x, np.arange(len(x)) - steps)
+    if isinstance(x, AnyVector) and x.columnar:
+        moved = take_or_null(x, np.arange(len(x)) - steps)
+        return AnyVector(list(elements(moved)), columnar=True)
+
+    def kernel(column: Vector) -> Vector:
+        return shifted(Groups(np.zeros(len(column), dtype=np.intp), 1), column, steps)
+
+    return over_columns(kernel, [x])
 
 
 def _moved_in_time(x: Value, steps: Scalar) -> Value:
@@ -400,16 +428,14 @@ def volume_bar(x: Vector, interval: Value, label: Value | None = None) -> Vector
     return Vector(Type.LONG, sums.astype(np.int64)) if whole else doubles(sums)
 
 
-@functions.builtin("trueRange", "high, low, close", kind=Kind.SEQUENCE, vectors=3)
-def true_range(high: Vector, low: Vector, close: Vector) -> Vector:
-    top, bottom, last = numbers(high), numbers(low), numbers(close)
-    before = np.concatenate(([np.nan], last[:-1]))[: len(last)]
-    with np.errstate(invalid="ignore"):
-        spans = np.stack((top - bottom, np.abs(top - before), np.abs(bottom - before)))
-    missing = np.isnan(spans).all(axis=0)
-    missing[:1] = True
-    result = np.max(np.where(np.isnan(spans), -np.inf, spans), axis=0)
-    return doubles(result, missing)
+def _true_range(groups: Groups, high: Vector, low: Vector, close: Vector) -> Vector:
+    before = numbers(shifted(groups, close, 1))
+    top, bottom = numbers(high), numbers(low)
+    spans = np.stack((top - bottom, np.abs(top - before), np.abs(bottom - before)))
+    return doubles(np.max(spans, axis=0))
+
+
+declare_sequence(functions, "trueRange", "high, low, close", _true_range, vectors=3)
 
 
 @functions.builtin("qcut", "X, q, [labels], [dropDuplicates=false]")
@@ -423,8 +449,7 @@ def qcut(x: Value, q: Value, labels: Value | None = None, drop: Value | None = N
     else:
         points = numbers(as_vector(q), "q")
     edges = np.quantile(known, points) if len(known) else points
-    bins = np.searchsorted(edges, values, side="left") - 1
-    bins = np.where(values == edges[0], 0, bins)
+    bins = np.searchsorted(np.unique(edges[1:-1]), values, side="left")
     if len(np.unique(edges)) < len(edges) and not boolean_argument(drop, "dropDuplicates", False):
         raise CallError("bin edges must be unique. Set dropDuplicates to drop duplicate ones.")
     outside = np.isnan(values) | (values < edges[0]) | (values > edges[-1])

@@ -18,8 +18,8 @@ from engine.errors import CallError
 from engine.forms import as_vector
 from engine.functions.linear_algebra import dense
 from engine.functions.registry import Registry
-from engine.probability.distributions import DISTRIBUTIONS, chi_square_cdf, f_cdf, student_cdf
-from engine.probability.special import normal_cdf, normal_quantile
+from engine.probability.distributions import DISTRIBUTIONS, chi_square_cdf, f_cdf
+from engine.probability.special import normal_cdf, normal_quantile, student_cdf
 from engine.types import Type
 from engine.values import (
     AnyVector,
@@ -47,7 +47,7 @@ def _sample(value: Value | None, name: str = "X") -> Array:
 
 
 def _result(**parts: Value) -> Dictionary:
-    return Dictionary(Type.STRING, Type.ANY, dict(parts))
+    return Dictionary(Type.STRING, Type.ANY, dict(parts), ordered=True)
 
 
 @functions.builtin("stat", "X", context=True)
@@ -64,7 +64,7 @@ def stat(ctx: Context, x: Value) -> Dictionary:
         "Name": string(column.name or getattr(ctx, "argument_names", {}).get(0, "")),
         "Max": MAXIMUM.kernel(groups, column).scalar(0),
     }
-    return Dictionary(Type.STRING, Type.ANY, parts)
+    return Dictionary(Type.STRING, Type.ANY, parts, ordered=True)
 
 
 @functions.builtin("spearmanr", "X, Y")

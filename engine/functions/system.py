@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 from pathlib import Path
@@ -38,6 +39,7 @@ from engine.values import (
 )
 
 functions = Registry()
+logger = logging.getLogger("engine")
 
 _OBJECT_BYTES = 56
 
@@ -70,7 +72,7 @@ def license_(context: Context, file: Value = NOTHING, key: Value = NOTHING, read
         "maxNodes": integer(1),
         "version": string(VERSION),
     }
-    return Dictionary(Type.STRING, Type.ANY, dict(entries))
+    return Dictionary(Type.STRING, Type.ANY, dict(entries), ordered=True)
 
 
 @functions.builtin("getRequiredAPIVersion", "")
@@ -140,7 +142,13 @@ def clear_all_cache() -> Nothing:
     return NOTHING
 
 
-@functions.builtin("flushOLAPCache", "")
+@functions.builtin("clearCachedModules", "")
+def clear_cached_modules() -> Nothing:
+    """No modules are kept: `use` reads the file each time."""
+    return NOTHING
+
+
+@functions.builtin("flushOLAPCache", "", aliases=("purgeCacheEngine",))
 def flush_olap_cache() -> Nothing:
     """Every write is on disk when it returns."""
     return NOTHING
@@ -156,7 +164,9 @@ def mem(free: Value = NOTHING) -> Dictionary:
     boolean_argument(free, "freeUnusedBlocks", False)
     information = psutil.Process().memory_info()
     entries = {"freeBytes": max(0, information.vms - information.rss), "allocatedBytes": information.rss}
-    return Dictionary(Type.STRING, Type.LONG, {key: Scalar(Type.LONG, size) for key, size in entries.items()})
+    return Dictionary(
+        Type.STRING, Type.LONG, {key: Scalar(Type.LONG, size) for key, size in entries.items()}, ordered=True
+    )
 
 
 @functions.builtin("getMemLimitOfQueryResult", "", context=True)
@@ -332,6 +342,30 @@ def get_config(context: Context, key: Value = NOTHING) -> Value:
         "maxConnections": str(node.connection_limit),
     }
     if is_omitted(key):
-        return Dictionary(Type.STRING, Type.STRING, {name: string(text) for name, text in settings.items()})
+        return Dictionary(
+            Type.STRING, Type.STRING, {name: string(text) for name, text in settings.items()}, ordered=True
+        )
     found = settings.get(text_argument(key, "key"))
     return Scalar(Type.STRING, found)
+
+
+@functions.builtin("getWorkDir", "")
+def get_work_dir() -> Scalar:
+    """The folder the engine's process works in."""
+    return string(str(Path.cwd()))
+
+
+@functions.builtin("matchedRowCount", "", context=True)
+def matched_row_count(context: Context) -> Scalar:
+    """How many rows the last insert into, update or delete of the session met."""
+    return integer(context.session.matched_rows)
+
+
+@functions.builtin("writeLog", "X1, [X2...]", context=True)
+def write_log(context: Context, *lines: Value) -> Nothing:
+    """Lines for the engine's log."""
+    if context.session.user == "guest":
+        raise CallError("only a logged-in user may write to the log.")
+    for line in lines:
+        logger.info("%s: %s", context.session.user, text_argument(line, "X1"))
+    return NOTHING

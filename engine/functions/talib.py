@@ -2,39 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import accumulate, pairwise
 
 import numpy as np
 
 from engine import lifting
 from engine.aggregation import running
 from engine.aggregation.basic import doubles
-from engine.aggregation.rows import gather, numbers, whole
-from engine.arguments import boolean_argument, float_argument, function_argument, integer_argument
+from engine.aggregation.rows import gather, numbers, place, whole
+from engine.arguments import boolean_argument, float_argument, function_argument, integer_argument, is_omitted
+from engine.calls import call_grouped
 from engine.context import Context
 from engine.declarations import columns_of, every_form
 from engine.errors import CallError, UnsupportedError
 from engine.forms import as_vector
-from engine.functions.registry import Kind, Registry
+from engine.functions.registry import Builtin, Kind, Registry
 from engine.grouping import Groups
-from engine.values import AnyVector, Array, Matrix, Value, Vector
+from engine.types import null
+from engine.values import AnyVector, Array, Function, Matrix, Scalar, Table, Value, Vector
 
 functions = Registry()
 
 Average = Callable[..., Array]
+SHORT = 512
+"""Series with fewer elements are not worth a call of pandas."""
 
 
 def _tail(compute: Average) -> Average:
-    """Apply after the leading NULLs only."""
+    """Apply after the leading NULLs only. Averages of windows leave out NULLs that come later."""
 
     def tail(values: Array, *options: float) -> Array:
-        known = np.flatnonzero(~np.isnan(values))
+        missing = np.isnan(values)
+        if not missing.any():
+            return compute(values, *options)
         out = np.full(len(values), np.nan)
-        if len(known):
-            rest = values[known[0] :]
-            if np.isnan(rest).any():
+        if not missing.all():
+            start = int(np.argmin(missing))
+            if compute not in (sma, wma, trima) and missing[start:].any():
                 raise UnsupportedError("A NULL after the first element of a TA-Lib function")
-            out[known[0] :] = compute(rest, *options)
+            out[start:] = compute(values[start:], *options)
         return out
 
     return tail
@@ -50,10 +57,20 @@ def _leading(values: Array, computed: Array) -> Array:
     return out
 
 
+def _window_average(values: Array, weights: Array) -> Array:
+    """The weighted mean of what is not NULL in each window."""
+    windows = _windows(values, len(weights))
+    known = ~np.isnan(windows)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return _leading(values, np.where(known, windows, 0.0) @ weights / (known @ weights))
+
+
 def sma(values: Array, window: float) -> Array:
     length = int(window)
     if len(values) < length:
         return np.full(len(values), np.nan)
+    if np.isnan(values).any():
+        return _window_average(values, np.ones(length))
     total = np.cumsum(np.concatenate(([0.0], values)))
     if np.abs(total).max() > 1e12:
         return _leading(values, _windows(values, length).mean(axis=1))
@@ -65,20 +82,30 @@ def wma(values: Array, window: float) -> Array:
     if len(values) < length:
         return np.full(len(values), np.nan)
     weights = np.arange(1, length + 1, dtype=np.float64)
+    if np.isnan(values).any():
+        return _window_average(values, weights)
     return _leading(values, _windows(values, length) @ (weights / weights.sum()))
 
 
 def smoothed(values: Array, window: float, alpha: float, warmup: float = 0.0) -> Array:
     """Exponential smoothing that starts from the mean of the first window, or from the first element."""
-    import pandas as pd
-
     length = int(window)
     if warmup:
-        return pd.Series(values).ewm(alpha=alpha, adjust=False).mean().to_numpy()  # type: ignore[no-any-return]
+        return _recurrence(values, alpha)
     if len(values) < length:
         return np.full(len(values), np.nan)
     seeded = np.concatenate(([values[:length].mean()], values[length:]))
-    return _leading(values, pd.Series(seeded).ewm(alpha=alpha, adjust=False).mean().to_numpy())
+    return _leading(values, _recurrence(seeded, alpha))
+
+
+def _recurrence(values: Array, alpha: float) -> Array:
+    """Each level is the one before, moved by `alpha` of the way to the element; it starts at the first element."""
+    if len(values) < SHORT:
+        kept = 1.0 - alpha
+        return np.fromiter(accumulate(values.tolist(), lambda level, value: kept * level + alpha * value), np.float64)
+    import pandas as pd
+
+    return pd.Series(values).ewm(alpha=alpha, adjust=False).mean().to_numpy()  # type: ignore[no-any-return]
 
 
 def ema(values: Array, window: float, warmup: float = 0.0) -> Array:
@@ -198,63 +225,152 @@ _declare("t3", "X, window, [vfactor=1.0]", t3, _with_factor)
 AVERAGES: dict[int, Average] = {0: sma, 1: ema, 2: wma, 3: dema, 4: tema, 5: trima, 6: kama, 8: t3}
 
 
-@functions.builtin("ma", "X, window, maType", kind=Kind.SEQUENCE)
-def moving_average(x: Vector, window: Value, kind: Value) -> Vector:
+def _average_of(kind: Value) -> Average:
     compute = AVERAGES.get(integer_argument(kind, "maType"))
     if compute is None:
         raise CallError("maType must be one of 0 to 6 and 8.")
-    return _apply(whole(len(x)), x, compute, float(_window(window)))
+    return compute
+
+
+@functions.builtin("ma", "X, window, maType", kind=Kind.SEQUENCE)
+def moving_average(x: Vector, window: Value, kind: Value) -> Vector:
+    return _apply(whole(len(x)), x, _average_of(kind), float(_window(window)))
+
+
+@functions.grouped("ma")
+def moving_averages(groups: Groups, x: Value, window: Value, kind: Value) -> Vector:
+    return _apply(groups, columns_of([x], groups.rows)[0], _average_of(kind), float(_window(window)))
 
 
 @functions.builtin("linearTimeTrend", "X, window")
 def linear_time_trend(x: Value, window: Value) -> AnyVector:
     """Intercept and slope of the line through each window; of a matrix, column by column."""
-    if isinstance(x, Matrix):
-        columns = [_time_trend(x.column(index), window) for index in range(x.columns)]
-        return AnyVector([lifting.stack([column[part] for column in columns], x) for part in (0, 1)])
-    return AnyVector(list(_time_trend(as_vector(x), window)))
+    return _each_column(lambda column: _time_trend(whole(len(column)), column, window), [x])
 
 
-def _time_trend(x: Vector, window: Value) -> tuple[Vector, Vector]:
+@functions.members("linearTimeTrend")
+def _time_trend(groups: Groups, x: Value, window: Value) -> list[Vector]:
     length = _window(window)
-    values = numbers(x)
-    known = np.flatnonzero(~np.isnan(values))
+    values = numbers(running.in_order(groups, columns_of([x], groups.rows)[0]))
+    missing = np.isnan(values)
     intercepts, slopes = np.full(len(values), np.nan), np.full(len(values), np.nan)
-    start = int(known[0]) if len(known) else len(values)
-    rest = np.nan_to_num(values[start:])
-    if len(rest) >= length:
-        time = np.arange(length) - (length - 1) / 2
-        windows = _windows(rest, length)
-        slope = windows @ time / (time @ time)
-        slopes[start + length - 1 :] = slope
-        intercepts[start + length - 1 :] = windows.mean(axis=1) - slope * (length - 1) / 2
-    return doubles(intercepts), doubles(slopes)
+    time = np.arange(length) - (length - 1) / 2
+    for first, last in pairwise(groups.offsets.tolist()):
+        unknown = missing[first:last]
+        start = first + (int(np.argmin(unknown)) if not unknown.all() else len(unknown))
+        if last - start >= length:
+            windows = _windows(np.nan_to_num(values[start:last]), length)
+            slope = windows @ time / (time @ time)
+            slopes[start + length - 1 : last] = slope
+            intercepts[start + length - 1 : last] = windows.mean(axis=1) - slope * (length - 1) / 2
+    return [running.back(groups, doubles(each)) for each in (intercepts, slopes)]
+
+
+def _each_column(kernel: Callable[..., Sequence[Value]], values: Sequence[Value]) -> AnyVector:
+    """Several results of vectors; of matrices, column by column."""
+    matrices = [value for value in values if isinstance(value, Matrix)]
+    if not matrices:
+        return AnyVector(list(kernel(*[as_vector(value) for value in values])))
+    like = matrices[0]
+    if len(matrices) < len(values) or any(matrix.data.shape != like.data.shape for matrix in matrices):
+        raise CallError("The matrices must have the same shape.")
+    columns = [kernel(*[matrix.column(index) for matrix in matrices]) for index in range(like.columns)]
+    return AnyVector([lifting.stack([as_vector(part) for part in parts], like) for parts in zip(*columns, strict=True)])
 
 
 @functions.builtin("talib", "func, args...", context=True)
 def talib(ctx: Context, function: Value, *values: Value) -> Value:
     """A function applied from the first row on in which no column is NULL; the rows before stay NULL."""
     called = function_argument(function, "func")
-    columns = [value for value in values if isinstance(value, Vector)]
-    if not columns:
+    count = _data_arguments(called, values)
+    unfilled = _unfilled_windows(called, values)
+
+    def kernel(*columns: Vector) -> Value:
+        start = _first_complete(columns)
+        result = ctx.call(called, [*[column.take(slice(start, None)) for column in columns], *values[count:]])
+        if isinstance(result, AnyVector):
+            return AnyVector([_behind(part, start, 0) for part in result.items])
+        return _behind(result, start, unfilled)
+
+    if count == 0:
         return ctx.call(called, values)
-    start = _first_complete(columns)
-    rest = [value.take(slice(start, None)) if isinstance(value, Vector) else value for value in values]
-    result = ctx.call(called, rest)
-    if start == 0 or not isinstance(result, Vector):
+    if any(isinstance(value, Matrix | Table) for value in values[:count]):
+        return lifting.sequence(kernel, values[:count])
+    return kernel(*columns_of(values[:count]))
+
+
+def _behind(result: Value, start: int, unfilled: int) -> Value:
+    """A result moved behind `start` NULLs, and with so many more at its beginning."""
+    if not isinstance(result, Vector) or start + unfilled == 0:
         return result
-    return gather(result, np.concatenate((np.full(start, -1), np.arange(len(result)))))
+    rows = np.arange(len(result))
+    return gather(result, np.concatenate((np.full(start, -1), np.where(rows < unfilled, -1, rows))))
 
 
-def _first_complete(columns: list[Vector]) -> int:
-    valid = ~np.logical_or.reduce([column.nulls() for column in columns])
+def _data_arguments(called: Function, values: Sequence[Value]) -> int:
+    """How many of the leading arguments are columns."""
+    if isinstance(called, Builtin) and called.kind is Kind.SEQUENCE:
+        return min(called.vectors, len(values))
+    count = 0
+    while count < len(values) and isinstance(values[count], Vector | Matrix | Table):
+        count += 1
+    return count
+
+
+def _unfilled_windows(called: Function, values: Sequence[Value]) -> int:
+    """How many windows of a moving function are not filled, unless minPeriods is given: those are NULL."""
+    if not isinstance(called, Builtin):
+        return 0
+    named = {parameter.name: position for position, parameter in enumerate(called.parameters)}
+    window, least = named.get("window", len(values)), named.get("minPeriods")
+    if least is None or window >= len(values) or (least < len(values) and not is_omitted(values[least])):
+        return 0
+    length = values[window]
+    if isinstance(length, Vector):
+        return len(length) - 1
+    return integer_argument(length, "window") - 1 if isinstance(length, Scalar) else 0
+
+
+@functions.grouped("talib")
+def _talib_of_groups(groups: Groups, function: Value, *values: Value) -> Vector | None:
+    called = function_argument(function, "func")
+    count = _data_arguments(called, values)
+    if not isinstance(called, Builtin) or called.grouped is None or called.kind is not Kind.SEQUENCE or count == 0:
+        return None
+    columns = columns_of(values[:count], groups.rows)
+    unfilled = _unfilled_windows(called, values)
+    known = groups.restore(running.seen_valid(groups, groups.arrange(_complete(columns))))
+    rows = np.flatnonzero(known)
+    part = groups
+    if len(rows) < groups.rows:
+        numbers_of_groups, codes = np.unique(groups.codes[rows], return_inverse=True)
+        part, columns = Groups(codes, len(numbers_of_groups)), [column.take(rows) for column in columns]
+    result = call_grouped(called, part, [*columns, *values[count:]])
+    if not isinstance(result, Vector):
+        return None
+    positions = np.full(groups.rows, -1)
+    positions[rows] = np.where(place(part) < unfilled, -1, np.arange(len(rows)))
+    return gather(result, positions)
+
+
+def _complete(columns: Sequence[Vector]) -> Array:
+    """In which rows no column is NULL."""
+    return np.asarray(~np.logical_or.reduce([column.nulls() for column in columns]))
+
+
+def _first_complete(columns: Sequence[Vector]) -> int:
+    valid = _complete(columns)
     return int(np.argmax(valid)) if valid.any() else len(valid)
 
 
 @functions.builtin("talibNull", "args...")
 def talib_null(*values: Value) -> AnyVector:
-    """Columns with NULLs up to the first row in which no column is NULL."""
-    columns = columns_of(values)
-    start = _first_complete(columns)
-    rows = np.arange(len(columns[0]))
-    return AnyVector([gather(column, np.where(rows < start, -1, rows)) for column in columns])
+    """Columns with NULLs up to the first row in which no column is NULL; of matrices, column by column."""
+    return _each_column(lambda *columns: _blanked(whole(len(columns[0])), *columns), values)
+
+
+@functions.members("talibNull")
+def _blanked(groups: Groups, *values: Value) -> list[Vector]:
+    columns = columns_of(values, groups.rows)
+    known = groups.restore(running.seen_valid(groups, groups.arrange(_complete(columns))))
+    return [column.with_data(np.where(known, column.data, null(column.type))) for column in columns]

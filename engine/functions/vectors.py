@@ -121,6 +121,13 @@ def reverse(x: Value) -> Value:
     return take_rows(x, np.arange(row_count(x))[::-1])
 
 
+@functions.grouped("reverse")
+def _reversed_groups(groups: Groups, x: Vector) -> Vector:
+    ends = groups.offsets[:-1] + groups.offsets[1:] - 1
+    backwards = np.repeat(ends, groups.sizes) - np.arange(groups.rows)
+    return x.with_data(groups.restore(groups.arrange(x.data)[backwards]))
+
+
 @functions.builtin("distinct", "X")
 def distinct(x: Value) -> Value:
     """The different elements in the order of their first appearance."""
@@ -289,6 +296,8 @@ def dropna(x: Value, by_row: Value | None = None, threshold: Value | None = None
         return x.take(~x.nulls())
     if isinstance(x, IndexedSeries):
         return take_rows(x, ~x.values.nulls())
+    if isinstance(x, AnyVector):
+        return AnyVector([item for item in x.items if not (isinstance(item, Scalar) and item.is_null)])
     along_rows = boolean_argument(by_row, "byRow", True)
     if isinstance(x, Table):
         masks = [~column.nulls() if isinstance(column, Vector) else np.ones(x.rows, bool) for column in x.columns]
@@ -296,7 +305,7 @@ def dropna(x: Value, by_row: Value | None = None, threshold: Value | None = None
     elif isinstance(x, Matrix):
         valid = np.column_stack([~x.column(index).nulls() for index in range(x.columns)])
     else:
-        raise CallError("X must be a vector, a matrix or a table.")
+        raise CallError("X must be a vector, a tuple, a matrix or a table.")
     full = valid.shape[1] if along_rows else valid.shape[0]
     least = full if is_omitted(threshold) else positive_argument(threshold, "thresh")
     kept = np.flatnonzero(valid.sum(axis=1 if along_rows else 0) >= least)

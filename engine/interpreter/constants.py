@@ -30,7 +30,7 @@ CONSTANTS: dict[str, Value] = {
     **{name: Scalar(Type.INT, code) for code, name in enumerate(_FORMS)},
     **{type_.name: Scalar(Type.INT, int(type_)) for type_ in Type},
     **{name: Scalar(Type.INT, code) for name, code in (_PARTITIONS | HINT_CODES).items()},
-    **{name: Scalar(Type.STRING, name) for name in (*_KINDS, *_RIGHTS)},
+    **{name: Scalar(Type.STRING, name) for name in (*_KINDS, *_RIGHTS, "HEAD", "CURRENT", "TAIL")},
     "pi": Scalar(Type.DOUBLE, math.pi),
     "e": Scalar(Type.DOUBLE, math.e),
 }

@@ -127,7 +127,7 @@ def _dictionary(interpreter: Interpreter, node: syntax.DictLiteral, scope: Scope
             raise ScriptError("A dictionary key must be a scalar.")
         key_type = key.type
         items[key.value] = interpreter.evaluate(value_node, scope)
-    return Dictionary(key_type, Type.ANY, items)
+    return Dictionary(key_type, Type.ANY, items, ordered=True)
 
 
 def _unary(interpreter: Interpreter, node: syntax.Unary, scope: Scope) -> Value:

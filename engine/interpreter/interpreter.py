@@ -43,6 +43,7 @@ class Interpreter:
         self.registry = registry
         self.scope = session_scope(session)
         self.depth = 0
+        self.block_depth = 0
         self.inside = False
         self.loading: list[str] = []
         self.module: Module | None = None
@@ -118,11 +119,15 @@ class Interpreter:
             raise
 
     def execute_block(self, block: syntax.Block, scope: Scope) -> Signal | None:
-        for statement in block.statements:
-            signal = self.execute(statement, scope)
-            if signal is not None:
-                return signal
-        return None
+        self.block_depth += 1
+        try:
+            for statement in block.statements:
+                signal = self.execute(statement, scope)
+                if signal is not None:
+                    return signal
+            return None
+        finally:
+            self.block_depth -= 1
 
     def evaluate(self, node: Any, scope: Scope | None = None) -> Value:
         """The value of an expression, in the current scope unless another is given."""

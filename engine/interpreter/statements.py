@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dolphin.script import syntax
+from engine.assignment import set_index
 from engine.errors import CancelledError, ScriptError
-from engine.forms import dictionary_keys, element, row_of
-from engine.indexing import get_index, set_index
+from engine.forms import as_vector, dictionary_keys, element, row_of
+from engine.indexing import get_index
 from engine.interpreter.classes import define_class, instance_of
 from engine.interpreter.closures import FunctionScope, is_constant, make_closure
 from engine.interpreter.copying import assigned
@@ -24,6 +25,7 @@ from engine.values import (
     NOTHING,
     AnyVector,
     ArrayVector,
+    Code,
     Dictionary,
     Handle,
     IndexedSeries,
@@ -115,7 +117,10 @@ def assign_to(interpreter: Interpreter, target: Any, operator: str, value: Value
         indices = [place_of(interpreter, each, scope) for each in target.indices]
         if operator != "=":
             value = binary(operator[:-1], get_index(container, indices), value)
-        set_index(container, indices, value)
+        if isinstance(container, Table) and any(map(_is_metacode, [value, *indices])):
+            _set_by_metacode(interpreter, container, indices, value, scope)
+        else:
+            set_index(container, indices, value)
         return
     if isinstance(target, syntax.Member):
         container = container_of(interpreter, target.target, scope)
@@ -148,6 +153,24 @@ def _check_constant(target: syntax.Name, scope: Scope) -> None:
         raise ScriptError(f"Constant variable [{target.id}] can't be modified.")
 
 
+def _is_metacode(value: Value | None) -> bool:
+    return isinstance(value, Code) or (isinstance(value, AnyVector) and any(map(_is_metacode, value.items)))
+
+
+def _set_by_metacode(
+    interpreter: Interpreter, table: Table, indices: list[Value | None], value: Value, scope: Scope
+) -> None:
+    """`t[names, <condition>] = <expression>` updates the columns."""
+    from engine.sql.statements import conditions_of, set_columns
+
+    names, *rest = indices
+    if not isinstance(names, Scalar | Vector) or names.type not in LITERAL or len(rest) > 1:
+        raise ScriptError("Columns are set by metacode as t[names, <condition>] = <expression>.")
+    labels = [str(each) for each in as_vector(names).strings()]
+    where = conditions_of(rest[0]) if rest and rest[0] is not None else ()
+    set_columns(table, labels, value, where, interpreter, scope)
+
+
 def container_of(interpreter: Interpreter, node: Any, scope: Scope) -> Value:
     """The object whose elements are assigned."""
     if isinstance(node, syntax.Name):
@@ -168,7 +191,9 @@ def _define(interpreter: Interpreter, node: syntax.FunctionDefinition, scope: Sc
         return
     if interpreter.registry.find(node.name) is not None:
         raise ScriptError(f"The built-in function [{node.name}] can't be redefined. Choose another name.")
-    closure = make_closure(node.function, scope, captures=isinstance(scope, FunctionScope))
+    # A function of a script sees no variables of the session, unless it is defined within a block, such as timer's.
+    nested = isinstance(scope, FunctionScope) or interpreter.block_depth > 0
+    closure = make_closure(node.function, scope, captures=nested)
     closure.name = node.name
     if isinstance(scope, FunctionScope):
         closure.captured[node.name] = closure

@@ -7,12 +7,14 @@ from functools import partial
 from typing import Any
 
 from engine.errors import ScriptError
+from engine.functions.registry import Builtin
 from engine.lifting import blockwise, elementwise
 from engine.operators import building, membership
 from engine.operators.arithmetic import arithmetic, negate
 from engine.operators.comparison import bitwise, compare, invert, logic
 from engine.operators.scalars import SCALAR_OPERATIONS
-from engine.values import Scalar, Set, Value
+from engine.types import LITERAL
+from engine.values import Closure, Scalar, Set, Value, Vector, string
 
 __all__ = ["OPERATOR_NAMES", "binary", "unary"]
 
@@ -64,7 +66,16 @@ def binary(operator: str, left: Value, right: Value) -> Value:
     kernel = _KERNELS.get(operator)
     if kernel is None:
         raise ScriptError(f"The operator {operator} is unknown.")
+    if operator == "+":
+        left, right = _beside_text(left, right), _beside_text(right, left)
     return elementwise(blockwise(kernel), [left, right])
+
+
+def _beside_text(value: Value, other: Value) -> Value:
+    """A named function added to a text is its name, as in `avg + "(price)"`."""
+    if not isinstance(value, Builtin | Closure) or not value.name:
+        return value
+    return string(value.name) if isinstance(other, Scalar | Vector) and other.type in LITERAL else value
 
 
 def unary(operator: str, value: Value) -> Value:

@@ -14,6 +14,8 @@ from engine.types import BINARY, DECIMAL, FLOATING, INTEGRAL, LITERAL, TEMPORAL,
 from engine.values import Array, SymbolBase, Vector
 
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {"<": lt, "<=": le, ">": gt, ">=": ge, "==": eq, "!=": ne}
+SAMPLE = 1024
+MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _NUMERIC = (Type.BOOL, *INTEGRAL, *FLOATING)
 
 
@@ -23,7 +25,7 @@ def compare(operator: str, left: Vector, right: Vector) -> Vector:
 
 
 def _boolean(mask: Any) -> Vector:
-    return Vector(Type.BOOL, np.asarray(mask, dtype=bool).astype(np.int8))
+    return Vector(Type.BOOL, np.asarray(mask, dtype=bool).view(np.int8))
 
 
 def _compare(operator: str, left: Vector, right: Vector) -> Any:
@@ -79,13 +81,24 @@ def _widen(column: Vector, dtype: Any) -> Array:
 
 
 def _compare_floats(operator: str, a: Array, b: Array) -> Any:
-    missing_a, missing_b = np.isnan(a), np.isnan(b)
     with np.errstate(invalid="ignore"):
+        if len(b) == 1 and b[0] == b[0]:
+            return _compare_with_number(operator, a, b)
+        if len(a) == 1 and a[0] == a[0]:
+            return _compare_with_number(MIRRORED.get(operator, operator), b, a)
         out = _COMPARE[operator](a, b)
+    missing_a, missing_b = np.isnan(a), np.isnan(b)
     if not missing_a.any() and not missing_b.any():
         return out
     ranks = _COMPARE[operator]((~missing_a).astype(np.int8), (~missing_b).astype(np.int8))
     return np.where(missing_a | missing_b, ranks, out)
+
+
+def _compare_with_number(operator: str, a: Array, number: Array) -> Any:
+    """NULL is smaller than any number; NaN only fails to be as large."""
+    if operator in ("<", "<="):
+        return ~_COMPARE[">=" if operator == "<" else ">"](a, number)
+    return _COMPARE[operator](a, number)
 
 
 def _compare_decimals(operator: str, left: Vector, right: Vector) -> Any:
@@ -127,8 +140,7 @@ def _compare_literals(operator: str, left: Vector, right: Vector) -> Any:
     if left.type is Type.SYMBOL and len(right) == 1 and right.type in LITERAL:
         return _compare_symbols(operator, left, _text(right))
     if right.type is Type.SYMBOL and len(left) == 1 and left.type in LITERAL:
-        mirrored = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}.get(operator, operator)
-        return _compare_symbols(mirrored, right, _text(left))
+        return _compare_symbols(MIRRORED.get(operator, operator), right, _text(left))
     if left.symbols is not None and left.symbols is right.symbols and operator in ("==", "!="):
         return _COMPARE[operator](left.data, right.data)
     lt_, rt = left.type, right.type
@@ -161,13 +173,26 @@ def _compare_symbols(operator: str, column: Vector, text: str) -> Any:
     return symbol_mask(column, lambda each: bool(_COMPARE[operator](each, text)))
 
 
+class _Remembered(dict[str, bool]):
+    """The answers of a test by text, each asked for once."""
+
+    def __init__(self, test: Callable[[str], bool]) -> None:
+        super().__init__()
+        self.test = test
+
+    def __missing__(self, text: str) -> bool:
+        found = self[text] = self.test(text)
+        return found
+
+
 def symbol_mask(column: Vector, test: Callable[[str], bool]) -> Array:
-    """Which elements of a STRING or SYMBOL column pass a test, asked once per distinct symbol."""
+    """Which elements of a STRING or SYMBOL column pass a test, asked once per distinct text if texts recur."""
     base: SymbolBase | None = column.symbols
     if base is None:
         texts = column.data.tolist()
-        known = {text: test(text) for text in set(texts)}
-        return np.fromiter(map(known.__getitem__, texts), dtype=bool, count=len(texts))
+        sample = texts[:SAMPLE]
+        recur = 2 * len(set(sample)) <= len(sample)
+        return np.fromiter(map(_Remembered(test).__getitem__ if recur else test, texts), bool, count=len(texts))
     passed = np.fromiter((test(text) for text in base.strings), dtype=bool, count=len(base))
     return np.asarray(passed[column.data])
 

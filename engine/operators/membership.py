@@ -64,6 +64,8 @@ def member_mask(column: Vector, members: Vector) -> np.ndarray[Any, Any]:
         texts = members if members.type in LITERAL else cast_vector(members, Type.STRING)
         wanted = set(cast_vector(texts, Type.STRING).data.tolist())
         source = column if column.type is not Type.BLOB else cast_vector(column, Type.STRING)
+        if source.symbols is None:
+            return np.fromiter(map(wanted.__contains__, source.data.tolist()), bool, count=len(source))
         return symbol_mask(source, wanted.__contains__)
     if members.type in LITERAL:
         members = cast_vector(members, column.type, column.scale)

@@ -15,7 +15,7 @@ UNITS = {
 
 
 def temporal_arithmetic(operator: str, left: Vector, right: Vector) -> Vector:
-    """Temporal ± integer, temporal ± duration, temporal - temporal."""
+    """Temporal ± integer, temporal ± duration, temporal - temporal, instant + time of day of the same unit."""
     lt, rt = left.type, right.type
     if lt in TEMPORAL and rt is Type.DURATION and operator in "+-":
         return add_durations(left, right, -1 if operator == "-" else 1)
@@ -23,6 +23,8 @@ def temporal_arithmetic(operator: str, left: Vector, right: Vector) -> Vector:
         return add_durations(right, left, 1)
     if lt in TEMPORAL and rt in TEMPORAL and operator == "-":
         return _difference(left, right)
+    if operator == "+" and INSTANTS.get(lt, 0) == CLOCKS.get(rt):
+        return _shift(operator, left, right)
     if lt in TEMPORAL and (rt in INTEGRAL or rt is Type.BOOL):
         return _shift(operator, left, right)
     if rt in TEMPORAL and (lt in INTEGRAL or lt is Type.BOOL) and operator in "+*":

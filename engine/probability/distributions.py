@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from engine.probability.special import beta_i, gamma_p, normal_cdf, normal_quantile
+from engine.probability.special import beta_i, gamma_p, normal_cdf, normal_quantile, student_cdf, student_quantile
 
 Real = Callable[..., float]
 
@@ -69,11 +69,6 @@ def _positive(*parameters: float) -> bool:
 
 def _second_positive(_: float, scale: float) -> bool:
     return scale > 0
-
-
-def student_cdf(x: float, df: float) -> float:
-    tail = 0.5 * beta_i(df / 2, 0.5, df / (df + x * x))
-    return 1 - tail if x > 0 else tail
 
 
 def f_cdf(x: float, d1: float, d2: float) -> float:
@@ -143,7 +138,7 @@ DISTRIBUTIONS: dict[str, Distribution] = {
         _second_positive,
     ),
     "Poisson": Distribution(("mean",), _poisson, valid=_positive, discrete=True, lower=0.0),
-    "Student": Distribution(("df",), student_cdf, valid=_positive),
+    "Student": Distribution(("df",), student_cdf, student_quantile, _positive),
     "Uniform": Distribution(
         ("lower", "upper"),
         lambda x, low, high: min(max((x - low) / (high - low), 0.0), 1.0),

@@ -21,6 +21,7 @@ from engine.functions import builtin_functions
 from engine.functions.registry import Registry
 from engine.interpreter.stack import STACK_BYTES
 from engine.jobs import Jobs
+from engine.limits import keep_freed_memory
 from engine.server.connection import Connection, Limits, SocketTransport, Transport
 from engine.server.resends import Resends
 from engine.server.watch import Watch
@@ -227,6 +228,7 @@ def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
     limit_memory(limits.memory, 0)
+    keep_freed_memory()
     threading.stack_size(STACK_BYTES)
     secret = password if password is not None else secrets.token_urlsafe(15)
     node = assemble(data, admin=user, admin_password=secret, memory_limit=limits.memory)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from functools import partial
 
 import numpy as np
 
 from dolphin.script import syntax
+from engine import parallel
 from engine.functions.registry import Builtin, Kind
 from engine.grouping import ContiguousGroups
 from engine.sql.evaluation import ELEMENTWISE_OPERATORS, ROWWISE_FUNCTIONS, GroupEvaluator
@@ -37,26 +39,32 @@ def _in_batches(evaluator: GroupEvaluator, nodes: Mapping[int, syntax.Expression
     groups = evaluator.groups
     assert isinstance(groups, ContiguousGroups)
     results: dict[int, Vector] = {}
-    left = dict(nodes)
-    for first, last in groups.batches(BATCH):
+    unlike: set[int] = set()
+
+    def fill(batch: tuple[int, int]) -> None:
         evaluator.executor.check()
+        first, last = batch
         rows = slice(int(groups.offsets[first]), int(groups.offsets[last]))
+        # Batches are evaluated side by side: each needs an executor whose current scope is its own.
         part = GroupEvaluator(
-            evaluator.executor,
+            copy(evaluator.executor),
             evaluator.scope,
             _sliced(evaluator.frame, rows),
             ContiguousGroups(groups.sizes[first:last]),
         )
-        for index, node in list(left.items()):
-            column = part.per_row(node)
-            if isinstance(column, Vector) and first == 0:
-                results[index] = column.with_data(np.empty(groups.rows, dtype=column.data.dtype))
-            if isinstance(column, Vector) and _kind(column) == _kind(results[index]):
-                results[index].data[rows] = column.data
-            else:
-                del left[index]
-                results.pop(index, None)
-    return results
+        for index, node in nodes.items():
+            column = part.per_row(node) if index not in unlike else None
+            if isinstance(column, Vector):
+                if index not in results:
+                    results.setdefault(index, column.with_data(np.empty(groups.rows, dtype=column.data.dtype)))
+                whole = results[index]
+                if _kind(column) == _kind(whole):
+                    whole.data[rows] = column.data
+                    continue
+            unlike.add(index)
+
+    parallel.each(fill, groups.batches(BATCH), groups.rows)
+    return {index: column for index, column in results.items() if index not in unlike}
 
 
 def _kind(column: Vector) -> tuple[Type, int, SymbolBase | None]:

@@ -55,8 +55,15 @@ def _called(name: str, node: syntax.Call, context: Executor, scope: Scope) -> Va
         else:
             values.append(NOTHING if inner is None else _value(inner, context, scope))
             renamed = values[-1].name if isinstance(values[-1], Vector) else None
-            names.append(argument.name or renamed or (inner.id if isinstance(inner, syntax.Name) else ""))
+            names.append(argument.name or renamed or _written_name(inner))
     return make_table(name, values, names)
+
+
+def _written_name(node: syntax.Expression | None) -> str:
+    """The name of a column given as a variable or as a column of a table, `t.price`."""
+    if isinstance(node, syntax.Name):
+        return node.id
+    return node.name if isinstance(node, syntax.Member) else ""
 
 
 def _value(node: syntax.Expression, context: Executor, scope: Scope) -> Value:

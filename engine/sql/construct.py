@@ -41,13 +41,18 @@ class LatestTable(Table):
 
 
 def table_of_columns(names: Sequence[str], values: Sequence[Value]) -> Table:
-    """A table from named values: vectors, scalars (repeated), matrices and tuples of vectors (several columns)."""
+    """A table from named values: vectors, scalars (repeated), and what stands for several columns: tables and
+    matrices, which keep their labels, and tuples of vectors."""
     parts: list[tuple[str, Column | Scalar]] = []
     taken: set[str] = set(filter(None, names))
     for name, value in zip(names, values, strict=True):
         columns_of_value = spread(value)
-        label = name if len(columns_of_value) == 1 else ""
-        parts.extend((label, column) for column in columns_of_value)
+        own = own_labels(value)
+        if own:
+            parts.extend(zip(own, columns_of_value, strict=True))
+        else:
+            label = name if len(columns_of_value) == 1 else ""
+            parts.extend((label, column) for column in columns_of_value)
     lengths = {len(column) for _, column in parts if not isinstance(column, Scalar)}
     if len(lengths) > 1:
         raise ScriptError("All columns must have the same length.")
@@ -62,6 +67,14 @@ def table_of_columns(names: Sequence[str], values: Sequence[Value]) -> Table:
         taken.add(made)
     check_unique(labels)
     return Table(labels, columns)
+
+
+def own_labels(value: Value) -> list[str]:
+    if isinstance(value, Table):
+        return list(value.names)
+    if isinstance(value, Matrix) and value.column_labels is not None:
+        return [str(text) for text in cast_vector(value.column_labels, Type.STRING).data]
+    return []
 
 
 def fresh(column: Column) -> Column:
@@ -100,10 +113,7 @@ def table_of_matrix(matrix: Matrix, names: Sequence[str] = ()) -> Table:
     """The columns of a matrix; labelled rows become a first column `label`."""
     columns: list[Column] = [fresh(matrix.column(index)) for index in range(matrix.columns)]
     labels = list(names)
-    if not labels and matrix.column_labels is not None:
-        texts = cast_vector(matrix.column_labels, Type.STRING)
-        labels = [str(text) for text in texts.data]
-    labels = labels or [f"C{index}" for index in range(matrix.columns)]
+    labels = labels or own_labels(matrix) or [f"C{index}" for index in range(matrix.columns)]
     if matrix.row_labels is not None:
         return Table(["label", *labels], [fresh(matrix.row_labels), *columns])
     return Table(labels, columns)

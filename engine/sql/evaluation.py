@@ -11,15 +11,15 @@ from typing import Any, Protocol
 import numpy as np
 
 from dolphin.script import syntax
-from engine.calls import call_grouped
+from engine.calls import REFUSALS, call_grouped, refused
 from engine.context import Context
 from engine.errors import ScriptError
-from engine.forms import array_vector, concat, tuple_to_vector
+from engine.forms import array_vector, concat, element, tuple_to_vector
 from engine.functions.registry import Builtin, Kind, bind
 from engine.grouping import Groups
 from engine.interpreter.scope import Scope
 from engine.sql.frame import Frame, RowScope
-from engine.sql.rewrite import depends_on_rows
+from engine.sql.rewrite import depends_on_rows, references
 from engine.types import Type
 from engine.values import (
     NOTHING,
@@ -32,6 +32,7 @@ from engine.values import (
     Function,
     IndexedSeries,
     Matrix,
+    Nothing,
     Partial,
     Pattern,
     Scalar,
@@ -40,13 +41,21 @@ from engine.values import (
     nulls,
     repeat,
     take,
+    vector,
 )
 
 ELEMENTWISE_OPERATORS = frozenset((
     "+", "-", "*", "/", "\\", "%", "==", "=", "!=", "<>", "<", "<=", ">", ">=", "and", "or", "&&", "||", "&", "|", "^",
     "<<", ">>", "like", "is",
 ))  # fmt: skip
-ROWWISE_FUNCTIONS = frozenset(("iif", "bar", "nullFill", "in", "between", "like", "round", "string", "symbol"))
+ROWWISE_FUNCTIONS = frozenset((
+    "iif", "bar", "nullFill", "in", "between", "like", "round", "nullCompare", "isNull", "isValid", "not", "neg",
+    "add", "sub", "mul", "div", "ratio", "mod", "pow", "and", "or", "eq", "ne", "lt", "le", "gt", "ge",
+    "bool", "char", "short", "int", "long", "float", "double", "string", "symbol", "date", "month", "time", "minute",
+    "second", "datetime", "timestamp", "nanotime", "nanotimestamp", "datehour",
+    "rowSum", "rowAvg", "rowMax", "rowMin", "rowCount",
+))  # fmt: skip
+"""Functions that take any form, with one result for each row of columns."""
 PAIRWISE_FUNCTIONS = frozenset(("max", "min"))
 """Aggregates of one argument that work element by element on two."""
 COLLECTING_FUNCTIONS = frozenset(("toArray", "toTuple", "toColumnarTuple"))
@@ -62,6 +71,10 @@ class Executor(Context, Protocol):
     def call(
         self, function: Function, arguments: Sequence[Value], named: Mapping[str, Value] | None = None
     ) -> Value: ...
+
+
+class UnsuitableError(Exception):
+    """A function of the user has to be called group by group."""
 
 
 class Level(Enum):
@@ -99,13 +112,27 @@ class SliceScope(RowScope):
 
 
 class GroupEvaluator:
-    """Evaluates expressions over the groups of a frame, whole columns at a time where the functions allow it."""
+    """Evaluates expressions over the groups of a frame, whole columns at a time where the functions allow it.
 
-    def __init__(self, executor: Executor, scope: Scope, frame: Frame, groups: Groups) -> None:
+    `singles` are columns of the frame that really have one value per group; `depth` is how many functions of the
+    user the expressions are inside of.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        scope: Scope,
+        frame: Frame,
+        groups: Groups,
+        singles: Mapping[str, Result] | None = None,
+        depth: int = 0,
+    ) -> None:
         self.executor = executor
         self.scope = scope
         self.frame = frame
         self.groups = groups
+        self.singles = singles or {}
+        self.depth = depth
         self.rows = RowScope(frame, scope)
         self._known: dict[syntax.Node, Result] = {}
         self._sorted: Frame | None = None
@@ -132,7 +159,9 @@ class GroupEvaluator:
 
     def per_row(self, node: syntax.Expression) -> Column:
         """One element per row, for `context by`: what a group has one of is repeated for its rows."""
-        result = self.evaluate(node)
+        return self._for_rows(self.evaluate(node))
+
+    def _for_rows(self, result: Result) -> Column:
         if result.level is Level.GROUPS:
             return self._broadcast(result.value)
         if result.level is Level.ROWS:
@@ -142,6 +171,9 @@ class GroupEvaluator:
 
     def members_per_row(self, node: syntax.Expression, count: int) -> AnyVector:
         """An expression that gives `count` columns at once, one element of each per row."""
+        found = self.members(node)
+        if found is not None and len(found) == count:
+            return AnyVector([self._for_rows(each) for each in found])
         if self._sorted is None:
             self._sorted = self.frame if self.groups.contiguous else self.frame.take(self.groups.order)
         scope = SliceScope(self._sorted, self.scope)
@@ -169,7 +201,7 @@ class GroupEvaluator:
         if not depends_on_rows(node, self.frame):
             return Result(self.executor.evaluate(node, self.rows), Level.CONSTANT)
         if isinstance(node, syntax.Name):
-            return Result(self.executor.evaluate(node, self.rows), Level.ROWS)
+            return self.singles.get(node.id) or Result(self.executor.evaluate(node, self.rows), Level.ROWS)
         if isinstance(node, syntax.Call):
             return self._call(node)
         if isinstance(node, syntax.Binary) and node.operator in ELEMENTWISE_OPERATORS:
@@ -187,8 +219,62 @@ class GroupEvaluator:
             return self._index(node)
         return self._each_group(node)
 
+    def members(self, node: syntax.Expression) -> list[Result] | None:
+        """The results of an expression that may have several for every group; None where that is not known."""
+        if isinstance(node, syntax.TupleLiteral):
+            return [self.evaluate(item) for item in node.items]
+        if not isinstance(node, syntax.Call):
+            return None
+        function, results = self._called(node)
+        if isinstance(function, Closure):
+            return self._inlined(function, node, results)
+        if not isinstance(function, Builtin) or function.members is None:
+            return None
+        arguments = self._bind(function, node, results)
+        rows = [each for each in arguments or () if each.level is Level.ROWS]
+        if arguments is None or not rows or not all(isinstance(each.value, Vector) for each in rows):
+            return None
+        if any(each.level is Level.GROUPS for each in arguments):
+            return None
+        try:
+            columns = function.members(self.groups, *[each.value for each in arguments])
+        except REFUSALS as error:
+            raise refused(function, error) from error
+        return [Result(column, Level.ROWS) for column in columns]
+
+    def _inlined(self, function: Closure, node: syntax.Call, results: Sequence[Result]) -> list[Result] | None:
+        """What a function of the user gives for all groups at once; None where that is not possible."""
+        from engine.sql.inlining import inlined
+
+        if not results or Level.ROWS not in {each.level for each in results}:
+            return None
+        try:
+            return inlined(self, function, [each.name for each in node.arguments], results)
+        except UnsuitableError:
+            if self.depth:
+                raise
+            return None
+
+    def _called(self, node: syntax.Call) -> tuple[Function | None, list[Result]]:
+        """The function of a call and its arguments; no function where it has to be called group by group."""
+        function = self.function(node)
+        if function is None or node.style == "partial" or any(each.value is None for each in node.arguments):
+            return None, []
+        parts: list[syntax.Expression] = [each.value for each in node.arguments if each.value is not None]
+        if any(isinstance(part, syntax.TupleLiteral | syntax.VectorLiteral | syntax.Lambda) for part in parts):
+            return None, []
+        results = [self.evaluate(part) for part in parts]
+        if any(each.collected and not isinstance(each.value, Vector) for each in results):
+            return None, []
+        return function, results
+
     def _index(self, node: syntax.Index) -> Result:
-        """A dictionary looked up by a column is done at once."""
+        """A member of several results; a dictionary looked up by a column is done at once."""
+        place = node.indices[0] if len(node.indices) == 1 else None
+        if isinstance(node.target, syntax.Call) and isinstance(place, syntax.Literal) and place.type == "INT":
+            members = self.members(node.target)
+            if members is not None and isinstance(place.value, int) and 0 <= place.value < len(members) > 1:
+                return members[place.value]
         if len(node.indices) == 1 and node.indices[0] is not None and not depends_on_rows(node.target, self.frame):
             target = self.executor.evaluate(node.target, self.rows)
             if isinstance(target, Dictionary):
@@ -205,7 +291,7 @@ class GroupEvaluator:
             return self._each_group(node)
         level, values = self._aligned(results)
         names = [self._bound(value) for value in values]
-        return Result(self.executor.evaluate(rebuild(*names), self.rows), level)
+        return Result(self.executor.evaluate(rebuild(*names), self.rows), level, _is_collected(level, results))
 
     def _bound(self, value: Value) -> syntax.Name:
         """A name that stands for a value already computed."""
@@ -215,7 +301,7 @@ class GroupEvaluator:
 
     def _uniform(self, results: Sequence[Result]) -> bool:
         for result in results:
-            if result.collected or isinstance(result.value, AnyVector):
+            if isinstance(result.value, AnyVector) or (result.collected and not isinstance(result.value, Vector)):
                 return False
             if result.level is Level.CONSTANT and not isinstance(result.value, Scalar):
                 return False
@@ -239,21 +325,14 @@ class GroupEvaluator:
     def _call(self, node: syntax.Call) -> Result:
         if self._collects(node):
             return self._collected(node)
-        function = self.function(node)
-        if function is None or node.style == "partial" or any(each.value is None for each in node.arguments):
-            return self._each_group(node)
-        parts: list[syntax.Expression] = [each.value for each in node.arguments if each.value is not None]
-        if any(isinstance(part, syntax.TupleLiteral | syntax.VectorLiteral | syntax.Lambda) for part in parts):
-            return self._each_group(node)
-        results = [self.evaluate(part) for part in parts]
-        if any(result.collected for result in results):
-            return self._each_group(node)
-        if isinstance(function, Closure) and function.is_aggregate and Level.ROWS in {each.level for each in results}:
-            return (
-                self._apply_to_slices(function, results)
-                if not any(a.name for a in node.arguments)
-                else (self._each_group(node))
-            )
+        function, results = self._called(node)
+        if isinstance(function, Closure):
+            found = self._inlined(function, node, results)
+            if found is not None and len(found) == 1:
+                return found[0]
+            named = any(each.name for each in node.arguments)
+            if function.is_aggregate and not named and Level.ROWS in {each.level for each in results}:
+                return self._apply_to_slices(function, results)
         if not isinstance(function, Builtin):
             return self._each_group(node)
         arguments = self._bind(function, node, results)
@@ -285,7 +364,15 @@ class GroupEvaluator:
             if not self._uniform(data):
                 return self._each_group(node)
             level, values = self._aligned(arguments)
-            return Result(self.executor.call(function, values), level)
+            return Result(self.executor.call(function, values), level, _is_collected(level, arguments))
+        if function.name == "size" and len(data) == 1 and isinstance(data[0].value, Vector) and Level.ROWS in levels:
+            return Result(vector(Type.INT, self.groups.sizes), Level.GROUPS)
+        if function.kind is Kind.OTHER and function.grouped is not None and Level.GROUPS not in levels:
+            values = [each.value for each in arguments]
+            if all(isinstance(each.value, Vector) for each in arguments if each.level is Level.ROWS):
+                result = call_grouped(function, self.groups, values)
+                if result is not None:
+                    return Result(result, Level.ROWS, collected=True)
         if Level.ROWS not in levels or function.kind is Kind.OTHER or function.wants_context:
             return self._each_group(node)
         if not all(isinstance(each.value, Vector | Scalar) and not is_pair(each.value) for each in data):
@@ -295,24 +382,32 @@ class GroupEvaluator:
             return self._apply_to_slices(function, arguments)
         _, values = self._aligned(arguments)
         aggregate = function.kind is Kind.AGGREGATE
-        if function.grouped is not None and all(isinstance(value, Vector | Scalar) for value in values):
+        if function.grouped is not None and all(isinstance(value, Vector | Scalar | Nothing) for value in values):
             level = Level.GROUPS if aggregate else Level.ROWS
-            return Result(call_grouped(function, self.groups, values), level)
+            return Result(call_grouped(function, self.groups, values), level, _is_collected(level, arguments))
         return self._apply_to_slices(function, arguments)
 
     def _apply_to_slices(self, function: Function, arguments: Sequence[Result]) -> Result:
-        """Call a function once per group, its row-wise arguments cut into the groups."""
-        _, values = self._aligned(arguments)
+        """Call a function once per group, its row-wise arguments cut into the groups.
+
+        A function of the user gets what a group has one of as it is; built-in ones get it for each row.
+        """
+        single = isinstance(function, Closure)
+        levels = [each.level for each in arguments]
+        values = [each.value for each in arguments] if single else self._aligned(arguments)[1]
         cut = [
-            self._arranged(value) if each.level is not Level.CONSTANT else None
-            for each, value in zip(arguments, values, strict=True)
+            self._arranged(value) if level is Level.ROWS or (level is Level.GROUPS and not single) else None
+            for level, value in zip(levels, values, strict=True)
         ]
-        results: list[Value] = [
-            self.executor.call(
-                function, [value if part is None else take(part, rows) for part, value in zip(cut, values, strict=True)]
-            )
-            for rows in self._slices()
-        ]
+        results: list[Value] = []
+        for group, rows in enumerate(self._slices()):
+            members: list[Value] = []
+            for part, value, level in zip(cut, values, levels, strict=True):
+                if part is not None:
+                    members.append(take(part, rows))
+                else:
+                    members.append(value if level is Level.CONSTANT else element(value, group))
+            results.append(self.executor.call(function, members))
         return self._merged(results)
 
     def _arranged(self, value: Value) -> Column:
@@ -323,6 +418,8 @@ class GroupEvaluator:
 
     def _each_group(self, node: syntax.Expression) -> Result:
         """Evaluate an expression once per group, its columns cut into the groups: always right, seldom fast."""
+        if any(name in self.singles for name in references(node, self.frame)):
+            raise UnsuitableError
         if self._sorted is None:
             self._sorted = self.frame if self.groups.contiguous else self.frame.take(self.groups.order)
         scope = SliceScope(self._sorted, self.scope)
@@ -413,6 +510,10 @@ def _is_pairwise(node: syntax.Expression) -> bool:
         and node.function.id in PAIRWISE_FUNCTIONS
         and len(node.arguments) == 2
     )
+
+
+def _is_collected(level: Level, results: Sequence[Result]) -> bool:
+    return level is Level.ROWS and any(each.collected for each in results)
 
 
 NO_SPAN = syntax.Span(0, 0, 0, 0)

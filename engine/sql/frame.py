@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 
+from engine import parallel
 from engine.errors import ScriptError
 from engine.grouping import Groups
 from engine.indexing import column_value
@@ -73,7 +74,7 @@ class Frame:
         """The rows at `indices` (integer positions or a boolean mask)."""
         positions = np.flatnonzero(indices) if indices.dtype == np.bool_ else indices
         if self.selection is not None:
-            positions = self.selection[positions]
+            positions = parallel.taken(self.selection, positions)
         return Frame(self.fields, self.base_rows, positions)
 
     def column(self, index: int) -> Column:

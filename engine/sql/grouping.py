@@ -45,13 +45,15 @@ class Keys:
     intervals: dict[int, interval.Interval]
 
 
-def evaluate_keys(items: Sequence[syntax.SelectItem], frame: Frame, executor: Executor, scope: Scope) -> Keys:
+def evaluate_keys(
+    items: Sequence[syntax.SelectItem], frame: Frame, executor: Executor, scope: Scope, start: Scalar | None = None
+) -> Keys:
     keys = Keys([], [], [], {})
     rows = RowScope(frame, scope)
     for item in items:
         assert item.value is not None
         node = prepare(item.value, frame)
-        spec = interval.interval_of(node, executor, rows)
+        spec = interval.interval_of(node, executor, rows, start)
         if spec is not None:
             keys.intervals[len(keys.columns)] = spec
             value: Value = spec.column
@@ -108,8 +110,10 @@ def group_by(
     frame: Frame,
     executor: Executor,
     scope: Scope,
+    start: Scalar | None = None,
 ) -> Grouped:
-    keys = evaluate_keys(key_items, frame, executor, scope)
+    """`start` is where the conditions of the query let the column of an interval begin."""
+    keys = evaluate_keys(key_items, frame, executor, scope, start)
     if keys.intervals:
         frame, keys = interval.spread(frame, keys)
     groups, first = group_rows(keys.columns)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 
 from dolphin.script import syntax
-from engine.cast import cast_vector
+from engine.cast import cast, cast_vector
 from engine.errors import CallError, ScriptError
 from engine.functions.registry import parse_parameters
 from engine.interpreter.scope import Scope
@@ -47,13 +47,18 @@ class Interval:
     width: int
     step: int
     fill: str | Scalar
+    first: int | None = None
 
 
-def interval_of(node: syntax.Expression, executor: Executor, scope: Scope) -> Interval | None:
-    """The meaning of a call of `interval`; None for any other key."""
-    if not (
-        isinstance(node, syntax.Call) and isinstance(node.function, syntax.Name) and node.function.id == "interval"
-    ):
+def is_interval(node: syntax.Expression | None) -> TypeGuard[syntax.Call]:
+    return isinstance(node, syntax.Call) and isinstance(node.function, syntax.Name) and node.function.id == "interval"
+
+
+def interval_of(
+    node: syntax.Expression, executor: Executor, scope: Scope, start: Scalar | None = None
+) -> Interval | None:
+    """The meaning of a call of `interval`; None for any other key. `start` is where the conditions let X begin."""
+    if not is_interval(node):
         return None
     names = [parameter.name for parameter in parse_parameters(SIGNATURE)]
     given: dict[str, Value] = {}
@@ -70,22 +75,33 @@ def interval_of(node: syntax.Expression, executor: Executor, scope: Scope) -> In
     step = _length(given["step"], column.type, "step") if "step" in given else width
     if width % step:
         raise CallError(f"{USAGE} step must divide duration.")
-    if _flag(given.get("explicitOffset")):
-        raise CallError(f"{USAGE} explicitOffset=true is not supported by the embedded engine.")
-    return _placed(column, node, width, step, _fill(given.get("fill")), given)
+    if not _flag(given.get("explicitOffset")):
+        start = None
+    elif start is None:
+        raise CallError(f"{USAGE} With explicitOffset=true the where clause has to say where X starts.")
+    return _placed(column, node, width, step, _fill(given.get("fill")), given, start)
 
 
 def _placed(
-    column: Vector, node: syntax.Expression, width: int, step: int, fill: str | Scalar, given: dict[str, Value]
+    column: Vector,
+    node: syntax.Expression,
+    width: int,
+    step: int,
+    fill: str | Scalar,
+    given: dict[str, Value],
+    start: Scalar | None,
 ) -> Interval:
     closed, label = (_word(given.get(name), "left") for name in ("closed", "label"))
-    origin = _origin(given.get("origin"), column)
+    first = None if start is None else cast(start, column.type).value  # type: ignore[union-attr]
+    origin = _origin(given.get("origin"), column) if first is None else first
     data = column.data.astype(np.int64) - origin
     starts = (-((-data) // step) - 1) * step if closed == "right" else data // step * step
     starts = starts + origin + (width if label == "right" else 0)
     out = starts.astype(column.data.dtype)
     out[column.nulls()] = nulls(column.type, 1).data[0]
-    return Interval(column.with_data(out), node, width, step, fill)
+    if first is not None and label == "right":
+        first += width
+    return Interval(column.with_data(out), node, width, step, fill, first)
 
 
 def _origin(value: Value | None, column: Vector) -> int:
@@ -179,6 +195,7 @@ def filled(table: Table, key_columns: Sequence[Column], labels: Sequence[str], i
         return table
     present = starts.data[~starts.nulls()].astype(np.int64)
     low, high = int(present.min()), int(present.max())
+    low = low if spec.first is None else min(low, spec.first)
     check_allocation((high - low) // spec.step + 1)
     grid = np.arange(low, high + 1, spec.step, dtype=np.int64)
     others = [column for index, column in enumerate(key_columns) if index != position]

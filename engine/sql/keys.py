@@ -6,9 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from engine import parallel
+from engine.aggregation import rows as aggregation_rows
 from engine.errors import ScriptError
 from engine.forms import form_name
-from engine.grouping import BLOCK, SMALL_RANGE, Groups
+from engine.grouping import SMALL_RANGE, Groups
+from engine.parallel import BLOCK, spans
 from engine.types import Type
 from engine.values import Array, Column, Vector
 
@@ -43,25 +46,48 @@ def _integer_codes(data: Array) -> tuple[Array, int]:
         low, shift = int(present.min()), 1
     span = high - low + 1 + shift
     if span > DENSE_RANGE * len(data) + SMALL_RANGE:
-        return _hashed_codes(data)
-    offsets = data.astype(np.int64)
-    offsets -= low - shift
-    if shift:
-        offsets[data == null] = 0
+        return _run_codes(data) if is_ascending(data) else _hashed_codes(data)
+    offsets = np.empty(len(data), dtype=np.int64)
+
+    def count_from_low(rows: slice) -> None:
+        block = offsets[rows]
+        block[:] = data[rows]
+        block -= low - shift
+        if shift:
+            block[data[rows] == null] = 0
+
+    parallel.each(count_from_low, spans(len(data)), len(data))
     return _compress(offsets, span)
 
 
 def _compress(codes: Array, span: int) -> tuple[Array, int]:
     """Codes in 0 … span - 1 renumbered in place without gaps, keeping their order."""
-    present = np.bincount(codes, minlength=span) > 0
+    present = np.zeros(span, dtype=bool)
+    parts = spans(len(codes), max(BLOCK, span))
+
+    def look(rows: slice) -> None:
+        if not present.all():
+            present[codes[rows]] = True
+
+    parallel.each(look, parts, len(codes))
     count = int(present.sum())
     if count == span:
         return codes, count
     table = np.cumsum(present) - 1
-    for first in range(0, len(codes), max(BLOCK, span)):
-        block = codes[first : first + max(BLOCK, span)]
+
+    def renumber(rows: slice) -> None:
+        block = codes[rows]
         block[:] = table[block]
+
+    parallel.each(renumber, parts, len(codes))
     return codes, count
+
+
+def _run_codes(data: Array) -> tuple[Array, int]:
+    """Codes of values that ascend already: they change where the value does."""
+    codes = np.zeros(len(data), dtype=np.int64)
+    np.cumsum(data[1:] != data[:-1], out=codes[1:])
+    return codes, int(codes[-1]) + 1
 
 
 def _hashed_codes(data: Array) -> tuple[Array, int]:
@@ -103,17 +129,32 @@ def _object_codes(data: Array, may_be_none: bool) -> tuple[Array, int]:
 def _symbol_codes(column: Vector) -> tuple[Array, int]:
     assert column.symbols is not None
     strings = column.symbols.strings
-    size = max(BLOCK, len(strings))
+    parts = spans(len(column), max(BLOCK, len(strings)))
     seen = np.zeros(len(strings), dtype=bool)
-    for first in range(0, len(column), size):
-        seen[column.data[first : first + size]] = True
+
+    def look(rows: slice) -> None:
+        block = column.data[rows]
+        if not seen[1:].all():
+            seen[block] = True
+        elif block.min(initial=1) == 0:
+            seen[0] = True
+
+    parallel.each(look, parts, len(column))
     ordered = sorted(np.flatnonzero(seen).tolist(), key=strings.__getitem__)
     ranks = np.zeros(len(strings), dtype=np.int64)
     ranks[ordered] = np.arange(len(ordered))
-    codes = np.empty(len(column), dtype=np.int64)
-    for first in range(0, len(codes), size):
-        np.take(ranks, column.data[first : first + size], out=codes[first : first + size], mode="clip")
-    return codes, len(ordered)
+    return _looked_up(ranks, column.data, parts), len(ordered)
+
+
+def _looked_up(table: Array, codes: Array, parts: Sequence[slice]) -> Array:
+    """`table[codes]`, some rows at a time."""
+    out = np.empty(len(codes), dtype=np.int64)
+
+    def look_up(rows: slice) -> None:
+        np.take(table, codes[rows], out=out[rows], mode="clip")
+
+    parallel.each(look_up, parts, len(codes))
+    return out
 
 
 def combined_codes(columns: Sequence[Column]) -> tuple[Array, int]:
@@ -123,12 +164,22 @@ def combined_codes(columns: Sequence[Column]) -> tuple[Array, int]:
         more, size = rank_codes(column)
         if len(more) != len(codes):
             raise ScriptError("The grouping columns must have the same length.")
-        wide = codes
-        wide *= size
-        wide += more
+        wide = _widened(codes, size, more)
         span = count * max(size, 1)
         codes, count = _hashed_codes(wide) if span > DENSE_RANGE * len(wide) + SMALL_RANGE else _compress(wide, span)
     return codes, count
+
+
+def _widened(codes: Array, size: int, more: Array) -> Array:
+    """`codes * size + more`, in place."""
+
+    def widen(rows: slice) -> None:
+        block = codes[rows]
+        block *= size
+        block += more[rows]
+
+    parallel.each(widen, spans(len(codes)), len(codes))
+    return codes
 
 
 def groups_of(columns: Sequence[Column]) -> Groups:
@@ -143,16 +194,11 @@ def group_rows(columns: Sequence[Column]) -> tuple[Groups, Array]:
 
 
 def first_rows(codes: Array, count: int) -> Array:
-    """The first row of every code; blocks of rows are looked at until all codes were seen."""
-    rows = len(codes)
-    first = np.full(count, rows, dtype=np.int64)
-    start, left = 0, count
-    while left and start < rows:
-        block = codes[start : start + max(BLOCK, count)]
-        found = np.full(count, rows, dtype=np.int64)
-        found[block[::-1]] = np.arange(start + len(block) - 1, start - 1, -1)
-        np.minimum(first, found, out=first)
-        start += len(block)
-        left = int(np.count_nonzero(first == rows))
-    first[first == rows] = 0
-    return first
+    """The first row of every code; 0 for one that no row has."""
+    return np.maximum(aggregation_rows.first_rows(Groups(codes, count)), 0)
+
+
+def is_ascending(data: Array) -> bool:
+    """Whether no number is followed by a smaller one."""
+    head = data[:BLOCK]
+    return bool((head[1:] >= head[:-1]).all() and (data[1:] >= data[:-1]).all())

@@ -10,10 +10,12 @@ from typing import Literal
 
 import numpy as np
 
+from engine import parallel
 from engine.cast import cast_vector, common_type
 from engine.errors import ScriptError
 from engine.forms import concat, form_name
-from engine.grouping import BLOCK, Groups, scattered, stable_order
+from engine.grouping import Groups, scattered, stable_order
+from engine.parallel import spans
 from engine.sql.keys import combined_codes, rank_codes
 from engine.types import LITERAL, Type
 from engine.values import NULL, AnyVector, Array, ArrayVector, Column, Vector, nulls, take
@@ -137,12 +139,14 @@ class TimeIndex:
             present = self._distinct[np.minimum(index, len(self._distinct) - 1)] == times
             times = 2 * index + present
         out = np.empty(len(times), dtype=np.int64)
-        for first in range(0, len(out), BLOCK):
-            rows = slice(first, first + BLOCK)
+
+        def locate(rows: slice) -> None:
             place = codes[rows] * self.span
             place += np.clip(times[rows].astype(np.int64, copy=False), self._low - 1, self._high + 1)
             place -= self._low - 1
             out[rows] = place
+
+        parallel.each(locate, spans(len(out)), len(out))
         return out
 
     def places(self, codes: Array, times: Array) -> Array:

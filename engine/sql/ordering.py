@@ -9,8 +9,9 @@ import numpy as np
 
 from engine.errors import ScriptError
 from engine.forms import tuple_to_vector
-from engine.grouping import BLOCK, Groups, stable_order
-from engine.sql.keys import combined_codes, first_rows, rank_codes
+from engine.grouping import Groups, stable_order
+from engine.parallel import BLOCK
+from engine.sql.keys import combined_codes, first_rows, is_ascending, rank_codes
 from engine.types import Type
 from engine.values import AnyVector, Array, Column, Scalar, Value, Vector
 
@@ -64,7 +65,7 @@ def is_sorted(key: SortKey) -> bool:
         return False
     if key.descending or key.nulls_first is not None:
         return False
-    return bool((column.data[1:] >= column.data[:-1]).all())
+    return is_ascending(column.data)
 
 
 def _codes_of(key: SortKey) -> tuple[Array, int]:

@@ -86,7 +86,7 @@ def _several(value: Value, count: int) -> list[Column | Scalar]:
     """A value with several aliases: the members of a tuple, or the k-th of every group."""
     if isinstance(value, AnyVector):
         rows = [_members(item, count) for item in value.items]
-        if value.items and None not in rows and (len(value) != count or isinstance(value.items[0], AnyVector)):
+        if value.items and None not in rows and (len(value) != count or isinstance(value.items[0], AnyVector | Matrix)):
             return [tuple_to_vector([row[k] for row in rows if row is not None]) for k in range(count)]
         if len(value) == count:
             return [as_column(item, "") for item in value.items]
@@ -104,6 +104,8 @@ def _members(value: Value, count: int) -> list[Value] | None:
         return value.items
     if isinstance(value, Vector) and len(value) == count:
         return [value.scalar(index) for index in range(count)]
+    if isinstance(value, Matrix) and (value.rows, value.columns) == (1, count):
+        return [value.column(index).scalar(0) for index in range(count)]
     if isinstance(value, Scalar) and value.is_null:
         return [value] * count
     return None

@@ -7,14 +7,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from dolphin.script import syntax
+from engine import parallel
 from engine.errors import ScriptError, UnsupportedError
 from engine.grouping import ContiguousGroups
 from engine.interpreter.scope import Scope
+from engine.parallel import BLOCK, spans
 from engine.sql import batches, interval, pivoting, resolve
 from engine.sql.arranging import contiguous
 from engine.sql.comma_join import with_join_keys
 from engine.sql.evaluation import Executor, GroupEvaluator, boolean_mask, is_elementwise
 from engine.sql.frame import Field, Frame, RowScope, frame_of
+from engine.sql.group_windows import over_groups
 from engine.sql.grouping import (
     Grouped,
     cgroup_by,
@@ -30,6 +33,7 @@ from engine.sql.pruning import Need, need_of
 from engine.sql.quantifiers import prepare_condition
 from engine.sql.rewrite import SINGLE_ROW, depends_on_rows, prepare, value_query
 from engine.sql.windows import has_windows, with_windows
+from engine.types import Type
 from engine.values import Array, Column, Scalar, Table, Value, Vector, repeat, take
 
 REFUSED_HINTS = {"HINT_EXPLAIN": "HINT_EXPLAIN", "32768": "HINT_EXPLAIN", "HINT_SNAPSHOT": "HINT_SNAPSHOT"}
@@ -72,21 +76,35 @@ def _need(query: syntax.Select, executor: Executor, scope: Scope) -> Need:
 
 def filtered(frame: Frame, where: Sequence[syntax.Expression], executor: Executor, scope: Scope) -> Frame:
     """The rows that meet all conditions; each one sees only those that met the ones before."""
-    pending: Array | None = None
+    pending: list[Array] = []
     for condition in where:
         node = prepare_condition(prepare(condition, frame), frame, executor, scope)
         if has_windows(node):
             raise ScriptError("Analytic functions cannot be used in the where clause.")
         # A condition on single elements holds or not whatever the other rows are: nothing need be taken for it.
-        if pending is not None and not (is_elementwise(node, frame, scope) and _are_plain(node, frame)):
-            frame, pending = _kept(frame, pending), None
-        mask = boolean_mask(executor.evaluate(node, RowScope(frame, scope)), frame.rows)
-        pending = mask if pending is None else pending & mask
-    return frame if pending is None else _kept(frame, pending)
+        if pending and not (is_elementwise(node, frame, scope) and _are_plain(node, frame)):
+            frame, pending = _kept(frame, pending), []
+        value = executor.evaluate(node, RowScope(frame, scope))
+        if isinstance(value, Vector) and value.type is Type.BOOL and len(value) == frame.rows:
+            pending.append(value.data)
+        else:
+            pending.append(boolean_mask(value, frame.rows))
+    return _kept(frame, pending) if pending else frame
 
 
-def _kept(frame: Frame, mask: Array) -> Frame:
-    return frame if mask.all() else frame.take(mask)
+def _kept(frame: Frame, conditions: Sequence[Array]) -> Frame:
+    """The rows for which all conditions are greater than 0: true, not NULL."""
+
+    def chosen(rows: slice) -> Array:
+        mask = conditions[0][rows] > 0
+        for condition in conditions[1:]:
+            mask &= condition[rows] > 0
+        found = np.flatnonzero(mask)
+        found += rows.start
+        return found
+
+    positions = np.concatenate(parallel.each(chosen, spans(frame.rows, 4 * BLOCK), frame.rows))
+    return frame if len(positions) == frame.rows else frame.take(positions)
 
 
 def _are_plain(node: syntax.Expression, frame: Frame) -> bool:
@@ -121,9 +139,7 @@ def _plain(query: syntax.Select, frame: Frame, limit: Limit | None, executor: Ex
         if has_windows(node):
             node, rows = with_windows(node, frame, executor, scope)
         value = executor.evaluate(node, RowScope(rows, scope))
-        for name, column in split_columns(
-            value, list(item.aliases) or [_distinct_name(query, item, frame)], frame.rows
-        ):
+        for name, column in split_columns(value, list(item.aliases) or [column_name(item.value, frame)], frame.rows):
             output.add(name, column, qualifier_of(item))
             nodes.append(node)
             aggregated = aggregated and isinstance(column, Scalar)
@@ -151,12 +167,6 @@ def qualifier_of(item: syntax.SelectItem) -> str | None:
     if item.aliases or not isinstance(value, syntax.Member) or not isinstance(value.target, syntax.Name):
         return None
     return value.target.id
-
-
-def _distinct_name(query: syntax.Select, item: syntax.SelectItem, frame: Frame) -> str:
-    assert item.value is not None
-    name = column_name(item.value, frame)
-    return f"distinct_{name}" if query.distinct and len(query.items) == 1 else name
 
 
 def _add_all(output: Output, item: syntax.SelectItem, frame: Frame) -> None:
@@ -265,11 +275,19 @@ def _grouped(query: syntax.Select, frame: Frame, limit: Limit | None, executor: 
     if query.csort:
         raise ScriptError("The csort clause requires context by.")
     if any(item.value is not None and has_windows(item.value) for item in query.items):
-        raise UnsupportedError("An over clause together with group by")
+        table = over_groups(
+            query,
+            frame,
+            lambda inner: _grouped(inner, frame, None, executor, scope),
+            lambda outer, groups: _plain(outer, groups, limit, executor, scope),
+        )
+        assert isinstance(table, Table)
+        return table
     if query.grouping.kind == "cgroup":
-        table = cgroup_by(query.items, (), query.grouping.keys, frame, executor, scope)
+        table = cgroup_by(query.items, query.grouping.within, query.grouping.keys, frame, executor, scope)
         return _ordered(query, table, None, [None] * len(table.names), limit, executor, scope)
-    grouped = group_by(query.items, query.grouping.keys, frame, executor, scope)
+    start = _interval_start(query, executor, scope)
+    grouped = group_by(query.items, query.grouping.keys, frame, executor, scope, start)
     table = grouped.output.table(grouped.evaluator.groups.count)
     keys = grouped.key_columns
     if query.having is not None:
@@ -280,6 +298,20 @@ def _grouped(query: syntax.Select, frame: Frame, limit: Limit | None, executor: 
     still_grouped = grouped if query.having is None and not grouped.keys.intervals else None
     nodes = _nodes_by_column(query, grouped) if still_grouped is not None else [None] * len(table.names)
     return _ordered(query, table, None, nodes, limit, executor, scope, still_grouped)
+
+
+def _interval_start(query: syntax.Select, executor: Executor, scope: Scope) -> Scalar | None:
+    """The lower bound that the where clause puts on the column of an interval."""
+    assert query.grouping is not None
+    calls = [key.value for key in query.grouping.keys if interval.is_interval(key.value)]
+    columns = [call.arguments[0].value.id for call in calls if isinstance(call.arguments[0].value, syntax.Name)]
+    if not columns or not query.where:
+        return None
+    need = need_of([], query.where, lambda node: executor.evaluate(node, scope))
+    for found in need.conjuncts_of(columns, None):
+        if found.function is None and found.operator in (">", ">=", "==", "between"):
+            return found.operand.scalar(0) if isinstance(found.operand, Vector) else found.operand
+    return None
 
 
 def _key_labels(grouped: Grouped) -> list[str]:

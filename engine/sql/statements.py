@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
 from dolphin.script import syntax
-from engine.errors import ScriptError
+from engine.errors import CallError, ScriptError
 from engine.forms import concat, form_name
 from engine.interpreter.scope import Scope
 from engine.sql import modify, resolve
@@ -22,8 +23,10 @@ from engine.sql.rewrite import prepare, value_query
 from engine.sql.select import filtered
 from engine.sql.source import Conjunct, StoredTable, stored_table
 from engine.values import (
+    NOTHING,
     AnyVector,
     Array,
+    Code,
     Column,
     Scalar,
     Table,
@@ -32,6 +35,8 @@ from engine.values import (
     repeat,
     take,
 )
+
+_T = TypeVar("_T")
 
 
 def target_of(node: syntax.Expression, executor: Executor, scope: Scope) -> Table | StoredTable:
@@ -52,7 +57,7 @@ def update(node: syntax.Update, executor: Executor, scope: Scope) -> None:
     alias = resolve.default_alias(node.target)
     if isinstance(target, Table):
         with target.lock:
-            update_table(target, node, alias, executor, scope)
+            executor.session.matched_rows = update_table(target, node, alias, executor, scope)
         return
     if node.source is not None:
         raise ScriptError("update with a from clause is only possible on in-memory tables.")
@@ -60,10 +65,16 @@ def update(node: syntax.Update, executor: Executor, scope: Scope) -> None:
         if name.lower() not in {each.lower() for each in target.names}:
             raise ScriptError(f"Unrecognized column name [{name}]. Use addColumn to add a column to a stored table.")
 
+    matched = 0
+
     def change(part: Table) -> Table | None:
-        return part if update_table(part, node, alias, executor, scope) else None
+        nonlocal matched
+        rows = update_table(part, node, alias, executor, scope)
+        matched += rows
+        return part if rows else None
 
     target.rewrite(_conjuncts(node, node.where, target, alias, executor, scope), change)
+    executor.session.matched_rows = matched
 
 
 def _conjuncts(
@@ -99,6 +110,45 @@ def update_table(table: Table, node: syntax.Update, alias: str | None, executor:
     for name, value in values.items():
         modify.assign_column(table, name, None if everything and node.grouping is None else rows, value)
     return len(rows)
+
+
+def set_columns(
+    table: Table,
+    names: Sequence[str],
+    values: Value,
+    where: Sequence[syntax.Expression],
+    executor: Executor,
+    scope: Scope,
+) -> None:
+    """Set columns at the rows that meet the conditions; metacode is worked out over those rows."""
+    with table.lock:
+        if isinstance(values, Code):
+            node: Any = values.node
+            several = isinstance(node, syntax.VectorLiteral | syntax.TupleLiteral) and len(names) > 1
+            sets = _pairs(names, node.items if several else (node,))
+            source = syntax.Name("", span=node.span)
+            update_table(table, syntax.Update(source, sets, None, tuple(where), span=node.span), None, executor, scope)
+            return
+        rows = _row_numbers(filtered(numbered(frame_of(table, None)), where, executor, scope)) if where else None
+        for name, value in _pairs(names, (values,) if len(names) == 1 else _unpacked([values], len(names))):
+            modify.assign_column(table, name, rows, as_column(value, name))
+
+
+def conditions_of(value: Value) -> tuple[syntax.Expression, ...]:
+    """The conditions in a filter of metacode."""
+    if value is NOTHING:
+        return ()
+    if isinstance(value, Code):
+        return (value.node,)  # type: ignore[return-value]
+    if isinstance(value, AnyVector):
+        return tuple(condition for item in value.items for condition in conditions_of(item))
+    raise CallError("filter must be metacode such as <price > 10>.")
+
+
+def _pairs(names: Sequence[str], values: Sequence[_T]) -> tuple[tuple[str, _T], ...]:
+    if len(names) != len(values):
+        raise ScriptError("There must be one expression for every column that is set.")
+    return tuple(zip(names, values, strict=True))
 
 
 def _row_numbers(frame: Frame) -> Array:
@@ -144,13 +194,18 @@ def delete(node: syntax.Delete, executor: Executor, scope: Scope) -> None:
         raise ScriptError("delete with a join is not supported. Use a condition with `in` and a subquery.")
     if isinstance(target, Table):
         with target.lock:
-            delete_from(target, node.where, alias, executor, scope)
+            executor.session.matched_rows = delete_from(target, node.where, alias, executor, scope)
         return
+    matched = 0
 
     def change(part: Table) -> Table | None:
-        return part if delete_from(part, node.where, alias, executor, scope) else None
+        nonlocal matched
+        rows = delete_from(part, node.where, alias, executor, scope)
+        matched += rows
+        return part if rows else None
 
     target.rewrite(_conjuncts(node, node.where, target, alias, executor, scope), change, deletes=True)
+    executor.session.matched_rows = matched
 
 
 def delete_from(
@@ -175,7 +230,8 @@ def insert(node: syntax.Insert, executor: Executor, scope: Scope) -> None:
         rows = executor.evaluate(node.query, scope)
         if not isinstance(rows, Table):
             raise ScriptError("insert into requires a query that returns a table.")
-        _append(target, _rows(target, names, list(rows.columns)) if node.columns else rows)
+        added = _rows(target, names, list(rows.columns)) if node.columns else rows
+        executor.session.matched_rows = _append(target, added)
         return
     parts: list[Table] = []
     for row in node.rows:
@@ -184,7 +240,7 @@ def insert(node: syntax.Insert, executor: Executor, scope: Scope) -> None:
             parts.append(values[0])
         else:
             parts.append(_rows(target, names, _unpacked(values, len(names))))
-    _append(target, parts[0] if len(parts) == 1 else stacked(parts))
+    executor.session.matched_rows = _append(target, parts[0] if len(parts) == 1 else stacked(parts))
 
 
 def _rows(target: Table | StoredTable, names: Sequence[str], values: Sequence[Value]) -> Table:
@@ -228,8 +284,12 @@ def stacked(parts: Sequence[Table]) -> Table:
     return Table(list(parts[0].names), columns)
 
 
-def _append(target: Table | StoredTable, rows: Table) -> None:
-    if isinstance(target, Table):
-        modify.append_rows(target, rows)
-    else:
+def _append(target: Table | StoredTable, rows: Table) -> int:
+    """Add the rows; returns how many are new."""
+    if not isinstance(target, Table):
         target.append(rows)
+        return rows.rows
+    with target.lock:
+        before = target.rows
+        modify.append_rows(target, rows)
+        return target.rows - before

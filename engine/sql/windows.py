@@ -215,8 +215,10 @@ def evaluate_window(node: syntax.Over, frame: Frame, executor: Executor, scope: 
 
 def _aggregate(window: Window, node: syntax.Over, call: syntax.Call) -> Column:
     assert isinstance(call.function, syntax.Name)
-    name = {"firstValue": "first", "lastValue": "last"}.get(call.function.id, call.function.id)
-    if name == "nthValue":
+    name = {"firstValue": "first", "first_value": "first", "lastValue": "last", "last_value": "last"}.get(
+        call.function.id, call.function.id
+    )
+    if name in ("nthValue", "nth_value"):
         return _nth(window, node, call)
     call = syntax.Call(syntax.Name(name, span=NO_SPAN), call.arguments, call.style, span=call.span)
     evaluator = GroupEvaluator(window.executor, window.scope, window.frame, window.groups)
@@ -315,4 +317,6 @@ RANKINGS: dict[str, Callable[[Window, syntax.Call], Column]] = {
     "dense_rank": _dense_rank, "percentRank": _percent_rank, "percent_rank": _percent_rank,
     "cumeDist": _cumulative_share, "cume_dist": _cumulative_share, "nTile": _tiles, "ntile": _tiles,
 }  # fmt: skip
-NOT_AGGREGATES = frozenset((*RANKINGS, "lead", "lag", "nthValue", "firstValue", "lastValue"))
+NOT_AGGREGATES = frozenset(
+    (*RANKINGS, "lead", "lag", "nthValue", "nth_value", "firstValue", "first_value", "lastValue", "last_value")
+)

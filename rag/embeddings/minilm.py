@@ -51,8 +51,9 @@ class MiniLM:
         self._tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
         self._tokenizer.enable_truncation(MAX_TOKENS)
         self._tokenizer.no_padding()
+        # Mapped for itself: with the other mapping go the pages of what is copied.
+        self._words = _read_safetensors(directory / "model.safetensors")["embeddings.word_embeddings.weight"]
         tensors = _read_safetensors(directory / "model.safetensors")
-        self._words = tensors["embeddings.word_embeddings.weight"]
         self._positions = np.asarray(
             tensors["embeddings.position_embeddings.weight"] + tensors["embeddings.token_type_embeddings.weight"][0]
         )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 from langgraph.channels.base import BaseChannel
@@ -10,6 +12,7 @@ from pydantic import create_model
 
 from core.errors import InvalidInputError, NotFoundError
 from server import answers
+from server.assistants import assistant_reference
 from server.bodies import (
     AssistantCount,
     AssistantCreate,
@@ -20,9 +23,10 @@ from server.bodies import (
 )
 from server.graphs import Graph
 from server.identity import Principal
-from server.ids import checked_uuid
+from server.ids import checked_uuid, new_id
 from server.removal import remove_threads_of
 from server.responses import Json, JsonRoute, page_headers, selected
+from server.rules import Scope
 from server.services import Asking, Served, Services
 
 router = APIRouter(route_class=JsonRoute, prefix="/assistants", tags=["Assistants"])
@@ -31,51 +35,65 @@ router = APIRouter(route_class=JsonRoute, prefix="/assistants", tags=["Assistant
 @router.post("", response_model=answers.Assistant)
 async def create(body: AssistantCreate, services: Served, asking: Asking) -> Response:
     _known_graph(services, body.graph_id)
-    return Json(await services.assistants.create(asking, body))
+    body.assistant_id = body.assistant_id or new_id()
+    value = {**body.model_dump(exclude={"if_exists", "description"}), "assistant_id": UUID(body.assistant_id)}
+    scope = await services.rules.create(asking, "assistants", value)
+    body.metadata = value.get("metadata") or {}
+    acting = asking
+    if scope is not None and body.if_exists == "do_nothing":
+        owner = await services.rules.holder("assistants", body.assistant_id, scope)
+        acting = replace(asking, identity=owner or asking.identity)
+    return Json(await services.assistants.create(acting, body))
 
 
 @router.post("/search", response_model=list[answers.Assistant])
 async def search(services: Served, asking: Asking, body: AssistantSearch | None = None) -> Response:
     body = body or AssistantSearch()
-    rows, more = await services.assistants.search(asking.identity, body)
+    rows, more = await searched(services, asking, body)
     return Json(selected(rows, body.select), headers=page_headers(body.limit, body.offset, len(rows), more=more))
 
 
 @router.post("/count", response_model=int)
 async def count(services: Served, asking: Asking, body: AssistantCount | None = None) -> Response:
-    return Json(await services.assistants.count(asking.identity, body or AssistantCount()))
+    body = body or AssistantCount()
+    return Json(await services.assistants.count(asking.identity, body, await _scope(services, asking, body)))
 
 
 @router.get("/{assistant_id}", response_model=answers.Assistant)
 async def get(assistant_id: str, services: Served, asking: Asking) -> Response:
-    return Json(await services.assistants.get(asking.identity, _uuid(assistant_id)))
+    return Json(await _found(services, asking, _uuid(assistant_id)))
 
 
 @router.patch("/{assistant_id}", response_model=answers.Assistant)
 async def patch(assistant_id: str, body: AssistantPatch, services: Served, asking: Asking) -> Response:
     if body.graph_id is not None:
         _known_graph(services, body.graph_id)
-    return Json(await services.assistants.patch(asking, _uuid(assistant_id), body))
+    key = _uuid(assistant_id)
+    value = {**body.model_dump(exclude={"description"}), "metadata": body.metadata or {}}
+    acting = await services.rules.assistant(asking, key, "update", value)
+    body.metadata = value.get("metadata") or body.metadata
+    return Json(await services.assistants.patch(acting, key, body))
 
 
 @router.delete("/{assistant_id}", status_code=204)
 async def delete(assistant_id: str, services: Served, asking: Asking, delete_threads: bool = False) -> Response:
     key = _uuid(assistant_id)
-    await services.assistants.delete(asking, key)
+    acting = await services.rules.assistant(asking, key, "delete")
+    await services.assistants.delete(acting, key)
     if delete_threads:
-        await remove_threads_of(services, asking.identity, key)
+        await remove_threads_of(services, acting.identity, key)
     return Response(status_code=204)
 
 
 @router.get("/{assistant_id}/graph", response_model=answers.Json)
 async def graph(assistant_id: str, services: Served, asking: Asking, xray: str = Query(default="false")) -> Response:
-    found = await services.assistants.resolve(asking.identity, assistant_id, services.graphs.names)
+    found = await _found(services, asking, assistant_reference(assistant_id, services.graphs.names))
     depth: bool | int = xray.lower() == "true"
     if xray.isdigit() and 0 < int(xray) < 100:
         depth = int(xray)
-    elif xray.lower() not in ("true", "false", "0"):
+    elif xray.lower() not in ("true", "false"):
         raise InvalidInputError("xray is true, false, or a positive number.")
-    async with _opened(services, asking, found) as opened:
+    async with opened_graph(services, asking, found) as opened:
         drawn = (await opened.aget_graph(xray=depth)).to_json()
     for node in drawn.get("nodes", []):
         data = node.get("data")
@@ -86,8 +104,8 @@ async def graph(assistant_id: str, services: Served, asking: Asking, xray: str =
 
 @router.get("/{assistant_id}/schemas", response_model=answers.Schemas)
 async def schemas(assistant_id: str, services: Served, asking: Asking) -> Response:
-    found = await services.assistants.resolve(asking.identity, assistant_id, services.graphs.names)
-    async with _opened(services, asking, found) as opened:
+    found = await _found(services, asking, assistant_reference(assistant_id, services.graphs.names))
+    async with opened_graph(services, asking, found) as opened:
         return Json({"graph_id": found["graph_id"], **graph_schemas(opened)})
 
 
@@ -108,16 +126,22 @@ async def versions(
     assistant_id: str, services: Served, asking: Asking, body: AssistantVersions | None = None
 ) -> Response:
     body = body or AssistantVersions()
-    return Json(
-        await services.assistants.versions(
-            asking.identity, _uuid(assistant_id), metadata=body.metadata, limit=body.limit, offset=body.offset
-        )
-    )
+    key = _uuid(assistant_id)
+    owner = (await services.rules.assistant(asking, key, "read")).identity
+    found = await services.assistants.versions(owner, key, metadata=body.metadata, limit=body.limit, offset=body.offset)
+    return Json(found)
 
 
 @router.post("/{assistant_id}/latest", response_model=answers.Assistant)
 async def latest(assistant_id: str, body: AssistantVersion, services: Served, asking: Asking) -> Response:
-    return Json(await services.assistants.set_latest(asking, _uuid(assistant_id), body.version))
+    key = _uuid(assistant_id)
+    acting = await services.rules.assistant(asking, key, "update", {"version": body.version})
+    return Json(await services.assistants.set_latest(acting, key, body.version))
+
+
+async def searched(services: Services, asking: Principal, search: AssistantSearch) -> tuple[list[dict[str, Any]], bool]:
+    """A page of the assistants that `asking` sees, and whether there are more."""
+    return await services.assistants.search(asking.identity, search, await _scope(services, asking, search))
 
 
 def graph_schemas(graph: Graph) -> dict[str, Any]:
@@ -152,8 +176,8 @@ def _state_schema(graph: Graph) -> Any:
 async def _subgraphs(
     services: Services, asking: Principal, assistant_id: str, namespace: str | None, *, recurse: bool
 ) -> Response:
-    found = await services.assistants.resolve(asking.identity, assistant_id, services.graphs.names)
-    async with _opened(services, asking, found) as opened:
+    found = await _found(services, asking, assistant_reference(assistant_id, services.graphs.names))
+    async with opened_graph(services, asking, found) as opened:
         return Json(
             {
                 name: graph_schemas(inner)
@@ -162,10 +186,26 @@ async def _subgraphs(
         )
 
 
-def _opened(services: Services, asking: Principal, assistant: dict[str, Any]) -> Any:
+def opened_graph(services: Services, asking: Principal, assistant: dict[str, Any]) -> Any:
+    """The graph of an assistant, to look at."""
     return services.graphs.open(
         assistant["graph_id"], config=assistant["config"], access="assistants.read", user=asking, owner=asking.identity
     )
+
+
+async def _found(services: Services, asking: Principal, assistant_id: str) -> dict[str, Any]:
+    owner = (await services.rules.assistant(asking, assistant_id, "read")).identity
+    return await services.assistants.get(owner, assistant_id)
+
+
+async def _scope(services: Services, asking: Principal, search: AssistantCount) -> Scope | None:
+    """Which assistants are searched; a rule may change what for."""
+    value = {**search.model_dump(), "metadata": search.metadata or {}}
+    scope = await services.rules.scope(asking, "assistants", value)
+    search.metadata = value.get("metadata")
+    if search.graph_id is not None:
+        _known_graph(services, search.graph_id)
+    return scope
 
 
 def _known_graph(services: Services, graph_id: str) -> None:

@@ -16,13 +16,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from core.errors import InvalidInputError, NotFoundError, UserError
 from server import answers
 from server.bodies import Listed, RunCommand, RunCreate, UuidPath
-from server.follow import follow_thread
+from server.follow import StateChanges, follow_thread
 from server.identity import Principal
 from server.ids import checked_uuid
 from server.json import dumps
 from server.protocol import STREAM_MODES, Subscription, thread_events
 from server.responses import HEARTBEAT, Json, JsonRoute, stream_modes
 from server.routes.runs import start_run
+from server.routes.threads import state_json
 from server.services import Asking, Served, Services
 
 router = APIRouter(route_class=JsonRoute, tags=["Protocol"])
@@ -31,7 +32,7 @@ ASKED_SECONDS = 3.0
 _LAST_SEEN = re.compile(r"(\d{1,9})-(\d{1,18})")
 
 Namespace = list[str]
-THREAD_STREAM_MODES = {"run_modes", "lifecycle"}
+THREAD_STREAM_MODES = {"run_modes", "lifecycle", "state_update"}
 
 
 class Command(BaseModel):
@@ -67,26 +68,29 @@ async def stream_of_thread(
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> Response:  # fmt: skip
     """The events of whatever runs on the thread, from now or from the last event seen, without end."""
-    key = checked_uuid(thread_id, "thread")
-    await services.threads.get(asking.identity, key)
+    key, owner = await _owned(services, asking, thread_id)
     modes = stream_modes([*(stream_mode or ()), *(also or ())]) or {"run_modes"}
     if unknown := modes - THREAD_STREAM_MODES:
         raise InvalidInputError(
-            f"The stream mode {sorted(unknown)[0]!r} is not supported.", "Use run_modes or lifecycle."
+            f"The stream mode {sorted(unknown)[0]!r} is not known.", "Use run_modes, lifecycle or state_update."
         )
     seen = _LAST_SEEN.fullmatch(last_event_id or "")
-    place, after = (int(seen[1]), int(seen[2])) if seen else (await services.runs.ended(asking.identity, key), 0)
+    place, after = (int(seen[1]), int(seen[2])) if seen else (await services.runs.ended(owner, key), 0)
+    changes = await StateChanges.begin(services.pool, owner, key) if "state_update" in modes else None
 
     async def frames() -> AsyncIterator[bytes]:
-        async for at, events in follow_thread(services.worker, services.runs, asking.identity, key, place, after):
-            yield (
-                b"".join(
-                    b"event: %s\r\ndata: %s\r\nid: %d-%d\r\n\r\n" % (event.name.encode(), event.data, at, event.number)
-                    for event in events
-                    if "run_modes" in modes or event.name == "metadata"
-                )
-                or HEARTBEAT
-            )
+        async for at, events in follow_thread(services.worker, services.runs, owner, key, place, after):
+            found = [
+                _frame(event.name, event.data, at, event.number)
+                for event in events
+                if "run_modes" in modes or ("lifecycle" in modes and event.name == "metadata")
+            ]
+            if changes is not None and not events:
+                for checkpoint_id in await changes.more():
+                    row = await services.threads.get(owner, key)
+                    state = await state_json(services, asking, row, checkpoint_id)
+                    found.append(_frame("state_update", dumps({"state": state, "thread_id": key}), at, 0))
+            yield b"".join(found) or HEARTBEAT
 
     headers = {"cache-control": "no-store", "x-accel-buffering": "no", "Location": f"/threads/{key}/stream"}
     return StreamingResponse(frames(), media_type="text/event-stream", headers=headers)
@@ -94,11 +98,10 @@ async def stream_of_thread(
 
 @router.post("/threads/{thread_id}/stream/events", responses=answers.EVENTS, response_class=Response)
 async def events(thread_id: UuidPath, body: EventStreamRequest, services: Served, asking: Asking) -> Response:
-    key = checked_uuid(thread_id, "thread")
-    await services.threads.get(asking.identity, key)
+    key, owner = await _owned(services, asking, thread_id)
 
     async def frames() -> AsyncIterator[bytes]:
-        async for event in thread_events(services.worker, services.runs, asking.identity, key, body.subscription()):
+        async for event in thread_events(services.worker, services.runs, owner, key, body.subscription()):
             if event is None:
                 yield HEARTBEAT
                 continue
@@ -112,9 +115,8 @@ async def events(thread_id: UuidPath, body: EventStreamRequest, services: Served
 async def events_by_websocket(websocket: WebSocket, thread_id: str) -> None:
     services: Services = websocket.app.state.services
     try:
-        asking = await services.authenticate(websocket)
-        key = checked_uuid(thread_id, "thread")
-        await services.threads.get(asking.identity, key)
+        asking = await services.principal(websocket)
+        key, owner = await _owned(services, asking, thread_id)
     except UserError as error:
         await websocket.send_denial_response(Json({"detail": str(error)}, status_code=error.status))
         return
@@ -128,7 +130,7 @@ async def events_by_websocket(websocket: WebSocket, thread_id: str) -> None:
 
     async def pump(subscription: Subscription) -> None:
         with suppress(WebSocketDisconnect, RuntimeError):
-            async for event in thread_events(services.worker, services.runs, asking.identity, key, subscription):
+            async for event in thread_events(services.worker, services.runs, owner, key, subscription):
                 if event is not None:
                     await send(event)
 
@@ -160,6 +162,18 @@ async def events_by_websocket(websocket: WebSocket, thread_id: str) -> None:
             task.cancel()
 
 
+def _frame(name: str, data: bytes, place: int, number: int) -> bytes:
+    return b"event: %s\r\ndata: %s\r\nid: %d-%d\r\n\r\n" % (name.encode(), data, place, number)
+
+
+async def _owned(services: Services, asking: Principal, thread_id: str) -> tuple[str, str]:
+    """The id of a thread that is there, and whose it is."""
+    key = checked_uuid(thread_id, "thread")
+    owner = (await services.rules.thread(asking, key, "read")).identity
+    await services.threads.get(owner, key)
+    return key, owner
+
+
 async def _answer(services: Services, asking: Principal, thread_id: str, body: Command) -> dict[str, Any]:
     try:
         if body.method == "run.start":
@@ -186,9 +200,10 @@ async def _start(services: Services, asking: Principal, thread_id: str, body: Co
 
 async def _respond(services: Services, asking: Principal, thread_id: str, body: Command) -> dict[str, Any]:
     wanted = body.params.get("interrupt_id")
+    owner = (await services.rules.thread(asking, thread_id, "read")).identity
     deadline = asyncio.get_running_loop().time() + ASKED_SECONDS
     while True:
-        row = await services.threads.get(asking.identity, thread_id)
+        row = await services.threads.get(owner, thread_id)
         if any(item["id"] == wanted for items in row["interrupts"].values() for item in items):
             break
         # A client that is quick answers before the run that asks has ended.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Annotated, Any
+from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Header, Query, Response
 from langgraph.errors import EmptyInputError, InvalidUpdateError
 from langgraph.types import StateUpdate as GraphStateUpdate
 
@@ -31,9 +33,10 @@ from server.execution import graph_input
 from server.extract import extracted, parsed_path
 from server.graphs import Access, Graph
 from server.identity import Principal
-from server.ids import checked_uuid
+from server.ids import checked_uuid, new_id
 from server.removal import remove_thread
 from server.responses import Json, JsonRoute, page_headers
+from server.rules import Scope
 from server.services import Asking, Served, Services
 from server.state import checkpoint_of, empty_state, selected_state, snapshot_json, thread_interrupts
 from server.threads import shown
@@ -54,13 +57,17 @@ class NoGraphError(UserError):
 @router.post("", response_model=answers.Thread)
 async def create(services: Served, asking: Asking, body: ThreadCreate | None = None) -> Response:
     body = body or ThreadCreate()
-    metadata = await bound_metadata(services, asking.identity, body.metadata)
-    row = await services.threads.create(
-        asking.identity, body.thread_id, metadata, ttl=body.ttl, existing=body.if_exists == "do_nothing"
-    )
+    existing = body.if_exists == "do_nothing"
+    key = body.thread_id or new_id()
+    value: dict[str, Any] = {"thread_id": UUID(key), "metadata": body.metadata, "if_exists": body.if_exists}
+    scope = await services.rules.create(asking, "threads", value)
+    owner = await services.rules.holder("threads", key, scope) if scope is not None and existing else None
+    acting = replace(asking, identity=owner or asking.identity)
+    metadata = await bound_metadata(services, acting.identity, value.get("metadata") or {})
+    row = await services.threads.create(acting.identity, key, metadata, ttl=body.ttl, existing=existing)
     if body.supersteps:
-        await _supersteps(services, asking, row, body.supersteps)
-        row = await services.threads.get(asking.identity, row["thread_id"])
+        await _supersteps(services, asking, acting.identity, row, body.supersteps)
+        row = await services.threads.get(acting.identity, key)
     return Json(shown(row))
 
 
@@ -68,7 +75,7 @@ async def create(services: Served, asking: Asking, body: ThreadCreate | None = N
 async def search(services: Served, asking: Asking, body: ThreadSearch | None = None) -> Response:
     body = body or ThreadSearch()
     paths = {name: parsed_path(path) for name, path in (body.extract or {}).items()}
-    rows, more = await services.threads.search(asking.identity, body)
+    rows, more = await services.threads.search(asking.identity, body, await _scope(services, asking, body))
     found = [shown(row, body.select) for row in rows]
     if paths:
         for row, thread in zip(rows, found, strict=True):
@@ -78,7 +85,8 @@ async def search(services: Served, asking: Asking, body: ThreadSearch | None = N
 
 @router.post("/count", response_model=int)
 async def count(services: Served, asking: Asking, body: ThreadCount | None = None) -> Response:
-    return Json(await services.threads.count(asking.identity, body or ThreadCount()))
+    body = body or ThreadCount()
+    return Json(await services.threads.count(asking.identity, body, await _scope(services, asking, body)))
 
 
 @router.post("/prune", response_model=answers.Pruned)
@@ -86,10 +94,11 @@ async def prune(body: ThreadPrune, services: Served, asking: Asking) -> Response
     pruned = 0
     for thread_id in body.thread_ids:
         try:
+            owner = (await services.rules.thread(asking, thread_id, "delete")).identity
             if body.strategy == "delete":
-                await remove_thread(services, asking.identity, thread_id)
+                await remove_thread(services, owner, thread_id)
                 pruned += 1
-            elif await services.threads.prune(asking.identity, thread_id):
+            elif await services.threads.prune(owner, thread_id):
                 pruned += 1
         except NotFoundError:
             continue
@@ -103,30 +112,44 @@ async def prune(body: ThreadPrune, services: Served, asking: Asking) -> Response
 
 @router.get("/{thread_id}", response_model=answers.Thread)
 async def get(thread_id: UuidPath, services: Served, asking: Asking, include: str | None = None) -> Response:  # noqa: ARG001
-    return Json(shown(await services.threads.get(asking.identity, checked_uuid(thread_id, "thread"))))
+    return Json(shown((await _opened(services, asking, thread_id, "read"))[1]))
 
 
 @router.patch("/{thread_id}", response_model=answers.Thread)
-async def patch(thread_id: UuidPath, body: ThreadPatch, services: Served, asking: Asking) -> Response:
+async def patch(
+    thread_id: UuidPath, body: ThreadPatch, services: Served, asking: Asking, prefer: Annotated[str, Header()] = ""
+) -> Response:
     key = checked_uuid(thread_id, "thread")
-    metadata = await bound_metadata(services, asking.identity, body.metadata or {})
-    return Json(shown(await services.threads.patch(asking.identity, key, metadata, body.ttl)))
+    value: dict[str, Any] = {"metadata": body.metadata or {}}
+    owner = (await services.rules.thread(asking, key, "update", value)).identity
+    metadata = await bound_metadata(services, owner, value.get("metadata") or {})
+    row = await services.threads.patch(owner, key, metadata, body.ttl)
+    return Response(status_code=204) if prefer == "return=minimal" else Json(shown(row))
 
 
 @router.delete("/{thread_id}", status_code=204)
 async def delete(thread_id: UuidPath, services: Served, asking: Asking) -> Response:
-    await remove_thread(services, asking.identity, checked_uuid(thread_id, "thread"))
+    key = checked_uuid(thread_id, "thread")
+    await remove_thread(services, (await services.rules.thread(asking, key, "delete")).identity, key)
     return Response(status_code=204)
 
 
 @router.post("/{thread_id}/copy", response_model=answers.Thread)
 async def copy(thread_id: UuidPath, services: Served, asking: Asking) -> Response:
-    return Json(shown(await services.threads.copy(asking.identity, checked_uuid(thread_id, "thread"))))
+    key = checked_uuid(thread_id, "thread")
+    owner = (await services.rules.thread(asking, key, "read")).identity
+    value: dict[str, Any] = {"metadata": {}}
+    await services.rules.create(asking, "threads", value)
+    row = await services.threads.copy(owner, key, to=asking.identity)
+    if value.get("metadata"):
+        row = await services.threads.patch(asking.identity, row["thread_id"], value["metadata"], None)
+    return Json(shown(row))
 
 
 @router.get("/{thread_id}/storage", response_model=answers.Json)
 async def storage(thread_id: UuidPath, services: Served, asking: Asking) -> Response:
-    return Json(await services.threads.storage(asking.identity, checked_uuid(thread_id, "thread")))
+    owner, row = await _opened(services, asking, thread_id, "read")
+    return Json(await services.threads.storage(owner, row["thread_id"]))
 
 
 @router.get("/{thread_id}/state", response_model=answers.ThreadState)
@@ -164,7 +187,7 @@ async def patch_state(thread_id: UuidPath, body: ThreadPatch, services: Served, 
 
 @router.post("/{thread_id}/state", response_model=answers.StateUpdated)
 async def update_state(thread_id: UuidPath, body: StateUpdate, services: Served, asking: Asking) -> Response:
-    row = await services.threads.get(asking.identity, checked_uuid(thread_id, "thread"))
+    owner, row = await _opened(services, asking, thread_id, "update")
     if row["status"] == "busy":
         raise ConflictError(
             "Thread is busy with a running job. Cannot update state.", "Wait for the run, or cancel it."
@@ -177,7 +200,7 @@ async def update_state(thread_id: UuidPath, body: StateUpdate, services: Served,
             config = await graph.aupdate_state(_config(row, checkpoint), body.values, as_node=body.as_node)  # type: ignore[arg-type]
         except (InvalidUpdateError, EmptyInputError, ValueError, TypeError, KeyError) as error:
             raise BadStateError(str(error)) from error
-        await _keep(services, asking, row, graph)
+        await _keep(services, owner, row, graph)
     found = checkpoint_of(config) or {}
     return Json({"checkpoint": found, "configurable": found, "checkpoint_id": found.get("checkpoint_id")})
 
@@ -197,7 +220,7 @@ async def history(thread_id: UuidPath, services: Served, asking: Asking, body: H
 
 
 async def _history(services: Services, asking: Principal, thread_id: str, body: HistorySearch) -> Response:
-    row = await services.threads.get(asking.identity, checked_uuid(thread_id, "thread"))
+    _, row = await _opened(services, asking, thread_id, "read")
     if not row["metadata"].get("graph_id"):
         return Json([])
     before: Any = None
@@ -220,6 +243,13 @@ async def _history(services: Services, asking: Principal, thread_id: str, body: 
     return Json(states)
 
 
+async def state_json(services: Services, asking: Principal, row: dict[str, Any], checkpoint_id: str) -> dict[str, Any]:
+    """The state of a thread at a checkpoint."""
+    async with _graph_of(services, asking, row, "threads.read") as graph:
+        place = _config(row, Checkpoint(checkpoint_id=checkpoint_id))
+        return snapshot_json(await graph.aget_state(place))  # type: ignore[arg-type]
+
+
 async def _state(
     services: Services,
     asking: Principal,
@@ -229,7 +259,7 @@ async def _state(
     *,
     subgraphs: bool,
 ) -> Response:
-    row = await services.threads.get(asking.identity, checked_uuid(thread_id, "thread"))
+    _, row = await _opened(services, asking, thread_id, "read")
     if not row["metadata"].get("graph_id"):
         return Json(selected_state(empty_state(), select))
     async with _graph_of(services, asking, row, "threads.read") as graph:
@@ -238,6 +268,21 @@ async def _state(
         except (InvalidUpdateError, ValueError) as error:
             raise BadStateError(str(error)) from error
     return Json(selected_state(snapshot_json(snapshot), select))
+
+
+async def _opened(services: Services, asking: Principal, thread_id: str, action: str) -> tuple[str, dict[str, Any]]:
+    """The thread's owner and its row, when `asking` may."""
+    key = checked_uuid(thread_id, "thread")
+    owner = (await services.rules.thread(asking, key, action)).identity
+    return owner, await services.threads.get(owner, key)
+
+
+async def _scope(services: Services, asking: Principal, search: ThreadCount) -> Scope | None:
+    """Which threads are searched; a rule may change what for."""
+    value = {**search.model_dump(), "metadata": search.metadata or {}}
+    scope = await services.rules.scope(asking, "threads", value)
+    search.metadata = value.get("metadata")
+    return scope
 
 
 def _config(row: dict[str, Any], checkpoint: Checkpoint | None) -> dict[str, Any]:
@@ -258,14 +303,16 @@ async def _graph_of(services: Services, asking: Principal, row: dict[str, Any], 
         yield graph
 
 
-async def _keep(services: Services, asking: Principal, row: dict[str, Any], graph: Graph) -> None:
+async def _keep(services: Services, owner: str, row: dict[str, Any], graph: Graph) -> None:
     snapshot = await graph.aget_state({"configurable": {"thread_id": row["thread_id"]}})
     await services.threads.keep_state(
-        asking.identity, row["thread_id"], snapshot.values, thread_interrupts(snapshot), waits=bool(snapshot.next)
+        owner, row["thread_id"], snapshot.values, thread_interrupts(snapshot), waits=bool(snapshot.next)
     )
 
 
-async def _supersteps(services: Services, asking: Principal, row: dict[str, Any], steps: list[Superstep]) -> None:
+async def _supersteps(
+    services: Services, asking: Principal, owner: str, row: dict[str, Any], steps: list[Superstep]
+) -> None:
     updates = [
         [
             GraphStateUpdate(
@@ -278,7 +325,7 @@ async def _supersteps(services: Services, asking: Principal, row: dict[str, Any]
     ]
     async with _graph_of(services, asking, row, "threads.update") as graph:
         try:
-            await graph.abulk_update_state({"configurable": {"thread_id": row["thread_id"]}}, updates)
+            await graph.abulk_update_state(_config(row, None), updates)  # type: ignore[arg-type]
         except (InvalidUpdateError, EmptyInputError, ValueError, TypeError, KeyError) as error:
             raise BadStateError(str(error)) from error
-        await _keep(services, asking, row, graph)
+        await _keep(services, owner, row, graph)

@@ -21,6 +21,7 @@ from openai_server import ScriptedOpenAI
 
 from core.postgres import Pool
 from core.thread_lock import exclusive
+from core.threads import named_id
 
 PROMPT = r"(act|plan)> $"
 CHOICE = r"\[y/edit/n\] $"
@@ -133,7 +134,7 @@ def test_a_chat(command: Command, tmp_path: Path, thread: str) -> None:
 def test_a_question_in_chinese_as_json(command: Command, thread: str) -> None:
     told = command("ask", "运行：0.5 + 0.25", "--thread", thread, "--json")
     assert told.code == 0
-    assert told.json["thread_id"] == thread
+    assert (told.json["thread_id"], told.json["id"]) == (thread, named_id("local", thread))
     assert told.json["status"] == "completed"
     assert "0.75" in told.json["answer"]
     assert re.search(r"[\u4e00-\u9fff]", told.json["answer"])
@@ -186,10 +187,10 @@ def test_threads_are_listed_shown_and_deleted(command: Command, thread: str) -> 
 
 
 async def test_one_run_at_a_time_on_a_thread(command: Command, pool: Pool, thread: str) -> None:
-    async with exclusive(pool, thread):
+    async with exclusive(pool, named_id("local", thread)):
         refused = command("ask", "hello", "--thread", thread)
     assert refused.code == 1
-    assert f"error: Another run is under way on thread {thread}." in refused.err
+    assert "error: Another run is under way on thread " in refused.err
     assert "Wait for it to end" in refused.err
     assert command("ask", "hello", "--thread", thread).code == 0
 

@@ -24,7 +24,7 @@ def test_scripts_are_apart_and_a_hanging_one_is_ended() -> None:
         "t.append!(table(1 2 2 as k)); exec count(*) from t",
         'existsDatabase("dfs://d")',
     ]
-    outcomes = list(evaluate(scripts, jobs=2, seconds=2))
+    outcomes = list(evaluate(scripts, jobs=2, seconds=5))
     assert outcomes[0] == {"actual": "6"}
     assert outcomes[1] == {"actual": "0"}
     assert "time" in outcomes[2]["error"] or "ended" in outcomes[2]["error"]

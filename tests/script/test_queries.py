@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dolphin.script import parse_expression, unparse
+import pytest
+
+from dolphin.script import ScriptSyntaxError, parse_expression, unparse
 from dolphin.script import syntax as s
 
 
@@ -102,3 +104,13 @@ def test_equals_in_a_function_of_a_query_compares() -> None:
     assert isinstance(first.arguments[0].value, s.Binary)
     assert isinstance(second, s.Call)
     assert second.arguments[1].name == "window"
+
+
+def test_cgroup_by_within_group_by() -> None:
+    node = query("select wavg(p, v) from t group by s cgroup by minute(time) as m order by m")
+    assert node.grouping is not None
+    assert node.grouping.kind == "cgroup"
+    assert [unparse(key) for key in (*node.grouping.within, *node.grouping.keys)] == ["s", "minute(time) as m"]
+    assert query(unparse(node)) == node
+    with pytest.raises(ScriptSyntaxError, match="context by too"):
+        query("select x from t group by s context by m")

@@ -34,6 +34,10 @@ def kinds(text: str) -> list[str]:
         ("x = f(1,\n  2)\n   .g()\n   .h()", ["Assign"]),
         ("x = a +\n b\n// note\n/* more */ y", ["Assign", "ExpressionStatement"]),
         ("f = def(a, b) { a + b }\ng = x -> {\n y = x\n return y\n}", ["Assign", "Assign"]),
+        ("return [1, 2]\nthrow [x][0]", ["Return", "Throw"]),
+        ("timer\nselect a\nfrom t\ntimer { a }", ["Timer", "Timer"]),
+        ('print "mean", x\nc, d = 1, 2', ["ExpressionStatement", "Assign"]),
+        ("def f(from = 'q', to = 'm') { if (from == 'q') return 1 }", ["FunctionDefinition"]),
     ],
 )
 def test_kinds(text: str, expected: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from uuid import uuid4
 
@@ -194,6 +195,32 @@ async def test_items_are_found_by_their_words(client: Any) -> None:
         assert len(found) == 3
     [second] = (await client.store.search_items(space, query="stock", limit=1, offset=1))["items"]
     assert second["key"] != "two"
+    for number in (9, 10):
+        await client.store.put_item(space, str(number), {"n": number})
+    [found] = (await client.store.search_items(space, filter={"n": {"$gt": 9}}))["items"]
+    assert found["key"] == "10"
+
+
+async def test_little_things(client: Any, http: httpx.AsyncClient) -> None:
+    made = str(uuid4())
+    ended = await client.runs.wait(
+        made, "echo", input={"text": "a"}, if_not_exists="create", metadata={"mark": made, "environment_id": "x"},
+        interrupt_after="*",
+    )  # fmt: skip
+    assert ended["log"] == ["a"]
+    [thread] = await client.threads.search(metadata={"mark": made})
+    assert (thread["thread_id"], thread["status"], thread["config"]["configurable"]) == (made, "idle", {})
+    assert "environment_id" not in thread["metadata"]
+    assert await client.threads.update(made, metadata={"seen": True}, return_minimal=True) is None
+    assert (await client.threads.get(made))["metadata"]["seen"]
+    with pytest.raises(UnprocessableEntityError):
+        await client.threads.update_state(made, "text", as_node="echo")
+    for asked in (client.assistants.search, client.assistants.count):
+        with pytest.raises(NotFoundError, match="'odd' not found"):
+            await asked(graph_id="odd")
+    with pytest.raises(UnprocessableEntityError):
+        await client.assistants.get_graph("echo", xray=0)
+    assert (await http.post("/a2a/echo", json={})).json()["detail"].startswith("This server does not speak A2A.")
 
 
 async def test_where_a_run_is(http: httpx.AsyncClient) -> None:
@@ -210,5 +237,33 @@ async def test_where_a_run_is(http: httpx.AsyncClient) -> None:
     for modes, shown in ((["updates", "custom"], False), ("values,updates", True), ('["values"]', True)):
         part = await http.get(alone.headers["location"], params={"stream_mode": modes})
         assert ("event: values" in part.text) is shown
-    answer = await http.get(f"/threads/{thread}/stream", params={"stream_mode": '["state_update"]'})
+    answer = await http.get(f"/threads/{thread}/stream", params={"stream_mode": '["odd"]'})
     assert answer.status_code == 422
+
+
+async def test_assistants_are_tools_of_the_model_context_protocol(http: httpx.AsyncClient) -> None:
+    async def said(method: str, **parameters: Any) -> Any:
+        answer = await http.post("/mcp", json={"jsonrpc": "2.0", "id": 0, "method": method, "params": parameters})
+        assert (answer.status_code, answer.json()["id"]) == (200, 0)
+        return answer.json()
+
+    begun = (await said("initialize", protocolVersion="2025-03-26"))["result"]
+    assert (begun["protocolVersion"], begun["capabilities"]) == ("2025-03-26", {"tools": {"listChanged": False}})
+    note = await http.post("/mcp", json={"jsonrpc": "2.0", "method": "notifications/initialized"})
+    assert (note.status_code, note.content) == (202, b"")
+    tools: dict[str, Any] = {}
+    cursor = None
+    while not tools or cursor:
+        page = (await said("tools/list", cursor=cursor))["result"]
+        tools |= {tool["name"]: tool["inputSchema"] for tool in page["tools"]}
+        cursor = page.get("nextCursor")
+    assert tools["echo"]["properties"]["text"]["type"] == "string"
+    assert tools["tokens"]["properties"]["messages"]["type"] == "string"
+    assert "$defs" not in tools["tokens"]
+    told = (await said("tools/call", name="echo", arguments={"text": "a"}))["result"]
+    assert (json.loads(told["content"][0]["text"])["log"], told["isError"]) == (["a"], False)
+    failed = (await said("tools/call", name="boom", arguments={"text": "a"}))["result"]
+    assert (failed["content"][0]["text"], failed["isError"]) == ("ValueError: boom!", True)
+    assert (await said("tools/call", name="nothing"))["error"]["code"] == -32602
+    assert (await said("resources/list"))["error"]["code"] == -32601
+    assert (await http.post("/mcp", json={"id": 1, "method": "ping"})).status_code == 422

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import platform
 import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from langgraph_sdk import get_client
 from served import Process, Starter
 from served.marks import STEPS, done, until
 
 from core.postgres import Pool
+from server.allocator import return_free_memory
 
 
 @pytest.fixture
@@ -140,6 +143,13 @@ async def test_every_line_about_a_run_names_it(client: Any, server: Process) -> 
     assert [line["message"] for line in of_run] == ["the run failed", "the run ended: error, attempt 1"]
     assert {line["thread_id"] for line in of_run} == {thread}
     assert "ValueError: boom!" in of_run[0]["exception"]
+    assert of_run[0]["level"] == "error"
+    mistaken = await client.runs.create(thread, "outer", input={"text": ""}, config={"recursion_limit": 1})
+    await client.runs.join(thread, mistaken["run_id"])
+    lines = [json.loads(line) for line in server.log.read_text().splitlines()]
+    [told, _] = [line for line in lines if line.get("run_id") == mistaken["run_id"]]
+    assert (told["level"], told["message"]) == ("warning", "the run failed: GraphRecursionError")
+    assert "exception" not in told
     about_runs = [line for line in lines if line["logger"] in ("server.worker", "server.webhooks")]
     assert all(line.get("run_id") and line.get("thread_id") for line in about_runs if " run " in line["message"])
 
@@ -155,6 +165,18 @@ async def test_a_graph_may_demand_that_each_step_is_stored_before_the_next(
         assert not await asyncio.to_thread(marks.exists)
     assert (await client.runs.join(thread, run["run_id"]))["log"] == STEPS
     assert done(marks) == STEPS
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries give memory back by themselves")
+def test_memory_below_what_is_still_in_use_goes_back_to_the_system() -> None:
+    process = psutil.Process()
+    blocks = [bytes(1000) for _ in range(50_000)]
+    last = blocks.pop()
+    full = process.memory_info().rss
+    blocks.clear()
+    return_free_memory()
+    assert full - process.memory_info().rss > 30_000_000
+    assert len(last) == 1000
 
 
 async def test_runs_of_graphs_that_are_not_served_are_left_to_others(client: Any, pool: Pool) -> None:

@@ -19,9 +19,12 @@ from langgraph_sdk.errors import ConflictError, NotFoundError
 from served import Process, Starter
 from served.marks import STEPS, done, until
 
-from core.postgres import database_url
+from core.postgres import Pool, database_url
 from core.private_postgres import PrivatePostgres
 from core.settings import Settings
+from server.events import ATTEMPT_STRIDE
+
+SPOKEN = " ".join(f"t{number}" for number in range(50))
 
 
 def client_of(process: Process) -> Any:
@@ -84,24 +87,56 @@ async def test_kill_9_of_a_worker_and_of_everything(start: Starter, apart: str, 
     assert len(done(tmp_path / "b")) <= 5
 
 
-async def test_a_process_that_slept_through_its_lease_writes_nothing_more(
-    client: Any, start: Starter, tmp_path: Path
-) -> None:
+async def test_followers_of_a_repeated_attempt_can_tell_it_from_the_abandoned_one(client: Any, start: Starter) -> None:
+    """The worker sleeps through its lease in the middle of a message, and goes on when another one says it again."""
     sleeper = start.ready(start("serve"))
     async with client_of(sleeper) as there:
-        thread, run = await steps(there, tmp_path / "a")
-        await until(tmp_path / "a", 1)
+        thread = (await there.threads.create())["thread_id"]
+        modes = ["values", "messages-tuple"]
+        hello = {"messages": [{"role": "user", "content": "hello"}]}
+        run = await there.runs.create(thread, "speaker", input=hello, stream_mode=modes)
+        near = asyncio.ensure_future(_parts(there.runs.join_stream(thread, run["run_id"])))
+        await asyncio.sleep(0.8)
         sleeper.popen.send_signal(signal.SIGSTOP)
-        try:
-            parts = checked(await asyncio.wait_for(_parts(client.runs.join_stream(thread, run)), 30))
-        finally:
-            sleeper.popen.send_signal(signal.SIGCONT)
-        assert parts[-1].data["log"] == STEPS
-        assert (await there.runs.wait(thread, "echo", input={"text": "on"}))["log"] == [*STEPS, "on"]
-        await asyncio.sleep(1)
-    assert (await client.threads.get_state(thread))["values"]["log"] == [*STEPS, "on"]
-    assert len(await client.threads.get_history(thread, limit=100)) == len(STEPS) + 2 + 3
+        far = asyncio.ensure_future(_parts(client.runs.join_stream(thread, run["run_id"])))
+        await _until_attempt(client, thread, run["run_id"], 2)
+        await asyncio.sleep(0.4)
+        sleeper.popen.send_signal(signal.SIGCONT)
+        seen = await asyncio.wait_for(asyncio.gather(near, far), 30)
+        stored = await _parts(client.runs.join_stream(thread, run["run_id"]))
+        state = (await client.threads.get_state(thread))["values"]["messages"]
+        assert len(await there.threads.get_history(thread, limit=100)) == 3
+    assert [part.id for part in seen[1]] == [part.id for part in stored]
+    for parts in seen:
+        parts = checked(parts)
+        assert [part.data["attempt"] for part in parts if part.event == "metadata"] == [1, 2]
+        begun = next(number for number, part in enumerate(parts) if int(part.id) > ATTEMPT_STRIDE)
+        abandoned, repeated = _said(parts[:begun]), _said(parts[begun:])
+        # Messages are told apart by their ids, and the state the attempt begins with is without the abandoned one.
+        assert [*abandoned, *repeated] == [*dict.fromkeys([*abandoned, *repeated])]
+        assert repeated == {state[-1]["id"]: SPOKEN}
+        assert all(SPOKEN.startswith(text) and text != SPOKEN for text in abandoned.values())
+        values = [part.data["messages"] for part in parts[begun:] if part.event == "values"]
+        assert [each["type"] for each in values[0]] == ["human"]
+        assert values[-1] == state
+
+
+async def test_a_run_that_was_given_back_in_mid_run_is_executed_once(client: Any, pool: Pool, tmp_path: Path) -> None:
+    """By the very worker that still executes it, or by another one."""
+    thread, run = await steps(client, tmp_path / "a")
+    await until(tmp_path / "a", 2)
+    async with pool.connection() as held:
+        await held.execute(
+            "UPDATE runs SET status = 'pending', worker = NULL, lease_until = NULL WHERE run_id = %s", (run,)
+        )
+        await held.execute("SELECT pg_notify('ddb_agent_runs', %s)", (f"new {run}",))
+    parts = checked(await asyncio.wait_for(_parts(client.runs.join_stream(thread, run)), 30))
+    assert [part.data["attempt"] for part in parts if part.event == "metadata"] == [1, 2]
+    assert parts[-1].data["log"] == STEPS
+    assert done(tmp_path / "a").count("four") == 1
     assert len(done(tmp_path / "a")) <= 5
+    assert (await client.runs.get(thread, run))["status"] == "success"
+    assert len(await client.threads.get_history(thread, limit=100)) == len(STEPS) + 2
 
 
 async def test_what_cannot_be_stored_harms_its_own_run_only(client: Any) -> None:
@@ -144,6 +179,18 @@ async def test_the_database_stops_and_comes_back(start: Starter, tmp_path: Path)
         finally:
             server.terminate()
             postgres.release()
+
+
+async def test_the_last_of_overlapping_owners_stops_the_private_database(start: Starter) -> None:
+    with TemporaryDirectory(prefix="ddb-agent-tests-", ignore_cleanup_errors=True) as folder:
+        postgres = PrivatePostgres(Path(folder) / "postgres")
+        url = postgres.start()
+        server = start.ready(start("serve", DDB_AGENT_DATA_DIR=folder))
+        await asyncio.to_thread(postgres.release)
+        psycopg.connect(url).close()
+        assert await asyncio.to_thread(server.terminate) == 128 + signal.SIGTERM
+        with pytest.raises(psycopg.OperationalError):
+            psycopg.connect(url).close()
 
 
 async def test_a_wrong_clock_neither_loses_nor_steals_a_run(client: Any, second: Process, start: Starter) -> None:
@@ -253,18 +300,49 @@ async def test_a_cancel_at_every_step(client: Any, other: Any, action: str, tmp_
     await asyncio.gather(*[cancelled(count) for count in range(len(STEPS) + 1)])
 
 
+async def test_a_cancel_that_gets_lost_on_its_way_counts(client: Any, tmp_path: Path) -> None:
+    async def cancelled(action: str) -> None:
+        thread = (await client.threads.create())["thread_id"]
+        run = await client.runs.create(thread, "deaf", input={"file": str(tmp_path / action)})
+        await asyncio.sleep(0.4)
+        await client.runs.cancel(thread, run["run_id"], wait=True, action=action)
+        assert len(done(tmp_path / action)) <= 1
+        found = [each["status"] for each in await client.runs.list(thread)]
+        assert found == ([] if action == "rollback" else ["interrupted"])
+        assert (await client.threads.get(thread))["status"] == ("idle" if action == "rollback" else "interrupted")
+
+    await asyncio.gather(cancelled("interrupt"), cancelled("rollback"))
+
+
 async def test_sigterm_under_load(client: Any, start: Starter, tmp_path: Path) -> None:
     stopping = start.ready(start("serve"))
     async with client_of(stopping) as there:
         runs = await asyncio.gather(*[steps(there, tmp_path / str(number)) for number in range(12)])
         queued = [await there.runs.create(thread, "echo", input={"text": "after"}) for thread, _ in runs]
         await asyncio.gather(*[until(tmp_path / str(number), 1) for number in range(12)])
-        assert await asyncio.to_thread(stopping.terminate) in (0, -15, 143)
+        assert await asyncio.to_thread(stopping.terminate) == 128 + signal.SIGTERM
     ended = await asyncio.gather(
         *[client.runs.join(thread, run["run_id"]) for (thread, _), run in zip(runs, queued, strict=True)]
     )
     assert [each["log"] for each in ended] == [[*STEPS, "after"]] * 12
     assert [done(tmp_path / str(number)) for number in range(12)] == [STEPS] * 12
+
+
+async def _until_attempt(client: Any, thread: str, run: str, attempt: int) -> None:
+    async with aclosing(client.runs.join_stream(thread, run)) as parts:
+        async for part in parts:
+            if part.event == "metadata" and part.data["attempt"] == attempt:
+                return
+    raise AssertionError("the run ended before")
+
+
+def _said(parts: list[Any]) -> dict[str, str]:
+    """The texts of the messages that were said, by their ids."""
+    said: dict[str, str] = {}
+    for part in parts:
+        if part.event == "messages" and part.data[0]["type"] == "AIMessageChunk":
+            said[part.data[0]["id"]] = said.get(part.data[0]["id"], "") + part.data[0]["content"]
+    return said
 
 
 async def _parts(stream: Any) -> list[Any]:

@@ -130,6 +130,28 @@ async def test_a_thread_is_followed_through_its_runs(client: Any) -> None:
     assert [part.id for part in seen] == [part.id for part in whole]
 
 
+async def test_changes_of_the_state_are_told(client: Any, other: Any) -> None:
+    thread_id = (await client.threads.create())["thread_id"]
+    await client.runs.wait(thread_id, "echo", input={"text": "a"})
+    seen: list[Any] = []
+
+    async def follow() -> None:
+        async for part in await client.threads.join_stream(thread_id, stream_mode=["state_update"]):
+            seen.append(part)
+            if len(seen) == 2:
+                return
+
+    following = asyncio.create_task(follow())
+    await asyncio.sleep(0.3)
+    made = [await client.threads.update_state(thread_id, {"text": "b"}, as_node="echo")]
+    await client.runs.wait(thread_id, "echo", input={"text": "c"})
+    made.append(await other.threads.update_state(thread_id, {"text": "d"}, as_node="echo"))
+    await asyncio.wait_for(following, 10)
+    assert [part.event for part in seen] == ["state_update"] * 2
+    assert [part.data["state"]["values"]["text"] for part in seen] == ["b", "d"]
+    assert [part.data["state"]["checkpoint_id"] for part in seen] == [one["checkpoint_id"] for one in made]
+
+
 async def test_subgraphs_tell_when_they_begin_and_end(client: Any, http: httpx.AsyncClient) -> None:
     thread_id = (await client.threads.create())["thread_id"]
     for graph, ends in (("parent", ["completed", "completed"]), ("outer", ["interrupted", "interrupted"])):

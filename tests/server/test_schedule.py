@@ -114,6 +114,8 @@ async def test_a_cron_fires_once_whatever_the_number_of_servers(client: Any, oth
     await asyncio.sleep(2.5)
     assert sorted(await fired()) == sorted(ids)
     assert (await client.threads.get_state(thread))["values"]["log"] == ["a"]
+    [run] = await client.runs.list(thread)
+    assert run["kwargs"]["config"]["configurable"]["cron_id"] == run["metadata"]["cron_id"] == ids[0]
     for cron in await other.crons.search(limit=1000):
         if cron["cron_id"] in ids:
             assert cron["next_run_date"].endswith("-01-01T00:00:00+00:00")

@@ -14,6 +14,8 @@ _SET_OPERATIONS = frozenset({"union", "intersect", "minus", "except"})
 _RESERVED = frozenset(
     {"from", "where", "having", "else", "for", "while", "return", "break", "continue", "throw", "catch", "csort"}
 )
+_CLAUSES = frozenset({"from", "where", "having", "csort"})
+_COMPARED = frozenset({"==", "!=", "<>", "<=", ">=", "&&", "||"})
 _NULL_LITERAL = ("VOID", None)
 
 
@@ -370,7 +372,9 @@ class ExpressionParser(BracketParser):
             special = self._word_operand(word, token, following)
             if special is not None:
                 return special
-            if word in _RESERVED and following.text not in ("(", ",", ")", ".", "=", "]", "["):
+            # Outside of queries the words of clauses may be variables, as in `if (from == 'm')`.
+            variable = not self.sql and word in _CLAUSES and following.text in _COMPARED
+            if word in _RESERVED and following.text not in ("(", ",", ")", ".", "=", "]", "[") and not variable:
                 self.fail()
         self.advance()
         return s.Name(token.text, span=token.span)

@@ -230,12 +230,12 @@ class QueryParser(ExpressionParser):
                 grouping = self._grouping()
                 if grouping.kind == "pivot":
                     into.pivot = grouping
-                elif into.grouping is not None:
-                    self.fail(
-                        f"A query has only one of group by, context by and cgroup by, not also {grouping.kind} by"
-                    )
-                else:
+                elif into.grouping is None:
                     into.grouping = grouping
+                elif (into.grouping.kind, grouping.kind) == ("group", "cgroup"):
+                    into.grouping = s.Grouping("cgroup", grouping.keys, into.grouping.keys, span=into.grouping.span)
+                else:
+                    self.fail(f"A query with {into.grouping.kind} by can't have {grouping.kind} by too")
             elif word == "csort":
                 self.advance()
                 into.csort = self._order_items()

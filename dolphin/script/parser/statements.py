@@ -15,6 +15,7 @@ from dolphin.script.precedence import LOWEST
 _ASSIGNMENTS = frozenset({"=", "+=", "-=", "*=", "/=", "\\=", "%=", "&=", "|=", "^="})
 _DATA_WORDS = frozenset({"insert", "update", "delete", "create", "alter", "drop", "truncate"})
 _NOT_A_KEYWORD_BEFORE = _ASSIGNMENTS | {".", ",", "->", "[", ")", "]"}
+_TAKES_A_VALUE = frozenset({"return", "throw", "assert"})
 _DEFINITIONS = frozenset({"def", "defg", "mapr"})
 T = TypeVar("T")
 
@@ -70,7 +71,8 @@ class StatementParser(DataStatementParser):
         token = self.tok
         if token.kind is Kind.NAME and token.word is not None:
             following = self.peek()
-            if following.text not in _NOT_A_KEYWORD_BEFORE or following.newline:
+            value_follows = following.text == "[" and token.word in _TAKES_A_VALUE
+            if following.text not in _NOT_A_KEYWORD_BEFORE or following.newline or value_follows:
                 statement = self._keyword_statement(token, token.word, following)
                 if statement is not None:
                     return statement
@@ -101,6 +103,8 @@ class StatementParser(DataStatementParser):
         if self.tok.kind is Kind.OPERATOR:
             if self.tok.text in _ASSIGNMENTS and not self.line_ended():
                 return self._assign((value,), start)
+            if self.at(",") and isinstance(value, s.Call) and value.style == "space" and len(value.arguments) == 1:
+                return self._command(value, start)
             if self.at(",") and isinstance(value, (s.Name, s.Index, s.Member)):
                 targets = [value]
                 while self.accept(","):
@@ -110,6 +114,15 @@ class StatementParser(DataStatementParser):
                     targets.append(target)
                 return self._assign(tuple(targets), start)
         return s.ExpressionStatement(value, span=self.span(start))
+
+    def _command(self, call: s.Call, start: Token) -> s.ExpressionStatement:
+        """`print "mean", x`: the arguments of a command without parentheses."""
+        arguments = list(call.arguments)
+        while self.accept(","):
+            begin = self.tok
+            arguments.append(s.Argument(self.expression(), span=self.span(begin)))
+        whole = s.Call(call.function, tuple(arguments), span=self.span(start))
+        return s.ExpressionStatement(whole, span=self.span(start))
 
     def _assign(self, targets: tuple[s.Expression, ...], start: Token) -> s.Assign:
         if self.tok.text not in _ASSIGNMENTS:
@@ -428,7 +441,7 @@ class StatementParser(DataStatementParser):
         return s.Assert(first, span=self.span(token))
 
     def _timer(self, token: Token, following: Token) -> s.Statement | None:
-        if following.newline or following.text == ";":
+        if following.text == ";" or following.kind is Kind.END or (following.newline and following.text == "}"):
             return None
         self.advance()
         count = self._test() if self.at("(") else None

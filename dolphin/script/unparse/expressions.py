@@ -334,7 +334,10 @@ def print_source(node: s.Source | s.Join) -> str:
 
 
 def print_grouping(node: s.Grouping | None) -> str:
-    return f" {node.kind} by {_items(node.keys)}" if node is not None else ""
+    if node is None:
+        return ""
+    within = f" group by {_items(node.within)}" if node.within else ""
+    return f"{within} {node.kind} by {_items(node.keys)}"
 
 
 def _select(node: s.Select) -> str:

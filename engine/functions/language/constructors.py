@@ -153,9 +153,9 @@ def matrix_from(parts: Sequence[Value]) -> Matrix:
             columns.extend(part.column(i) for i in range(part.columns))
             rows = part.row_labels if rows is None else rows
             names = part.column_labels if len(parts) == 1 else names
-        elif isinstance(part, AnyVector | ArrayVector) and not (
-            isinstance(part, AnyVector) and part.items and all(isinstance(item, Scalar) for item in part.items)
-        ):
+        elif isinstance(part, ArrayVector):
+            columns.extend(columns_of_rows(part))
+        elif isinstance(part, AnyVector) and not (part.items and all(isinstance(item, Scalar) for item in part.items)):
             for item in elements(part):
                 columns.extend(matrix_columns(item))
         elif isinstance(part, Table):
@@ -172,6 +172,15 @@ def matrix_from(parts: Sequence[Value]) -> Matrix:
     out = matrix_of(columns)
     out.row_labels, out.column_labels = rows, names
     return out
+
+
+def columns_of_rows(rows: ArrayVector) -> list[Vector]:
+    """The columns of an array vector, whose rows are those of the matrix."""
+    sizes = np.diff(rows.offsets)
+    if len(sizes) and (sizes != sizes[0]).any():
+        raise ScriptError("The rows of an array vector must have the same length to make a matrix.")
+    width = int(sizes[0]) if len(sizes) else 0
+    return [rows.flat.take(rows.offsets[:-1] + index) for index in range(width)]
 
 
 def matrix_columns(value: Value) -> list[Vector]:
@@ -207,7 +216,7 @@ def dict_(keys: Value, values: Value, ordered: Value = NOTHING) -> Value:
         merged = tuple_to_vector(keys.items)
         key_type = merged.type if isinstance(merged, Vector) else Type.ANY
     value_type = values.type if isinstance(values, Scalar | Vector) else Type.ANY
-    out = Dictionary(key_type, value_type, {}, keep)
+    out = Dictionary(key_type, value_type, {}, keep, len(key_list))
     for key, value in zip(key_list, value_list, strict=True):
         out.items[dictionary_key(out, key)] = value
     return out

@@ -89,6 +89,7 @@ def _each(context: Context, function: Value, *arguments: Value) -> Value:
     first = arguments[0]
     if isinstance(first, Dictionary):
         items = dict(zip(first.items, results, strict=True))
+        items = {key: items[key] for key, _ in first.listed()}
         types = {result.type if isinstance(result, Scalar) else Type.ANY for result in results}
         return Dictionary(first.key_type, types.pop() if len(types) == 1 else Type.ANY, items, first.ordered)
     out = assemble(results)

@@ -330,7 +330,7 @@ def _nodes(value: Value, name: str) -> list[Any]:
     if isinstance(value, Nothing) or (isinstance(value, Scalar) and value.type is Type.VOID):
         return []
     if isinstance(value, AnyVector):
-        return [code_argument(item, name) for item in value.items]
+        return [node for item in value.items for node in _nodes(item, name)]
     if isinstance(value, Vector):
         return [code_argument(item, name) for item in elements(value)]
     return [code_argument(value, name)]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from engine.arguments import boolean_argument
+from engine.assignment import set_column, set_index
 from engine.context import Context
 from engine.errors import CallError
 from engine.forms import as_vector, concat, form_name
 from engine.functions.language.assembling import function_argument
 from engine.functions.language.growing import append_to_table
 from engine.functions.registry import Registry
-from engine.indexing import get_index, is_uniform, positions_of, set_column, set_index
+from engine.indexing import get_index, is_uniform, positions_of
 from engine.interpreter.classes import instance_of
 from engine.sql.source import stored_table
 from engine.types import LITERAL, Type

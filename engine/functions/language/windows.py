@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.aggregation.rows import gather
 from engine.arguments import boolean_argument, positive_argument
 from engine.cast import CLOCKS, DAY, INSTANTS, cast_vector
 from engine.context import Context
@@ -32,6 +33,8 @@ from engine.values import (
     AnyVector,
     Array,
     ArrayVector,
+    Column,
+    Function,
     IndexedSeries,
     Matrix,
     Nothing,
@@ -44,6 +47,11 @@ from engine.values import (
 )
 
 functions = Registry()
+
+WORTHWHILE = 16
+"""Fewer windows are worked on one by one."""
+BATCH = 1 << 20
+"""Rows of all windows that are worked on together."""
 
 
 def _rows(arguments: list[Value], name: str) -> int:
@@ -65,6 +73,9 @@ def _windowed(
 ) -> Value:
     """One result per window `[start, stop)`; NULL where a window has fewer than `minimum` observations."""
     callee = function_argument(function, name)
+    together = _windowed_together(context, callee, arguments, bounds, minimum)
+    if together is not None:
+        return together
     results: list[Value | None] = []
     for start, stop in bounds:
         context.check()
@@ -75,6 +86,36 @@ def _windowed(
             results.append(context.call(callee, [slice_rows(argument, rows) for argument in arguments]))
     missing = null_like([result for result in results if result is not None])
     return scalars_or_rows([missing if result is None else result for result in results])
+
+
+def _windowed_together(
+    context: Context, function: Function, arguments: list[Value], bounds: list[tuple[int, int]], minimum: int
+) -> Vector | None:
+    """All windows as groups of rows, some at a time; None where the function has to be called for each."""
+    from engine.sql.inlining import of_windows
+
+    columns = [argument for argument in arguments if isinstance(argument, Vector) and not argument.is_pair]
+    if len(bounds) < WORTHWHILE or len(columns) < len(arguments):
+        return None
+    starts, stops = np.array(bounds).T
+    sizes = np.maximum(stops - starts, 0)
+    known = np.concatenate(([0], np.cumsum(~columns[0].nulls())))
+    wanted = np.flatnonzero((sizes > 0) & (known[stops] - known[starts] >= minimum))
+    parts: list[Column] = []
+    for chosen in np.split(wanted, np.flatnonzero(np.diff(np.cumsum(sizes[wanted]) // BATCH)) + 1):
+        context.check()
+        size = sizes[chosen]
+        rows = np.repeat(starts[chosen] - np.cumsum(size) + size, size) + np.arange(size.sum())
+        part = of_windows(context, function, [column.take(rows) for column in columns], size)  # type: ignore[arg-type]
+        if part is None:
+            return None
+        parts.append(part)
+    found = concat(parts)
+    if not isinstance(found, Vector):
+        return None
+    positions = np.full(len(bounds), -1)
+    positions[wanted] = np.arange(len(wanted))
+    return gather(found, positions)
 
 
 @functions.builtin("moving", "func, funcArgs, window, [minPeriods]", context=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dolphin.script import syntax
 from engine.cast import cast_vector
 from engine.context import Context
 from engine.errors import CallError, ScriptError, UnsupportedError
@@ -15,12 +14,11 @@ from engine.sql.construct import column_types
 from engine.sql.naming import check_unique
 from engine.sql.output import as_column
 from engine.sql.source import stored_table
-from engine.sql.statements import delete_from, update_table
+from engine.sql.statements import conditions_of, delete_from, set_columns
 from engine.types import LITERAL, Type
 from engine.values import (
     NOTHING,
     AnyVector,
-    Code,
     Dictionary,
     Matrix,
     Scalar,
@@ -193,39 +191,15 @@ def add_column(table: Value, names: Value, types: Value) -> Value:
 def update(context: Context, table: Value, names: Value, values: Value, condition: Value = NOTHING) -> Table:
     target = table_argument(table)
     labels = names_of(names, "colNames")
-    if not isinstance(values, Code):
-        raise CallError("newValues must be metacode such as <price * 2>.")
-    node = values.node
-    if isinstance(node, syntax.VectorLiteral | syntax.TupleLiteral) and len(labels) > 1:
-        parts: tuple[syntax.Expression, ...] = node.items
-    else:
-        parts = (node,)  # type: ignore[assignment]
-    if len(parts) != len(labels):
-        raise CallError("newValues must have one expression for every column.")
-    where = _conditions(condition)
-    statement = syntax.Update(
-        syntax.Name("", span=node.span), tuple(zip(labels, parts, strict=True)), None, where, span=node.span
-    )
-    with target.lock:
-        update_table(target, statement, None, context, context.scope)  # type: ignore[arg-type, attr-defined]
+    set_columns(target, labels, values, conditions_of(condition), context, context.scope)  # type: ignore[arg-type, attr-defined]
     return target
-
-
-def _conditions(value: Value) -> tuple[syntax.Expression, ...]:
-    if value is NOTHING:
-        return ()
-    if isinstance(value, Code):
-        return (value.node,)  # type: ignore[return-value]
-    if isinstance(value, AnyVector):
-        return tuple(condition for item in value.items for condition in _conditions(item))
-    raise CallError("filter must be metacode such as <price > 10>.")
 
 
 @functions.builtin("erase!", "obj, filter", context=True)
 def erase(context: Context, obj: Value, key: Value) -> Value:
     if isinstance(obj, Table):
         with obj.lock:
-            delete_from(obj, _conditions(key), None, context, context.scope)  # type: ignore[arg-type, attr-defined]
+            delete_from(obj, conditions_of(key), None, context, context.scope)  # type: ignore[arg-type, attr-defined]
         return obj
     if isinstance(obj, Set):
         for raw in _keys(key, obj.type):

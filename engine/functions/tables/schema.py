@@ -29,7 +29,7 @@ def in_memory_schema(table: Table) -> Dictionary:
         items["keyColumn"] = (
             Scalar(Type.STRING, table.keys[0]) if len(table.keys) == 1 else vector(Type.STRING, list(table.keys))
         )
-    return Dictionary(Type.STRING, Type.ANY, items)
+    return Dictionary(Type.STRING, Type.ANY, items, ordered=True)
 
 
 def _type_name(column: Column) -> str:

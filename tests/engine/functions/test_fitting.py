@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from engine import curves
 from engine.errors import ScriptError, UnsupportedError
+from engine.penalized import bounded_fit
 from engine.values import AnyVector, Dictionary, Matrix, Scalar, Value, Vector
 
 Run = Callable[[str], Value]
@@ -58,6 +59,55 @@ def test_ridge_without_penalty_is_least_squares(run: Run) -> None:
     assert numbers(run(data + "ridgeBasic(y, x, 0, 0.0)")) == pytest.approx(plain, rel=1e-6)
 
 
+def test_density_of_points(run: Run) -> None:
+    rng = np.random.default_rng(5)
+    points = rng.normal(size=(30, 2))
+    columns = ", ".join(str(column.tolist()) for column in points.T)
+    run(f"m = gaussianKde(matrix({columns}), bwMethod='silverman')")
+    grid = np.array([[0.0, 0.0], [1.0, -1.0]])
+    scale = 30 ** (-1 / 6)
+    inverse = np.linalg.inv(np.cov(points.T) * scale**2)
+    apart = grid[:, None, :] - points[None, :, :]
+    height = np.exp(-0.5 * np.einsum("abi,ij,abj->ab", apart, inverse, apart)).mean(axis=1)
+    expected = height * np.sqrt(np.linalg.det(inverse)) / (2 * np.pi)
+    assert numbers(run("m.predict(matrix(0.0 1, 0.0 -1))")) == pytest.approx(expected.tolist())
+    assert numbers(run("gaussianKdePredict(m, table(0.0 1 as a, 0.0 -1 as b))")) == pytest.approx(expected.tolist())
+
+
+def test_normality(run: Run) -> None:
+    found = run("shapiroTest([148, 154, 158, 160, 161, 162, 166, 170, 182, 195, 236])")
+    assert isinstance(found, Dictionary)
+    statistic = found.items["W"]
+    assert isinstance(statistic, Scalar)
+    assert statistic.value == pytest.approx(0.7888, abs=1e-4)
+
+
+def test_least_squares_stay_within_bounds(run: Run) -> None:
+    rng = np.random.default_rng(3)
+    design, goal = rng.normal(size=(12, 4)), rng.normal(size=12)
+    low, high = np.array([-0.1, 0.0, -1.0, 0.2]), np.array([0.1, 0.3, 1.0, 0.2])
+    beta = bounded_fit(design, goal, low, high, 1e-12, 100)
+    slope = design.T @ (goal - design @ beta)
+    assert ((beta >= low) & (beta <= high)).all()
+    free = (beta > low) & (beta < high)
+    assert slope[free] == pytest.approx(0, abs=1e-9)
+    assert (slope[(beta == low) & (low < high)] <= 0).all()
+    assert (slope[(beta == high) & (low < high)] >= 0).all()
+    assert numbers(run("bvls(0.1 4.2 5.6 8.8, 1 3 5 7, (0.0, 1.0))")) == pytest.approx([0.675, 1])
+
+
+def test_least_squares_of_dependent_factors(run: Run) -> None:
+    factors = "y = 1.0 2 3 4; x = (1 2 3 5, 2 4 6 10);"
+    assert np.isfinite(numbers(run(factors + "ols(y, x)"))).all()
+    with pytest.raises(ScriptError, match="usePinv"):
+        run(factors + "ols(y, x, intercept=false, usePinv=false)")
+
+
+def test_kernels_of_a_regression(run: Run) -> None:
+    data = "t = table(0.0 1 4 9 as y, 0.0 1 2 3 as x); m = kernelRidge(t, `y, `x, 0.000001, 'poly', 1, 2, 1);"
+    assert numbers(run(data + "predict(m, table(4.0 5 as x))[0]")) == pytest.approx([16, 25], rel=1e-3)
+
+
 def test_lasso_shrinks_to_nothing(run: Run) -> None:
     found = numbers(run("lassoBasic(1 2 3 4 5.5, (1 2 3 4 5, 2 1 2 1 2), 0, 100)"))
     assert found[1:] == [0, 0]
@@ -91,6 +141,29 @@ def test_minimum_and_root(run: Run) -> None:
     assert isinstance(root, AnyVector)
     assert isinstance(root.items[1], Scalar)
     assert root.items[1].value == pytest.approx(2**0.5)
+
+
+ROSEN = """
+def f(x) { return 100.0 * square(x[1] - x[0] * x[0]) + square(1 - x[0]) }
+def g(x) { return [-400 * x[0] * (x[1] - x[0] * x[0]) - 2 * (1 - x[0]), 200 * (x[1] - x[0] * x[0])] }
+def h(x) { return matrix([1200 * x[0] * x[0] - 400 * x[1] + 2, -400 * x[0]], [-400 * x[0], 200.0]) }
+"""
+
+
+@pytest.mark.parametrize("call", ["fminBFGS(f, -1.2 1, g)", "fminBFGS(f, -1.2 1)", "fminNCG(f, 4 -2.5, g, h)"])
+def test_minima_along_gradients(run: Run, call: str) -> None:
+    found = run(ROSEN + call)
+    assert isinstance(found, Dictionary)
+    assert numbers(found.items["xopt"]) == pytest.approx([1, 1], abs=1e-4)
+    warning = found.items["warnFlag"]
+    assert isinstance(warning, Scalar)
+    assert warning.value == 0
+
+
+def test_the_best_of_a_grid(run: Run) -> None:
+    found = run("def f(x) { return square(x[0] - 1) - cos(9 * x[0]) }; brute(f, [(-4, 4)], 50)")
+    assert isinstance(found, Dictionary)
+    assert numbers(found.items["xopt"]) == pytest.approx([0.7054], abs=1e-3)
 
 
 @pytest.mark.parametrize(

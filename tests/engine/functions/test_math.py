@@ -9,7 +9,7 @@ from engine.aggregation.rows import numbers
 from engine.errors import ScriptError
 from engine.forms import as_vector
 from engine.probability.distributions import DISTRIBUTIONS
-from engine.values import Value
+from engine.values import AnyVector, Matrix, Scalar, Value
 
 Run = Callable[[str], Value]
 Show = Callable[[str], str]
@@ -54,8 +54,13 @@ def test_math(show: Show, script: str, expected: str) -> None:
         ("solve(matrix(2 0, 0 4), 2 4)", [1.0, 1.0]),
         ("acf(1 2 3 4, 1)", [0.25]),
         ("integral(sqrt, 0, 1)", 2 / 3),
+        ("integral(x -> exp(-x * x), NULL, NULL)", np.pi**0.5),
+        ("integral(x -> exp(x), NULL, 0.0)", 1.0),
+        ("integral(mul, 0, 1, 0.0, x -> x)", 0.125),
+        ("integral(abs, NULL, NULL)", np.nan),
         ("derivative(square, 3.0, 0.1)", 6.0),
         ("minkowski(1 2, 4 6, 1)", 7.0),
+        ("scs(f=[-1.0, -2.0], lb=0, ub=[1.0, NULL], x0=0.0 0.0, c=2.5)[0]", -5.0),
     ],
 )
 def test_numbers(run: Run, script: str, expected: float | list[float]) -> None:
@@ -70,7 +75,46 @@ def test_quantiles_invert_distributions(name: str) -> None:
         assert distribution.cdf(distribution.inverse(p, *parameters), *parameters) == pytest.approx(p, abs=1e-9)
 
 
-@pytest.mark.parametrize("script", ["inverse(matrix(1 2, 2 4))", "det(matrix(1 2))", "cdfNormal(0, -1, 0)", "abs(`a)"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        "inverse(matrix(1 2, 2 4))",
+        "det(matrix(1 2))",
+        "cdfNormal(0, -1, 0)",
+        "abs(`a)",
+        "vectorNorm(matrix(1 2, 3 4), 'inf', 0 1)",
+    ],
+)
 def test_bad_arguments_are_refused(run: Run, script: str) -> None:
     with pytest.raises(ScriptError):
         run(script)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 11])
+@pytest.mark.parametrize("kind", ["normal", "whole", "triangular"])
+def test_schur_form(run: Run, size: int, kind: str) -> None:
+    rng = np.random.default_rng(size)
+    data = rng.normal(size=(size, size))
+    data = np.round(2 * data) if kind == "whole" else np.tril(data) if kind == "triangular" else data
+    columns = ", ".join(str(column.tolist()) for column in data.T)
+    for sort in ("", ", 'lhp'"):
+        found = run(f"schur(matrix([{columns}]){sort})")
+        assert isinstance(found, AnyVector)
+        count = found.items[-1]
+        t, z = (part.data for part in found.items[:2] if isinstance(part, Matrix))
+        np.testing.assert_allclose(z @ t @ z.T, data, atol=1e-10)
+        np.testing.assert_allclose(z @ z.T, np.eye(size), atol=1e-10)
+        assert not np.tril(t, -2).any()
+    assert isinstance(count, Scalar)
+    assert (np.diagonal(t)[: count.value] < 1e-10).all()
+    assert (np.diagonal(t)[count.value :] > -1e-10).all()
+
+
+def test_schur_form_as_documented(run: Run) -> None:
+    found = run("schur(matrix([[0, 0, 1], [2, 1, 0], [2, 2, 1]]), 'lhp')")
+    assert isinstance(found, AnyVector)
+    t, _, count = found.items
+    assert isinstance(t, Matrix)
+    np.testing.assert_allclose(t.data[0], [-0.329484, 1.570974, 2.251318], atol=1e-6)
+    assert isinstance(count, Scalar)
+    assert count.value == 2

@@ -77,9 +77,40 @@ def test_bad_windows_are_refused(run: Run, script: str) -> None:
         run(script)
 
 
-def test_a_null_inside_a_talib_window_is_refused(run: Run) -> None:
+def test_nulls_inside_talib_windows(run: Run, show: Show) -> None:
+    assert show("sma(NULL 1 NULL 3 5, 2)") == "[,,1,3,4]"
+    assert show("wma(1 NULL 4 7, 2)") == "[,1,4,6]"
     with pytest.raises(ScriptError, match="not supported"):
-        run("sma(1 NULL 3, 2)")
+        run("ema(1 NULL 3, 2)")
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("talib(mcount, NULL 1 2 NULL 4, 2)", "[,,2,1,1]"),
+        ("talib(mcount, NULL 1 2, 2, 1)", "[,1,2]"),
+        ("talib(mavg, NULL 1 4 7, 1 3)", "[,,3.25,6.25]"),
+        ("talib(mcorr, NULL 1 2 4, 1 2 4 8, 2)", "[,,1,1]"),
+        ("flatten(talib(msum, matrix(NULL 1 2, 3 4 5), 2))", "[,,3,,7,9]"),
+        ("each(flatten, talibNull(matrix(1 2, 3 4), matrix(NULL 5, 6 7)))[0]", "[,2,3,4]"),
+        ("trueRange(NULL 5 6 7, NULL 4 4 5, NULL 4 5 6)", "[,,2,2]"),
+        (
+            "x = sin(1..5000) * 9; x[4000:5000] = take(0.1 0.7 1.3 0.9 7.7 2.3 4.4, 1000);"
+            "y = cos(1..5000) * 7; y[4000:5000] = take(0.2 0.3 5.1 3 9.25 1.1 2.3, 1000);"
+            "size(distinct(mcovar(x, y, 5)[4010:5000]))",
+            "7",
+        ),
+        (
+            "m = matrix(3 1 2, 6 5 4).rename!(1 2 3, `a`b); flatten(msum(m, 2)) join size(msum(m, 2).colNames())",
+            "[,4,3,,11,9,2]",
+        ),
+        ("mcorr(1e-8 * (1 2 4), 1 2 4, 3)", "[,,1]"),
+        ("moving(def(x) { return size(x) - last(x) + avg(x.reverse()) }, 1..18, 3)[2:4]", "[2,2]"),
+        ("moving(def(x, y): wavg(x, y), (1..20, 20..1), 2, 1)[0:2]", "[1,1.487179487179487]"),
+    ],
+)
+def test_functions_of_windows(show: Show, script: str, expected: str) -> None:
+    assert show(script) == expected
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,10 @@ Shown = Callable[[str], str]
         ("makeCall(add, 1, <x>)", "< add(1, x) >"),
         ("sqlCol(`a, size, `n)", "< size(a) as n >"),
         ("sql(sqlCol(`a), `t, <a > 1>)", "< select a from t where a > 1 >"),
+        (
+            "sql((sqlCol(`a`b), sqlColAlias(makeUnifiedCall(rowSum, sqlCol(`a`b)), `c)), `t)",
+            "< select a,b,rowSum(a, b) as c from t >",
+        ),
         ("funcByName(`add)(1, 2)", "3"),
         ("at(1 0 1 == 1)", "[0,2]"),
         ("eqObj(1 2, 1 2)", "1"),

@@ -46,10 +46,42 @@ Shown = Callable[[str], str]
         ("sum @ 1 2 3", "6"),
         ("[1 2, 3 4, 5 6] @ [1 2, 0 1]", "(([3,4],[5,6]),([1,2],[3,4]))"),
         ('concat("beta" <- 1.5 2, ",")', "beta,1.5,2"),
+        ('s = "TLSnapshot"; [s[2:], s[:2], s[8:99]]', '["Snapshot","TL","ot"]'),
+        ("matrix(arrayVector(2 4, 1 2 3 4))", "#0 #1\n-- --\n1  2 \n3  4 "),
+        ('dropna(loop(string, [1, NULL, 3]))', '("1","3")'),
+        ("form(rand(5)) + size(rand(uuid(), 3))", "3"),
+        ("timer { b = 2; def f(x) { return x + b }; c = f(1) }; c", "3"),
+        ("t = table(1 2 as a, 3 4 as b); m = matrix(5 6, 7 8).rename!(`x`y); u = table(9 8 as c); "
+         "table(u.c, t, m, 0 as z).columnNames()",
+         '["c","a","b","x","y","z"]'),
+        ('s = "abs"; "get" + s[0].upper() + s[1:]', "getAbs"),
+        ('avg + "(" + `x`y + ")"', '["avg(x)","avg(y)"]'),
+        ("median(1 2 4)", "2"),
+        ("a = array(INT[], 0).append!([7 5, 6 5, 8]); prev(a)", "[,[7,5],[6,5]]"),
+        ("a = array(INT[], 0).append!([7 5, 6 5]); a - prev(a)", "[[,],[-1,0]]"),
+        ("a = array(INT[], 0).append!([7 5 4, 6]); [a[1:], a[0:2]]", "([[5,4],],[[7,5],[6,]])"),
+        ("a = [7 5, 6 5 4].setColumnarTuple!(); [next(a), a[1:], a[0:2], a[[1]][0]]",
+         "(([6,5,4],),([5],[5,4]),[[7,5],[6,5]],[6])"),
+        ("rowWavg([1 3, 4 8].setColumnarTuple!(), 1 3)", "[2.5,7]"),
     ],
 )  # fmt: skip
 def test_what_libraries_write(shown: Shown, script: str, text: str) -> None:
     assert shown(script) == text
+
+
+def test_books_compared_with_those_before(shown: Shown) -> None:
+    """What the orders within the best prices grew by: 5 * 10 + 4 * 1, then 5 * (30 - 10) + 4 * (0 - 1)."""
+    shown("""
+        def change(bid, size) {
+            before = bid.prev()
+            own, old = rowAlign(bid, before, "bid")
+            grown = size.rowAt(own).nullFill(0) - size.prev().rowAt(old).nullFill(0)
+            return rowSum(bid.rowAt(own).nullFill(before.rowAt(old)) * grown)
+        }
+        t = table(`p`q`p as s, fixedLengthArrayVector(5 3 5, 4 2 3) as bid,
+            fixedLengthArrayVector(10 20 30, 1 2 3) as size)
+    """)
+    assert shown("exec change(bid, size) from t context by s") == "[54,96,64]"
 
 
 def panel(interpreter: Interpreter) -> tuple[pd.DataFrame, pd.DataFrame]:

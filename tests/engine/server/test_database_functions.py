@@ -161,6 +161,10 @@ def test_text_files(session: Any) -> None:
     )
     assert revised.columns.tolist() == ["sym", "permno"]
     assert revised["permno"].tolist() == ["10001", "10002"] * 2
+    renamed = session.run(
+        'loadText("stock.csv", , table(["a", "b"] as name, ["STRING", "STRING"] as type, 1 0 as col))'
+    )
+    assert renamed["a"].tolist() == ["10001", "10002"] * 2
     session.run('rm("stock.csv")')
     assert session.run('exists("stock.csv")') is False
 
@@ -190,6 +194,19 @@ def test_loading_into_a_database(session: Any, database: str) -> None:
     assert count == 18
 
 
+def test_rows_of_a_query_in_memory(session: Any, database: str) -> None:
+    loaded = session.run(
+        f"""
+        db = database("{database}", RANGE, 0 5 10)
+        pt = db.createPartitionedTable(table(1 as id, 1.5 as x), `pt, `id).append!(table(1..9 as id, 0.5 * 1..9 as x))
+        loadTableBySQL(<select id, 2 * x as y from pt where id between 4 and 6>)
+        """
+    )
+    assert loaded["y"].tolist() == [4, 5, 6]
+    with pytest.raises(RuntimeError, match="group by"):
+        session.run("loadTableBySQL(<select sum(x) from pt group by id>)")
+
+
 def test_lines(session: Any) -> None:
     lines = session.run(
         """
@@ -207,6 +224,55 @@ def test_lines(session: Any) -> None:
     assert lines[0] == "one"
     assert lines[1].tolist() == ["two", "three"]
     assert lines[2] is True
+
+
+def test_bytes_and_words_of_files(session: Any) -> None:
+    copied = session.run(
+        """
+        f = file("words.bin", "w")
+        f.write([1.5, NULL, 3.0])
+        f.close()
+        s = file("words.bin")
+        length = s.seek(0, TAIL)
+        s.seek(0, HEAD)
+        t = file("copy.bin", "w")
+        t.writeBytes(s.readBytes(length))
+        t.close()
+        found = array(DOUBLE, 4)
+        count = file("copy.bin").read!(found, 1, 3)
+        swapped = array(DOUBLE, 3)
+        file("copy.bin", "r", false).read!(swapped, 0, 3)
+        (length, count, found, isNull(found[2]), swapped[0] == 1.5)
+        """
+    )
+    assert copied[:2] == [24, 3]
+    assert copied[2].tolist()[:2] == [0, 1.5]
+    assert copied[3:] == [True, False]
+    with pytest.raises(RuntimeError, match="Reach the end"):
+        session.run('file("copy.bin").readBytes(25)')
+
+
+def test_records_and_objects_of_files(session: Any) -> None:
+    found = session.run(
+        """
+        f = file("records.bin", "w")
+        f.writeRecord(table(1..5 as id, 0.5 * 1..5 as x), 1, 3)
+        f.close()
+        t = table(10:0, `id`x, [INT, DOUBLE])
+        count = file("records.bin").readRecord!(t)
+        g = file("objects.bin", "w")
+        g.writeObject(t)
+        g.writeObject(`a`b)
+        g.writeObject(dict(`k`l, (1 2, "text")))
+        g.close()
+        r = file("objects.bin")
+        back = r.readObject()
+        (count, (exec sum(x) from back), r.readObject(), r.readObject()[`l])
+        """
+    )
+    assert found[:2] == [3, 4.5]
+    assert found[2].tolist() == ["a", "b"]
+    assert found[3] == "text"
 
 
 def test_folders(session: Any) -> None:

@@ -43,6 +43,15 @@ def test_nothing_is_allowed_that_was_not_granted(people: tuple[Any, Any], connec
         bea.run(f'grant("bea", TABLE_READ, "{URL}/pt")')
 
 
+def test_who_is_logged_in(people: tuple[Any, Any]) -> None:
+    admin, bea = people
+    assert admin.run('isLoggedIn("bea")') is True
+    assert admin.run('isLoggedIn("nobody")') is False
+    assert {"admin", "bea"} <= set(admin.run("getAuthenticatedUsers()"))
+    with pytest.raises(RuntimeError, match="administrators"):
+        bea.run("getAuthenticatedUsers()")
+
+
 def test_rights_on_a_table(people: tuple[Any, Any]) -> None:
     admin, bea = people
     admin.run(f'grant("bea", TABLE_READ, "{URL}/pt")')

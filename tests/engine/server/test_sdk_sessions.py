@@ -327,6 +327,9 @@ def test_batch_jobs(connect: Connect) -> None:
     assert status["jobDesc"].tolist() == ["a job"]
     assert not status["endTime"].isna().any()
     assert "at work" in session.run(f'getJobMessage("{job}")')
+    ranked = session.run('submitJobEx("job_b", "", 8, 3, work, 1)')
+    assert session.run(f'getJobReturn("{ranked}", true)') == 2
+    assert session.run(f'getJobStatus("{ranked}")')[["priority", "parallelism"]].values.tolist() == [[8, 3]]
     endless = session.run(f'def endless() {{ {LOOP} }}; submitJob("endless", "", endless)')
     session.run(f'cancelJob("{endless}")')
     with pytest.raises(RuntimeError, match="cancelled"):

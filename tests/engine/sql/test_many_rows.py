@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from engine import grouping, lifting
+from engine import grouping, lifting, parallel
 from engine.aggregation import rows as aggregation_rows
 from engine.errors import CancelledError, ScriptError
 from engine.functions.registry import Registry
@@ -19,7 +19,7 @@ from engine.grouping import ContiguousGroups, Groups
 from engine.interpreter import Interpreter
 from engine.node import Node
 from engine.session import Session
-from engine.sql import arranging, batches, keys, matching, window_aggregates
+from engine.sql import arranging, batches, keys, matching, ordering, window_aggregates
 from engine.types import Type, null
 from engine.values import SymbolBase, Table, Vector
 from tests.engine.sql.conftest import plain
@@ -27,7 +27,8 @@ from tests.engine.sql.conftest import plain
 ROWS = 6_000
 PIECES = (
     (batches, "BATCH"), (arranging, "BATCH"), (lifting, "LONG"), (lifting, "PART"), (window_aggregates, "CHUNK"),
-    (grouping, "BLOCK"), (keys, "BLOCK"), (aggregation_rows, "BLOCK"), (matching, "BLOCK"), (matching, "SEARCHES"),
+    (parallel, "LONG"), (parallel, "BLOCK"), (grouping, "BLOCK"), (keys, "BLOCK"), (aggregation_rows, "BLOCK"),
+    (matching, "SEARCHES"), (ordering, "BLOCK"),
 )  # fmt: skip
 
 
@@ -103,6 +104,8 @@ SCRIPTS = [
     " <[sum(bid) as s, count(bid) as n, avg(bid) as a, max(bid) - min(bid) as r, std(bid) as d]>, `sym`ts)",
     "select id, last_bid, firsts from pwj(t, u, -5:-1, <[last(bid), first(bid) as firsts]>, `sym`ts)",
     "select id, bid from aj(t, u, `sym`ts)",
+    "select id, rank(price) as k, denseRank(qty, false) as d, cumsum(qty) as c, med(qty) as m from t context by sym",
+    "select sum(qty), first(id), last(id) from t group by long(ts) * 1000000007 as k",
     "select id, avg(price) over (partition by sym order by id rows between 5 preceding and 2 following) as x from t",
     "select id, sum(qty) over (partition by sym) as x, rank() over (partition by sym order by price) as k from t",
 ]  # fmt: skip

@@ -23,6 +23,16 @@ def test_update_adds_columns(run: Run) -> None:
     assert run("t") == {"x": [1, 2, 3], "y": [None, 2.5, 3.5], "z": [None, "new", "new"]}
 
 
+def test_rows_met_by_the_last_change(run: Run) -> None:
+    assert run("matchedRowCount()") == 0
+    run("t = keyedTable(`s, `a`b`c as s, 1 2 3 as x)\ninsert into t values(`a`z, 6 3)")
+    assert run("matchedRowCount()") == 1
+    run("update t set x = 0 where x > 2")
+    assert run("matchedRowCount()") == 3
+    run("delete from t where s = `a")
+    assert run("matchedRowCount()") == 1
+
+
 def test_update_by_groups(run: Run) -> None:
     run("t = table(`b`a`b`a as s, 1 2 3 4 as x)")
     run("update t set total = sum(x), run = cumsum(x) context by s")

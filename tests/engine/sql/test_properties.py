@@ -298,3 +298,186 @@ def test_set_operations(
     for word, other in (("union", "union"), ("intersect", "intersect"), ("minus", "except")):
         mine = ours(interpreter, f"select k, i from l {word} select k, i from r")
         same(unordered(mine), unordered(theirs(duck, f"select k, i from l {other} select k, i from r")))
+
+
+# A query over each of these sources sees the columns k, i, x, y; n and m number the rows for DuckDB.
+SOURCES = st.sampled_from(
+    (
+        ("ej(l, r, `k)", "join"),
+        ("lj(l, r, `k)", "left join"),
+        ("(select l.k as k, i, x, y from l left join r on l.k = r.k)", "left join"),
+        ("(select k, i, x, y from l inner join r on l.k = r.k)", "join"),
+    )
+)
+GROUPED = (
+    ("sum(x)", "sum(x)"), ("count(y)", "count(y)"), ("max(i) - min(i)", "max(i) - min(i)"), ("avg(y)", "avg(y)"),
+    ("sum(x * y)", "sum(x * y)"), ("first(y)", "first(y order by n, m)"), ("med(x)", "median(x)"),
+    ("sum(iif(y > x, 1, 0))", "sum(case when coalesce(y, -1e9) > coalesce(x, -1e9) then 1.0 else 0.0 end)"),
+)  # fmt: skip
+
+
+def joined(interpreter: Interpreter, duck: duckdb.DuckDBPyConnection, left: list[Row], right: list[Row]) -> None:
+    for name, data, columns in (("l", left, "k i x"), ("r", right, "k j y")):
+        set_table(interpreter, name, data, columns)
+        set_duck(duck, name, data, columns)
+
+
+def source(word: str) -> str:
+    return f"(select l.n, r.n as m, l.k, i, x, y from l {word} r on l.k = r.k)"
+
+
+@bounded
+@given(
+    left=keyed_rows, right=keyed_rows, origin=SOURCES, condition=st.none() | comparisons,
+    one=st.sampled_from(GROUPED), two=st.sampled_from(GROUPED), least=st.none() | st.integers(-2, 3),
+    limit=st.none() | st.integers(0, 4), down=st.booleans(),
+)  # fmt: skip
+def test_analytic_functions_over_groups_of_joins(
+    interpreter: Interpreter,
+    duck: duckdb.DuckDBPyConnection,
+    left: list[Row],
+    right: list[Row],
+    origin: tuple[str, str],
+    condition: tuple[str, str] | None,
+    one: tuple[str, str],
+    two: tuple[str, str],
+    least: int | None,
+    limit: int | None,
+    down: bool,
+) -> None:
+    joined(interpreter, duck, left, right)
+    where = (f" where {condition[0]}", f" where {condition[1]}") if condition else ("", "")
+    having = (
+        ("", "") if least is None else (f" having {two[0]} > {least}", f" having coalesce({two[1]}, -1e9) > {least}")
+    )
+    some = "" if limit is None else f" limit {limit}"
+    mine = ours(
+        interpreter,
+        f"select {one[0]} as a, rank() over (order by {one[0]}) as b, sum({two[0]}) over () as c,"
+        f" count({one[0]}) over (partition by i) as d, {two[0]} - max({two[0]}) over (partition by k) as e"
+        f" from {origin[0]}{where[0]} group by k, i{having[0]} order by a{' desc' if down else ''}, k, i{some}",
+    )
+    found = theirs(
+        duck,
+        f"select k, i, {one[1]} as a, rank() over (order by {one[1]} nulls first), sum({two[1]}) over (),"
+        f" count({one[1]}) over (partition by i), {two[1]} - max({two[1]}) over (partition by k)"
+        f" from {source(origin[1])}{where[1]} group by k, i{having[1]}"
+        f" order by a {'desc nulls last' if down else 'asc nulls first'}, k, i nulls first{some}",
+    )
+    same([(*row[:2], *map(_float, row[2:])) for row in mine], [(*row[:2], *map(_float, row[2:])) for row in found])
+
+
+def _float(item: Any) -> float | None:
+    return None if item is None else round(float(item), 5)
+
+
+@bounded
+@given(
+    left=keyed_rows, right=keyed_rows, origin=SOURCES, condition=st.none() | comparisons,
+    order=st.none() | st.tuples(st.sampled_from("xi"), st.booleans()), limit=st.none() | st.integers(1, 3),
+    having=st.booleans(),
+)  # fmt: skip
+def test_rows_of_groups_of_joins(
+    interpreter: Interpreter,
+    duck: duckdb.DuckDBPyConnection,
+    left: list[Row],
+    right: list[Row],
+    origin: tuple[str, str],
+    condition: tuple[str, str] | None,
+    order: tuple[str, bool] | None,
+    limit: int | None,
+    having: bool,
+) -> None:
+    joined(interpreter, duck, left, right)
+    where = (f" where {condition[0]}", f" where {condition[1]}") if condition else ("", "")
+    rule = f"{order[0]} {'desc nulls last' if order[1] else 'nulls first'}, n, m" if order else "n, m"
+    window = f"(partition by k order by {rule})"
+    csort = f" csort {order[0]}{' desc' if order[1] else ''}" if order else ""
+    kept = ["count(*) over (partition by k) > 2"] if having else []
+    if limit is not None:
+        kept.append(f"row_number() over {window} <= {limit}")
+    mine = ours(
+        interpreter,
+        f"select k, i, x, y, prev(x) as p, cumsum(y) as c, msum(x, 2, 1) as s, y - avg(y) as d, rowNo(x) as r"
+        f" from {origin[0]}{where[0]} context by k{csort}{' having count(*) > 2' if having else ''}"
+        f"{'' if limit is None else f' limit {limit}'}",
+    )
+    running = f"(partition by k order by {rule} rows between {{}} preceding and current row)"
+    found = theirs(
+        duck,
+        f"select k, i, x, y, lag(x) over {window}, sum(y) over {running.format('unbounded')},"
+        f" sum(x) over {running.format(1)}, y - avg(y) over (partition by k), row_number() over {window} - 1"
+        f" from {source(origin[1])}{where[1]}{' qualify ' + ' and '.join(kept) if kept else ''} order by k, {rule}",
+    )
+    same([(row[0], *map(_float, row[1:])) for row in mine], [(row[0], *map(_float, row[1:])) for row in found])
+
+
+@bounded
+@given(left=keyed_rows, right=keyed_rows, origin=SOURCES, cell=st.sampled_from(GROUPED))
+def test_pivot_of_joins(
+    interpreter: Interpreter,
+    duck: duckdb.DuckDBPyConnection,
+    left: list[Row],
+    right: list[Row],
+    origin: tuple[str, str],
+    cell: tuple[str, str],
+) -> None:
+    joined(interpreter, duck, left, right)
+    cells = {
+        row[:2]: _float(row[2])
+        for row in theirs(duck, f"select i, k, {cell[1]} from {source(origin[1])} where i > 0 group by i, k")
+    }
+    mine = ours(interpreter, f"select {cell[0]} from {origin[0]} where i > 0 pivot by i, k")
+    rows, columns = (sorted({key[place] for key in cells}) for place in (0, 1))
+    expected = [(row, *(cells.get((row, column)) for column in columns)) for row in rows]
+    same([(row[0], *map(_float, row[1:])) for row in mine], expected)
+
+
+@bounded
+@given(
+    data=times.filter(bool), width=st.sampled_from((3, 5)), fill=st.sampled_from(("null", "prev", "post", "none", 0)),
+    closed=st.sampled_from(("left", "right")), label=st.sampled_from(("left", "right")), start=st.none() | st.just(-4),
+)  # fmt: skip
+def test_interval(
+    interpreter: Interpreter,
+    data: list[Any],
+    width: int,
+    fill: str | int,
+    closed: str,
+    label: str,
+    start: int | None,
+) -> None:
+    set_table(interpreter, "t", data, "k t x")
+    base = start or 0
+
+    def step(time: int) -> int:
+        return (
+            (time - base) // width * width + base if closed == "left" else -((base - time) // width + 1) * width + base
+        )
+
+    sums: dict[int, float] = {}
+    for _, time, x in data:
+        sums[step(time)] = sums.get(step(time), 0.0) + x
+    first = min([*sums, *([start] if start is not None else [])])
+    expected: list[tuple[Any, ...]] = []
+    for at in range(first, max(sums) + 1, width):
+        value = sums.get(at)
+        if value is None and fill == "none":
+            continue
+        if value is None and fill == "prev":
+            value = next((sums[other] for other in sorted(sums, reverse=True) if other < at), None)
+        elif value is None and fill == "post":
+            value = next(sums[other] for other in sorted(sums) if other > at)
+        elif value is None and fill == 0:
+            value = 0.0
+        expected.append((at + (width if label == "right" else 0), value))
+    offset = "" if start is None else ", explicitOffset=true"
+    mine = ours(
+        interpreter,
+        f"select sum(x) as s from t{'' if start is None else f' where t >= {start}'} group by"
+        f" interval(X=t, duration={width}, fill={fill if fill == 0 else repr(fill)}, closed='{closed}',"
+        f" label='{label}'{offset}) as b",
+    )
+    if fill == "none":
+        expected = [row for row in expected if row[1] is not None]
+    same(mine, expected)

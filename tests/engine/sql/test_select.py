@@ -174,6 +174,12 @@ def test_cgroup_by_accumulates(trades: Run) -> None:
     assert result == {"m": [574, 578], "q": [6000, 14800], "p": [50.76, 51.29]}
 
 
+def test_cgroup_by_accumulates_within_groups(run: Run) -> None:
+    run("t = table(`a`b`a`b`a as s, 1 1 2 2 2 as m, 1 2 3 4 5 as v)")
+    result = run("select sum(v) as q from t group by s cgroup by m order by m")
+    assert result == {"s": ["a", "b", "a", "b"], "m": [1, 1, 2, 2], "q": [1, 2, 9, 6]}
+
+
 def test_order_by_several_columns_is_stable(trades: Run) -> None:
     assert trades("exec qty from t order by sym desc, qty") == [1900, 2100, 3200, 5400, 6800, 1300, 2200, 2500, 8800]
     assert trades("exec qty from t order by minute(time), price desc") == [
@@ -212,7 +218,8 @@ def test_the_first_rows_of_a_large_order_are_those_of_the_whole(run: Run) -> Non
 
 
 def test_distinct_rows(trades: Run) -> None:
-    assert trades("select distinct sym from t") == {"distinct_sym": ["C", "MS", "IBM"]}
+    assert trades("select distinct sym from t") == {"sym": ["C", "MS", "IBM"]}
+    assert trades("select distinct(sym) from t") == {"distinct_sym": ["C", "MS", "IBM"]}
     assert trades("select count(*) from (select distinct sym, minute(time) as m from t)") == {"count": [5]}
 
 

@@ -59,6 +59,17 @@ def test_metacode_functions(run: Run) -> None:
     run("t = table(1 2 3 as x)\nupdate!(t, `y, <x * 10>)\nupdate!(t, `x, <x + 1>, <x > 1>)")
     assert run("t") == {"x": [1, 3, 4], "y": [10, 20, 30]}
     assert run("erase!(t, <x > 3>)") == {"x": [1, 3], "y": [10, 20]}
+    run("update!(t, `y, 5 6)\nupdate!(t, `y, 0, <x = 3>)")
+    assert run("t") == {"x": [1, 3], "y": [5, 0]}
+
+
+def test_columns_assigned_by_metacode(run: Run) -> None:
+    run("t = table(1 2 3 as x, 4 5 6 as y)\nt[`z] = <x * y>\nt[`a`b] = <[x + 1, y + 1]>")
+    assert run("t") == {"x": [1, 2, 3], "y": [4, 5, 6], "z": [4, 10, 18], "a": [2, 3, 4], "b": [5, 6, 7]}
+    run("t[`y, <x > 1>] = <y + 100>\nt[`z, [<x > 1>, <y = 106>]] = 0")
+    assert run("select x, y, z from t") == {"x": [1, 2, 3], "y": [4, 105, 106], "z": [4, 10, 0]}
+    with pytest.raises(ScriptError, match="filter must be metacode"):
+        run("t[`y, 0:2] = <x>")
 
 
 def test_sort_by(run: Run) -> None:
