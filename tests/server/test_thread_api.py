@@ -245,7 +245,7 @@ async def test_a_run_may_make_its_thread(client: Any) -> None:
 
 async def test_a_run_may_wait_before_it_begins(client: Any) -> None:
     thread = await new_thread(client)
-    run = await client.runs.create(thread, "echo", input={"text": "later"}, after_seconds=1)
+    run = await client.runs.create(thread, "echo", input={"text": "later"}, after_seconds=2)
     assert (await client.runs.wait(thread, "echo", input={"text": "now"}))["log"] == ["now"]
     assert (await client.runs.join(thread, run["run_id"]))["log"] == ["now", "later"]
 
