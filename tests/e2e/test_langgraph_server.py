@@ -18,6 +18,10 @@ from e2e.paths import ROOT
 from langgraph_sdk import get_client
 from openai_server import Call, ScriptedOpenAI, Text, ToolCalls
 
+from core.postgres import database_url, release_database
+from core.settings import Settings
+from engine import launcher
+
 
 @pytest.fixture
 def url(
@@ -46,7 +50,15 @@ def url(
             finally:
                 server.terminate()
                 server.wait(20)
+                _stop_what_it_started(tmp_path / "data")
     pytest.fail(f"langgraph dev crashed three times before its first line: {output.read_text()}")
+
+
+def _stop_what_it_started(data: Path) -> None:
+    launcher.stop(data / "engine")
+    settings = Settings(_env_file=None, data_dir=data, database_url=None)
+    database_url(settings)
+    release_database(settings)
 
 
 def _ready(address: str, server: subprocess.Popen[bytes], output: Path) -> bool:
