@@ -234,8 +234,9 @@ class Claims:
         """
         ending = _Ending(run, worker, end, events, steps)
         found = await self._finishing(ending)
-        # Only this one waits for whoever has locked its thread.
-        [found] = [found] if found is not None else await self._finish([ending], FINISH)
+        if found is None:
+            # Only this one waits for whoever has locked its thread.
+            [found] = await self._finish([ending], FINISH)
         return found or (False, False)
 
     async def _finish_unlocked(self, endings: Sequence[_Ending]) -> list[tuple[bool, bool] | None]:

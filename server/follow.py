@@ -95,15 +95,15 @@ async def follow_thread(
 class StateChanges:
     """The changes of a thread's state that were not made by runs, from now on: the ids of their checkpoints."""
 
-    def __init__(self, pool: Pool, owner: str, thread_id: str, seen: str) -> None:
+    def __init__(self, pool: Pool, owner: str, thread_id: str) -> None:
         self._pool = pool
         self._owner = owner
         self._thread_id = thread_id
-        self._seen = seen
+        self._seen = ""
 
     @classmethod
     async def begin(cls, pool: Pool, owner: str, thread_id: str) -> StateChanges:
-        changes = cls(pool, owner, thread_id, "")
+        changes = cls(pool, owner, thread_id)
         await changes.more()
         return changes
 

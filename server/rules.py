@@ -17,6 +17,7 @@ from psycopg.types.json import Jsonb
 
 from core.errors import NotFoundError, UserError
 from core.postgres import Pool
+from server.bodies import AssistantCount, CronCount, ThreadCount
 from server.errors import ForbiddenError
 from server.identity import Principal
 
@@ -81,9 +82,13 @@ class Rules:
         """As `thread`, for a cron."""
         return await self._owner(asking, "crons", cron_id, action, value)
 
-    async def scope(self, asking: Principal, resource: Resource, value: Value) -> Scope | None:
-        """What a search finds; None for one's own. `value` is changed by the rule."""
+    async def scope(
+        self, asking: Principal, resource: Resource, search: AssistantCount | ThreadCount | CronCount
+    ) -> Scope | None:
+        """What a search finds; None for one's own. The rule may change which metadata is searched for."""
+        value = {**search.model_dump(), "metadata": search.metadata or {}}
         filters = await self._ask(asking, resource, "search", value)
+        search.metadata = value.get("metadata")
         return None if filters is None else _scope(filters)
 
     async def create(self, asking: Principal, resource: Resource, value: Value) -> Scope | None:
@@ -116,9 +121,10 @@ class Rules:
             value["filter"] = {**(value.get("filter") or {}), **filters}
         return value
 
-    async def holder(self, resource: Resource, key: str, scope: Scope) -> str | None:
-        """Who owns what a scope shows."""
-        return await self._seen(resource, key, scope)
+    async def maker(self, asking: Principal, resource: Resource, key: str, scope: Scope | None) -> Principal:
+        """In whose name something is made that may be there already: its owner's, when the scope shows it."""
+        owner = None if scope is None else await self._seen(resource, key, scope)
+        return replace(asking, identity=owner or asking.identity)
 
     async def _owner(
         self, asking: Principal, resource: Resource, key: str, action: str, value: Value | None

@@ -115,6 +115,10 @@ def described(found: Any) -> dict[object, Value]:
     }
 
 
+def _told(parts: dict[object, Value]) -> Dictionary:
+    return Dictionary(Type.STRING, Type.ANY, parts, ordered=True)
+
+
 @functions.builtin("fmin", "func, X0, [fargs], [xtol=0.0001], [ftol=0.0001], [maxIter], [maxFun]", context=True)
 def fmin(
     ctx: Context,
@@ -141,7 +145,7 @@ def fmin(
         "maxfev": optional_integer(calls, "maxFun"),
     }
     found = minimum(value, to_float(as_vector(start)), "Nelder-Mead", options=options)
-    return Dictionary(Type.STRING, Type.ANY, described(found), ordered=True)
+    return _told(described(found))
 
 
 def _asked(ctx: Context, function: Function, start: Value, extra: Sequence[Value] = ()) -> Callable[[Array], Value]:
@@ -195,10 +199,9 @@ def _limits(bounds: Value, start: Value) -> Any:
     """Bounds of the unknowns for scipy; NULL is no bound."""
     if is_omitted(bounds):
         return None
-    table = np.asarray(bounds.data, dtype=np.float64) if isinstance(bounds, Matrix) else np.empty((0, 0))
-    if table.shape != (len(as_vector(start)), 2):
+    if not isinstance(bounds, Matrix) or bounds.data.shape != (len(as_vector(start)), 2):
         raise CallError("bounds must be a matrix with a row for each element of X0, and two columns.")
-    table = to_float(as_vector(bounds)).reshape(table.shape, order="F")
+    table = to_float(as_vector(bounds)).reshape(bounds.data.shape, order="F")
     low, high = np.where(np.isnan(table), (-np.inf, np.inf), table).T
     if (low > high).any():
         raise CallError("a lower bound must not be above the upper one.")
@@ -238,7 +241,7 @@ def fmin_bfgs(
         "Hinv": matrix(found.hess_inv),
         "gcalls": integer(found.njev),
     }
-    return Dictionary(Type.STRING, Type.ANY, parts, ordered=True)
+    return _told(parts)
 
 
 @functions.builtin("fminNCG", "func, X0, fprime, fhess, [xtol=1e-5], [maxIter], [c1=1e-4], [c2=0.9]", context=True)
@@ -264,7 +267,7 @@ def fmin_ncg(
     slope = _slope(ctx, function, start, function_argument(gradient, "fprime"))
     found = slope.minimum(start, "Newton-CG", options=options, hess=lambda x: dense(ask(x), "fhess"))
     parts = described(found) | {"gcalls": integer(found.njev), "hcalls": integer(found.nhev)}
-    return Dictionary(Type.STRING, Type.ANY, parts, ordered=True)
+    return _told(parts)
 
 
 @functions.builtin(
@@ -300,7 +303,7 @@ def fmin_lbfgsb(
     slope = _slope(ctx, function, start, gradient)
     found = slope.minimum(start, "L-BFGS-B", options=options, bounds=_limits(bounds, start))
     parts = described(found) | {"gopt": vector(Type.DOUBLE, found.jac)}
-    return Dictionary(Type.STRING, Type.ANY, parts, ordered=True)
+    return _told(parts)
 
 
 @functions.builtin(
@@ -337,7 +340,7 @@ def fmin_slsqp(
     )
     parts = described(found)
     del parts["fcalls"], parts["warnFlag"]
-    return Dictionary(Type.STRING, Type.ANY, parts | {"mode": integer(found.status)}, ordered=True)
+    return _told(parts | {"mode": integer(found.status)})
 
 
 def _constraint(ctx: Context, given: Value, start: Value) -> dict[str, Any]:
@@ -375,11 +378,11 @@ def brute(ctx: Context, function: Value, ranges: Value, points: Value = NOTHING,
     best = int(np.nanargmin(values))
     start = vector(Type.DOUBLE, grid[best])
     if isinstance(finish, Scalar) and finish.is_null:
-        found: Value = Dictionary(Type.STRING, Type.ANY, {"fopt": double(values[best]), "xopt": start}, ordered=True)
+        found: Value = _told({"fopt": double(values[best]), "xopt": start})
     elif is_omitted(finish):
         found = fmin(ctx, function, start)
     else:
         found = ctx.call(function_argument(finish, "finish"), [callee, start])
     if not isinstance(found, Dictionary) or not {"xopt", "fopt"} <= found.items.keys():
         raise CallError("finish must return a dictionary with the keys xopt and fopt.")
-    return Dictionary(Type.STRING, Type.ANY, {key: found.items[key] for key in ("fopt", "xopt")}, ordered=True)
+    return _told({key: found.items[key] for key in ("fopt", "xopt")})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -40,9 +39,8 @@ async def create(body: AssistantCreate, services: Served, asking: Asking) -> Res
     scope = await services.rules.create(asking, "assistants", value)
     body.metadata = value.get("metadata") or {}
     acting = asking
-    if scope is not None and body.if_exists == "do_nothing":
-        owner = await services.rules.holder("assistants", body.assistant_id, scope)
-        acting = replace(asking, identity=owner or asking.identity)
+    if body.if_exists == "do_nothing":
+        acting = await services.rules.maker(asking, "assistants", body.assistant_id, scope)
     return Json(await services.assistants.create(acting, body))
 
 
@@ -200,9 +198,7 @@ async def _found(services: Services, asking: Principal, assistant_id: str) -> di
 
 async def _scope(services: Services, asking: Principal, search: AssistantCount) -> Scope | None:
     """Which assistants are searched; a rule may change what for."""
-    value = {**search.model_dump(), "metadata": search.metadata or {}}
-    scope = await services.rules.scope(asking, "assistants", value)
-    search.metadata = value.get("metadata")
+    scope = await services.rules.scope(asking, "assistants", search)
     if search.graph_id is not None:
         _known_graph(services, search.graph_id)
     return scope

@@ -13,7 +13,6 @@ from server.identity import Principal
 from server.ids import checked_uuid
 from server.responses import Json, JsonRoute, page_headers, selected
 from server.routes.runs import prepare
-from server.rules import Scope
 from server.services import Asking, Served, Services
 
 router = APIRouter(route_class=JsonRoute, tags=["Crons"])
@@ -32,14 +31,14 @@ async def create(body: CronCreate, services: Served, asking: Asking) -> Response
 @router.post("/runs/crons/search", response_model=list[answers.Cron])
 async def search(services: Served, asking: Asking, body: CronSearch | None = None) -> Response:
     body = body or CronSearch()
-    rows, more = await services.crons.search(asking.identity, body, await _scope(services, asking, body))
+    rows, more = await services.crons.search(asking.identity, body, await services.rules.scope(asking, "crons", body))
     return Json(selected(rows, body.select), headers=page_headers(body.limit, body.offset, len(rows), more=more))
 
 
 @router.post("/runs/crons/count", response_model=int)
 async def count(services: Served, asking: Asking, body: CronCount | None = None) -> Response:
     body = body or CronCount()
-    return Json(await services.crons.count(asking.identity, body, await _scope(services, asking, body)))
+    return Json(await services.crons.count(asking.identity, body, await services.rules.scope(asking, "crons", body)))
 
 
 @router.get("/runs/crons/{cron_id}", response_model=answers.Cron)
@@ -84,11 +83,3 @@ async def _create(services: Services, asking: Principal, body: CronCreate, threa
     await services.rules.create(asking, "crons", value)
     body.metadata = value.get("metadata")
     return Json(await services.crons.create(asking, assistant, body, thread_id))
-
-
-async def _scope(services: Services, asking: Principal, search: CronCount) -> Scope | None:
-    """Which crons are searched; a rule may change what for."""
-    value = {**search.model_dump(), "metadata": search.metadata or {}}
-    scope = await services.rules.scope(asking, "crons", value)
-    search.metadata = value.get("metadata")
-    return scope

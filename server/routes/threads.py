@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -36,7 +35,6 @@ from server.identity import Principal
 from server.ids import checked_uuid, new_id
 from server.removal import remove_thread
 from server.responses import Json, JsonRoute, page_headers
-from server.rules import Scope
 from server.services import Asking, Served, Services
 from server.state import checkpoint_of, empty_state, selected_state, snapshot_json, thread_interrupts
 from server.threads import shown
@@ -61,8 +59,7 @@ async def create(services: Served, asking: Asking, body: ThreadCreate | None = N
     key = body.thread_id or new_id()
     value: dict[str, Any] = {"thread_id": UUID(key), "metadata": body.metadata, "if_exists": body.if_exists}
     scope = await services.rules.create(asking, "threads", value)
-    owner = await services.rules.holder("threads", key, scope) if scope is not None and existing else None
-    acting = replace(asking, identity=owner or asking.identity)
+    acting = await services.rules.maker(asking, "threads", key, scope) if existing else asking
     metadata = await bound_metadata(services, acting.identity, value.get("metadata") or {})
     row = await services.threads.create(acting.identity, key, metadata, ttl=body.ttl, existing=existing)
     if body.supersteps:
@@ -75,7 +72,9 @@ async def create(services: Served, asking: Asking, body: ThreadCreate | None = N
 async def search(services: Served, asking: Asking, body: ThreadSearch | None = None) -> Response:
     body = body or ThreadSearch()
     paths = {name: parsed_path(path) for name, path in (body.extract or {}).items()}
-    rows, more = await services.threads.search(asking.identity, body, await _scope(services, asking, body))
+    rows, more = await services.threads.search(
+        asking.identity, body, await services.rules.scope(asking, "threads", body)
+    )
     found = [shown(row, body.select) for row in rows]
     if paths:
         for row, thread in zip(rows, found, strict=True):
@@ -86,7 +85,9 @@ async def search(services: Served, asking: Asking, body: ThreadSearch | None = N
 @router.post("/count", response_model=int)
 async def count(services: Served, asking: Asking, body: ThreadCount | None = None) -> Response:
     body = body or ThreadCount()
-    return Json(await services.threads.count(asking.identity, body, await _scope(services, asking, body)))
+    return Json(
+        await services.threads.count(asking.identity, body, await services.rules.scope(asking, "threads", body))
+    )
 
 
 @router.post("/prune", response_model=answers.Pruned)
@@ -275,14 +276,6 @@ async def _opened(services: Services, asking: Principal, thread_id: str, action:
     key = checked_uuid(thread_id, "thread")
     owner = (await services.rules.thread(asking, key, action)).identity
     return owner, await services.threads.get(owner, key)
-
-
-async def _scope(services: Services, asking: Principal, search: ThreadCount) -> Scope | None:
-    """Which threads are searched; a rule may change what for."""
-    value = {**search.model_dump(), "metadata": search.metadata or {}}
-    scope = await services.rules.scope(asking, "threads", value)
-    search.metadata = value.get("metadata")
-    return scope
 
 
 def _config(row: dict[str, Any], checkpoint: Checkpoint | None) -> dict[str, Any]:
