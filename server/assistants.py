@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from psycopg.errors import UniqueViolation
-from psycopg.sql import SQL, Identifier
+from psycopg.sql import SQL
 from psycopg.types.json import Jsonb
 
 from core.errors import ConflictError, InvalidInputError, NotFoundError
@@ -15,6 +15,7 @@ from server.bodies import AssistantCount, AssistantCreate, AssistantPatch, Assis
 from server.errors import ForbiddenError
 from server.identity import Principal
 from server.ids import graph_assistant_id, new_id, uuid_or_none
+from server.pages import Order, count, page
 from server.rules import Scope
 
 SYSTEM = ""
@@ -125,26 +126,12 @@ class Assistants:
         self, owner: str, search: AssistantSearch, scope: Scope | None = None
     ) -> tuple[list[dict[str, Any]], bool]:
         """A page of what the owner sees, or of what `scope` shows, and whether there are more."""
-        where, values = _narrowed(search, scope or Scope(_VISIBLE, {"owner": owner}))
-        values |= {"limit": search.limit + 1, "offset": search.offset}
-        order = SQL("ASC" if search.sort_order == "asc" else "DESC")
-        async with self._pool.connection() as held:
-            cursor = await held.execute(
-                SQL(
-                    "SELECT {} FROM assistants WHERE {} ORDER BY {} {}, assistant_id LIMIT %(limit)s OFFSET %(offset)s"
-                ).format(_COLUMNS, where, Identifier(search.sort_by or "created_at"), order),
-                values,
-            )
-            rows = await cursor.fetchall()
-        return rows[: search.limit], len(rows) > search.limit
+        order = Order(search.sort_by or "created_at", "assistant_id", descending=search.sort_order != "asc")
+        seen = _narrowed(scope or Scope(_VISIBLE, {"owner": owner}), search)
+        return await page(self._pool, "assistants", _COLUMNS, seen, order, search.limit, search.offset)
 
     async def count(self, owner: str, search: AssistantCount, scope: Scope | None = None) -> int:
-        where, values = _narrowed(search, scope or Scope(_VISIBLE, {"owner": owner}))
-        async with self._pool.connection() as held:
-            cursor = await held.execute(SQL("SELECT count(*) AS n FROM assistants WHERE {}").format(where), values)
-            row = await cursor.fetchone()
-        assert row is not None
-        return int(row["n"])
+        return await count(self._pool, "assistants", _narrowed(scope or Scope(_VISIBLE, {"owner": owner}), search))
 
     async def versions(
         self, owner: str, assistant_id: str, *, metadata: Mapping[str, Any] | None, limit: int, offset: int
@@ -223,19 +210,14 @@ class _OneOnlyError(InvalidInputError):
     status = 400
 
 
-def _narrowed(search: AssistantCount, scope: Scope) -> tuple[Any, dict[str, Any]]:
-    where = SQL("({})").format(scope.where)
-    values = dict(scope.values)
+def _narrowed(scope: Scope, search: AssistantCount) -> Scope:
     if search.metadata:
-        where += SQL(" AND metadata @> %(metadata)s")
-        values["metadata"] = Jsonb(search.metadata)
+        scope = scope.narrowed(SQL("metadata @> %(metadata)s"), metadata=Jsonb(search.metadata))
     if search.graph_id:
-        where += SQL(" AND graph_id = %(graph)s")
-        values["graph"] = search.graph_id
+        scope = scope.narrowed(SQL("graph_id = %(graph)s"), graph=search.graph_id)
     if search.name:
-        where += SQL(" AND name ILIKE '%%' || %(name)s || '%%'")
-        values["name"] = search.name
-    return where, values
+        scope = scope.narrowed(SQL("name ILIKE '%%' || %(name)s || '%%'"), name=search.name)
+    return scope
 
 
 def _absent(assistant_id: str) -> NotFoundError:

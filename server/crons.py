@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import orjson
 from croniter import croniter  # type: ignore[import-untyped]
-from psycopg.sql import SQL, Identifier
+from psycopg.sql import SQL, Identifier, Placeholder
 from psycopg.types.json import Json, Jsonb
 
 from core.errors import InvalidInputError, NotFoundError
@@ -20,6 +20,7 @@ from server.bodies import CronCount, CronCreate, CronPatch, CronSearch
 from server.identity import Principal
 from server.ids import new_id
 from server.json import dumps, storable
+from server.pages import Order, count, page
 from server.rules import Scope, own
 
 _COLUMNS = SQL(
@@ -142,25 +143,12 @@ class Crons:
         self, owner: str, search: CronSearch, scope: Scope | None = None
     ) -> tuple[list[dict[str, Any]], bool]:
         """A page of the owner's crons, or of those that `scope` shows, and whether there are more."""
-        where, values = _where(scope or own(owner), search)
-        order = SQL("ASC" if search.sort_order == "asc" else "DESC")
-        async with self._pool.connection() as held:
-            cursor = await held.execute(
-                SQL("SELECT {} FROM crons WHERE {} ORDER BY {} {}, cron_id LIMIT %(limit)s OFFSET %(offset)s").format(
-                    _COLUMNS, where, Identifier(search.sort_by or "created_at"), order
-                ),
-                {**values, "limit": search.limit + 1, "offset": search.offset},
-            )
-            rows = await cursor.fetchall()
-        return rows[: search.limit], len(rows) > search.limit
+        order = Order(search.sort_by or "created_at", "cron_id", descending=search.sort_order != "asc")
+        seen = _narrowed(scope or own(owner), search)
+        return await page(self._pool, "crons", _COLUMNS, seen, order, search.limit, search.offset)
 
     async def count(self, owner: str, search: CronCount, scope: Scope | None = None) -> int:
-        where, values = _where(scope or own(owner), search)
-        async with self._pool.connection() as held:
-            cursor = await held.execute(SQL("SELECT count(*) AS n FROM crons WHERE {}").format(where), values)
-            row = await cursor.fetchone()
-        assert row is not None
-        return int(row["n"])
+        return await count(self._pool, "crons", _narrowed(scope or own(owner), search))
 
     @asynccontextmanager
     async def due(self, limit: int = 50) -> AsyncIterator[list[dict[str, Any]]]:
@@ -200,14 +188,10 @@ def cron_body(payload: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in orjson.loads(dumps(payload)).items() if key != "schedule"}
 
 
-def _where(scope: Scope, search: CronCount) -> tuple[Any, dict[str, Any]]:
-    where = SQL("({})").format(scope.where)
-    values: dict[str, Any] = dict(scope.values)
+def _narrowed(scope: Scope, search: CronCount) -> Scope:
     for name in ("assistant_id", "thread_id", "enabled"):
         if (wanted := getattr(search, name)) is not None:
-            where += SQL(" AND {} = {}").format(Identifier(name), SQL(f"%({name})s"))
-            values[name] = wanted
+            scope = scope.narrowed(SQL("{} = {}").format(Identifier(name), Placeholder(name)), **{name: wanted})
     if search.metadata:
-        where += SQL(" AND metadata @> %(metadata)s")
-        values["metadata"] = Jsonb(search.metadata)
-    return where, values
+        scope = scope.narrowed(SQL("metadata @> %(metadata)s"), metadata=Jsonb(search.metadata))
+    return scope

@@ -50,6 +50,10 @@ class Scope:
     where: Composable
     values: Mapping[str, Any] = field(default_factory=dict)
 
+    def narrowed(self, condition: Composable, **values: Any) -> Scope:
+        """The rows of these for which `condition` holds too."""
+        return Scope(SQL("({}) AND ({})").format(self.where, condition), {**self.values, **values})
+
 
 def own(owner: str) -> Scope:
     """What is their own."""

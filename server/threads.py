@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from psycopg.sql import SQL, Composed, Identifier
+from psycopg.sql import SQL
 from psycopg.types.json import Jsonb
 
 from core.checkpointer import checkpointer
@@ -16,6 +16,7 @@ from server.bodies import ThreadCount, ThreadSearch, TimeToLive
 from server.ids import new_id
 from server.insertion import CHANNEL
 from server.json import dumps, storable
+from server.pages import Order, count, page
 from server.rules import Scope, own
 from server.together import Together
 
@@ -129,27 +130,14 @@ class ThreadStore:
         self, owner: str, search: ThreadSearch, scope: Scope | None = None
     ) -> tuple[list[dict[str, Any]], bool]:
         """A page of the owner's threads, or of those that `scope` shows, and whether there are more."""
-        where, values = _where(scope or own(owner), search)
+        seen = _narrowed(scope or own(owner), search)
         if search.ids is not None:
-            where += SQL(" AND thread_id = ANY(%(ids)s)")
-            values["ids"] = search.ids
-        order = search.sort_order or "desc"
-        column = Identifier(search.sort_by or "updated_at")
-        query = SQL(
-            "SELECT {} FROM threads WHERE {} ORDER BY {} {}, thread_id LIMIT %(limit)s OFFSET %(offset)s"
-        ).format(_COLUMNS, where, column, SQL("ASC" if order == "asc" else "DESC"))
-        async with self._pool.connection() as held:
-            cursor = await held.execute(query, {**values, "limit": search.limit + 1, "offset": search.offset})
-            rows = await cursor.fetchall()
-        return rows[: search.limit], len(rows) > search.limit
+            seen = seen.narrowed(SQL("thread_id = ANY(%(ids)s)"), ids=search.ids)
+        order = Order(search.sort_by or "updated_at", "thread_id", descending=search.sort_order != "asc")
+        return await page(self._pool, "threads", _COLUMNS, seen, order, search.limit, search.offset)
 
     async def count(self, owner: str, search: ThreadCount, scope: Scope | None = None) -> int:
-        where, values = _where(scope or own(owner), search)
-        async with self._pool.connection() as held:
-            cursor = await held.execute(SQL("SELECT count(*) AS n FROM threads WHERE {}").format(where), values)
-            row = await cursor.fetchone()
-        assert row is not None
-        return int(row["n"])
+        return await count(self._pool, "threads", _narrowed(scope or own(owner), search))
 
     async def keep_state(
         self, owner: str, thread_id: str, values: Any, interrupts: Mapping[str, Any], *, waits: bool
@@ -271,19 +259,16 @@ def shown(row: Mapping[str, Any], select: Sequence[str] | None = None) -> dict[s
     return found if select is None else {key: found.get(key) for key in select}
 
 
-def _where(scope: Scope, search: ThreadSearch | ThreadCount) -> tuple[Composed, dict[str, Any]]:
-    where = SQL("({}) AND {}").format(scope.where, _SEEN)
-    values: dict[str, Any] = dict(scope.values)
+def _narrowed(scope: Scope, search: ThreadSearch | ThreadCount) -> Scope:
+    scope = scope.narrowed(_SEEN)
     if search.metadata:
-        where += SQL(" AND metadata @> %(metadata)s")
-        values["metadata"] = Jsonb(search.metadata)
+        scope = scope.narrowed(SQL("metadata @> %(metadata)s"), metadata=Jsonb(search.metadata))
     if search.values:
-        where += SQL(" AND state_values IS NOT NULL AND state_values::jsonb @> %(values)s")
-        values["values"] = Jsonb(search.values)
+        holds = SQL("state_values IS NOT NULL AND state_values::jsonb @> %(values)s")
+        scope = scope.narrowed(holds, values=Jsonb(search.values))
     if search.status:
-        where += SQL(" AND status = %(status)s")
-        values["status"] = search.status
-    return where, values
+        scope = scope.narrowed(SQL("status = %(status)s"), status=search.status)
+    return scope
 
 
 def _absent(thread_id: str) -> NotFoundError:
