@@ -13,12 +13,12 @@ from engine.forms import concat, tuple_to_vector
 from engine.grouping import Groups
 from engine.interpreter.scope import Scope
 from engine.sql import interval
-from engine.sql.evaluation import Executor, GroupEvaluator, Level, boolean_mask
-from engine.sql.frame import Frame, RowScope, frame_of
+from engine.sql.evaluation import Executor, GroupEvaluator, Level, Result, UnsuitableError
+from engine.sql.frame import ROW_MARK, Field, Frame, RowScope, frame_of
 from engine.sql.keys import group_rows
 from engine.sql.naming import column_name
 from engine.sql.output import Output, split_columns
-from engine.sql.rewrite import prepare
+from engine.sql.rewrite import prepare, references
 from engine.values import (
     AnyVector,
     Array,
@@ -197,18 +197,31 @@ def _key_of(node: syntax.Expression, keys: Keys, frame: Frame) -> int:
     return -1
 
 
-def having_mask(node: syntax.Expression, grouped: Grouped) -> Array:
-    """Which groups meet the having clause; names of the result may be used besides columns."""
+def of_groups(node: syntax.Expression, grouped: Grouped) -> Column | Scalar:
+    """An expression of a having or order by clause, one element per group.
+
+    Its names are columns of the rows, else of the result; without an aggregate function they are those of the result.
+    """
     evaluator = grouped.evaluator
     table = grouped.output.table(evaluator.groups.count)
-    aliases = {name.lower() for name in table.names}
+    result = frame_of(table)
     prepared = prepare(node, evaluator.frame)
-    words = [each.id for each in syntax.walk(prepared) if isinstance(each, syntax.Name)]
-    if any(word.lower() in aliases and evaluator.frame.find(word) < 0 for word in words):
-        value = evaluator.executor.evaluate(prepared, RowScope(frame_of(table), evaluator.scope))
-    else:
-        value = per_group(evaluator, prepared, grouped.keys)
-    return boolean_mask(value, evaluator.groups.count)
+    names = {name for name in references(prepared, result) if name != ROW_MARK}
+    new = {name: table.columns[result.find(name)] for name in names if evaluator.frame.find(name) < 0}
+    if new:
+        codes = evaluator.groups.codes
+        wide = evaluator.frame.extended([Field(name, take(column, codes)) for name, column in new.items()])
+        singles = {name: Result(column, Level.GROUPS) for name, column in new.items()}
+        evaluator = GroupEvaluator(evaluator.executor, evaluator.scope, wide, evaluator.groups, singles)
+    try:
+        plain = evaluator.evaluate(prepared)
+    except UnsuitableError as error:
+        raise ScriptError(
+            f"[{', '.join(sorted(new))}] has one value for every group and cannot be aggregated again; use a subquery."
+        ) from error
+    if plain.level is Level.ROWS and not plain.collected and names.issuperset(references(prepared, evaluator.frame)):
+        return evaluator.executor.evaluate(prepared, RowScope(result, evaluator.scope))  # type: ignore[return-value]
+    return per_group(evaluator, prepared, grouped.keys)
 
 
 def cgroup_by(

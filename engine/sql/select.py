@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -22,16 +22,15 @@ from engine.sql.grouping import (
     Grouped,
     cgroup_by,
     group_by,
-    having_mask,
     is_all,
-    per_group,
+    of_groups,
 )
 from engine.sql.naming import column_name
 from engine.sql.ordering import Limit, SortKey, distinct_rows, limit_of, sort_order
 from engine.sql.output import Output, split_columns
 from engine.sql.pruning import Need, need_of
 from engine.sql.quantifiers import prepare_condition
-from engine.sql.rewrite import SINGLE_ROW, depends_on_rows, prepare, value_query
+from engine.sql.rewrite import SINGLE_ROW, depends_on_rows, prepare, references, value_query
 from engine.sql.windows import has_windows, with_windows
 from engine.types import Type
 from engine.values import Array, Column, Scalar, Table, Value, Vector, repeat, take
@@ -202,9 +201,12 @@ def _ordered(
     limit: Limit | None,
     executor: Executor,
     scope: Scope,
-    grouped: Grouped | None = None,
+    of_groups: Callable[[syntax.Expression], Column | Scalar] | None = None,
 ) -> Table:
-    """Distinct, order by and limit on a result. `frame` are the rows it came from, if they correspond."""
+    """Distinct, order by and limit on a result.
+
+    `frame` are the rows it came from, if they correspond; `of_groups` evaluates what is no column of it.
+    """
     if query.distinct and table.columns:
         rows = distinct_rows(table.columns)
         table, frame = table.take(rows), None
@@ -213,7 +215,7 @@ def _ordered(
             raise UnsupportedError("interval after order by")
         keys = [
             SortKey(
-                _sort_column(item.value, table, frame, nodes, executor, scope, grouped),
+                _sort_column(item.value, table, frame, nodes, executor, scope, of_groups),
                 item.descending,
                 item.nulls_first,
             )
@@ -237,29 +239,28 @@ def _sort_column(
     nodes: Sequence[syntax.Expression | None],
     executor: Executor,
     scope: Scope,
-    grouped: Grouped | None,
+    of_groups: Callable[[syntax.Expression], Column | Scalar] | None,
 ) -> Column:
     """A column of the result by name or expression, else computed from the result, else from the rows behind it."""
     result = frame_of(table)
-    source = grouped.evaluator.frame if grouped is not None else frame
     if isinstance(node, syntax.Name | syntax.Member | syntax.ColumnName):
         name = node.id if isinstance(node, syntax.Name) else node.name if isinstance(node, syntax.Member) else node.text
         index = result.find(name)
         if index >= 0:
             return table.columns[index]
-    prepared = prepare(node, source) if source is not None else node
+    prepared = prepare(node, frame) if frame is not None else node
     if prepared in nodes:
         return table.columns[nodes.index(prepared)]
     if isinstance(node, syntax.Literal) and isinstance(node.value, int) and 1 <= node.value <= len(table.columns):
         return table.columns[node.value - 1]
-    words = [each.id for each in syntax.walk(node) if isinstance(each, syntax.Name)]
-    in_result = all(result.find(word) >= 0 or source is None or source.find(word) < 0 for word in words)
-    if in_result or source is None:
+    value: Value
+    if of_groups is not None:
+        value = of_groups(node)
+    elif frame is None or all(result.find(name) >= 0 for name in references(prepared, frame)):
         value = executor.evaluate(prepare(node, result), RowScope(result, scope))
-    elif grouped is not None:
-        value = per_group(grouped.evaluator, prepared, grouped.keys)
     else:
-        value = executor.evaluate(prepared, RowScope(source, scope))
+        new = [Field(n, c) for n, c in zip(table.names, table.columns, strict=True) if frame.find(n) < 0]
+        value = executor.evaluate(prepared, RowScope(frame.extended(new), scope))
     if isinstance(value, Scalar):
         return repeat(value, table.rows)
     if isinstance(value, Vector) and len(value) == table.rows:
@@ -290,14 +291,19 @@ def _grouped(query: syntax.Select, frame: Frame, limit: Limit | None, executor: 
     grouped = group_by(query.items, query.grouping.keys, frame, executor, scope, start)
     table = grouped.output.table(grouped.evaluator.groups.count)
     keys = grouped.key_columns
+    kept: Array | None = None
     if query.having is not None:
-        kept = np.flatnonzero(having_mask(query.having, grouped))
+        kept = np.flatnonzero(boolean_mask(of_groups(query.having, grouped), table.rows))
         table, keys = table.take(kept), [take(column, kept) for column in keys]
     if grouped.keys.intervals:
         table = interval.filled(table, keys, _key_labels(grouped), grouped.keys.intervals)
-    still_grouped = grouped if query.having is None and not grouped.keys.intervals else None
-    nodes = _nodes_by_column(query, grouped) if still_grouped is not None else [None] * len(table.names)
-    return _ordered(query, table, None, nodes, limit, executor, scope, still_grouped)
+        return _ordered(query, table, None, [None] * len(table.names), limit, executor, scope)
+
+    def of_kept(node: syntax.Expression) -> Column | Scalar:
+        column = of_groups(node, grouped)
+        return column if kept is None or isinstance(column, Scalar) else take(column, kept)
+
+    return _ordered(query, table, None, _nodes_by_column(query, grouped), limit, executor, scope, of_kept)
 
 
 def _interval_start(query: syntax.Select, executor: Executor, scope: Scope) -> Scalar | None:

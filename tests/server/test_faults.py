@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
+from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -347,3 +348,20 @@ def _said(parts: list[Any]) -> dict[str, str]:
 
 async def _parts(stream: Any) -> list[Any]:
     return [part async for part in stream]
+
+
+@pytest.mark.parametrize("path", ["/threads", "/runs/wait", "/store/items"])
+async def test_a_body_larger_than_allowed_is_refused_however_it_comes(http: httpx.AsyncClient, path: str) -> None:
+    part = b'{"metadata": {"text": "' + b"x" * 1_000_000
+
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(30):
+            yield part
+
+    method = "PUT" if path == "/store/items" else "POST"
+    headers = {"content-type": "application/json"}
+    chunked = await http.request(method, path, content=endless(), headers=headers)
+    declared = await http.request(method, path, content=part * 11, headers=headers)
+    assert [chunked.status_code, declared.status_code] == [413, 413]
+    assert chunked.json() == declared.json() == {"detail": "The request is larger than 10000000 bytes."}
+    assert (await http.post("/threads", json={})).status_code == 200

@@ -287,6 +287,30 @@ def test_having_may_use_the_names_of_the_result(trades: Run) -> None:
     assert trades("exec sym from (select sum(qty) as total from t group by sym having total < 13000)") == ["IBM", "MS"]
 
 
+@pytest.mark.parametrize(
+    ("clauses", "shown"),
+    [
+        ("count(*) from t group by sym having count(*) > 2", ["C", "MS"]),
+        ("count(*) from t group by sym having count < 3", ["IBM"]),
+        (
+            "count(*) as n from t group by sym having n > count(*) - 1 and sum(qty) > 7200 order by sum(qty)",
+            ["IBM", "C"],
+        ),
+        ("sum(qty) as qty from t group by sym having qty < 13000", ["IBM", "MS"]),
+        ("sum(qty) as max from t group by sym having max(qty) > 6000 order by max(qty)", ["IBM", "C"]),
+        ("last(qty) as qty from t group by sym order by sum(qty)", ["MS", "IBM", "C"]),
+        ("sum(qty) as n from t group by sym order by n * 0 + max(price) desc", ["IBM", "C", "MS"]),
+    ],
+)
+def test_names_of_the_result_beside_functions_of_the_same_name(trades: Run, clauses: str, shown: list[str]) -> None:
+    assert trades(f"exec sym from (select {clauses})") == shown
+
+
+def test_a_result_is_not_aggregated_again(trades: Run) -> None:
+    with pytest.raises(ScriptError, match=r"\[n\] has one value for every group"):
+        trades("select count(*) as n from t group by sym having n > avg(n)")
+
+
 def test_all_values_of_a_group_as_one_element(trades: Run) -> None:
     assert trades("exec p from (select toArray(qty) as p from t group by sym)") == [
         [2200, 1300, 2500, 8800], [6800, 5400], [1900, 2100, 3200],
