@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -76,15 +76,22 @@ MESSAGES = (
 )
 
 
+COMPRESSED = (
+    bytes.fromhex("1a0125000000010000000001ff01040400000000000003000000ffffffff0d000000c0010000000200000000000080"),
+    bytes.fromhex(
+        "1a0130000000010000000001ff02060400000000000005000000ffffffff18000000000000400b4d0080ffffffdf1f3870a0000000e0"
+        "ffffffff"
+    ),
+)
+"""An LZ4-compressed INT vector and a delta-compressed DATE vector, as clients send them."""
+
+
 @dataclass
 class Report:
     cases: int = 0
     refused: int = 0
-    failures: list[str] = None  # type: ignore[assignment]
+    failures: list[str] = field(default_factory=list)
     grown: int = 0
-
-    def __post_init__(self) -> None:
-        self.failures = []
 
 
 def damaged(source: random.Random, texts: tuple[str, ...]) -> str:
@@ -202,7 +209,7 @@ def wire(source: random.Random) -> Iterator[tuple[str, Callable[[], None]]]:
                 "table(1..3 as id, symbol(`a`b`a) as s, 1.5 2.5 NULL as x)", "blob(`x`y)", "uuid()", "{a: 1, b: `c}",
             )
         ]  # fmt: skip
-    objects = [b"".join(bytes(piece) for piece in encode(value)) for value in values]
+    objects = [b"".join(bytes(piece) for piece in encode(value)) for value in values] + list(COMPRESSED)
     while True:
         if source.random() < 0.7:
             data = damaged_bytes(source, objects)

@@ -35,7 +35,7 @@ def set_index(target: Value, indices: Sequence[Index], value: Value) -> None:
         check_count(indices)
     if isinstance(target, Dictionary) and len(indices) == 1 and indices[0] is not None:
         _set_keys(target, indices[0], value)
-    elif isinstance(target, Dictionary) and _are_keys(target, indices):
+    elif isinstance(target, Dictionary) and indices and _are_keys(target, indices):
         _set_keys(target, tuple_to_vector([each for each in indices if each is not None]), value)
     elif isinstance(target, Matrix):
         _set_matrix(target, indices, value)
@@ -45,6 +45,8 @@ def set_index(target: Value, indices: Sequence[Index], value: Value) -> None:
         _set_vector(target, indices[0], value)
     elif isinstance(target, AnyVector) and len(indices) == 1 and indices[0] is not None:
         _set_tuple(target, indices[0], value)
+    elif len(indices) == 2 and (isinstance(target, ArrayVector) or (isinstance(target, AnyVector) and target.columnar)):
+        _set_within_rows(target, indices[0], indices[1], value)
     elif isinstance(target, AnyVector | Dictionary) and len(indices) == 2:
         set_index(get_index(target, indices[:1]), indices[1:], value)
     elif isinstance(target, IndexedSeries) and len(indices) == 1:
@@ -117,6 +119,49 @@ def _set_tuple(target: AnyVector, index: Value, value: Value) -> None:
         target.items[int(place)] = item
 
 
+def _set_within_rows(target: ArrayVector | AnyVector, rows: Index, columns: Index, value: Value) -> None:
+    """`a[rows, columns] = value` of rows of different lengths: one value for all, one for each column, or one row each.
+
+    A range of columns needs both ends; what is outside of a row is refused.
+    """
+    if columns is None or (isinstance(columns, Vector) and columns.is_pair and columns.nulls().any()):
+        raise ScriptError("The columns to be assigned to must be given, a range with both of its ends.")
+    chosen = np.arange(len(target)) if rows is None else positions_of(rows, len(target))
+    if chosen.size and (chosen.min() < 0 or chosen.max() >= len(target)):
+        raise ScriptError("The index is out of range.")
+    places = positions_of(columns, 0)
+    parts = _row_parts(value, len(chosen), len(places))
+    for row, part in zip(chosen, parts, strict=True):
+        inner = _row_to_change(target, int(row))
+        if places.size and (places.min() < 0 or places.max() >= len(inner)):
+            raise ScriptError("The index is out of range.")
+        inner.data[places] = raw_values(inner, part, len(places))
+
+
+def _row_parts(value: Value, rows: int, columns: int) -> list[Value]:
+    if isinstance(value, Scalar):
+        return [value] * rows
+    if isinstance(value, AnyVector) and any(not isinstance(item, Scalar) for item in value.items):
+        parts = list(value.items)
+    elif isinstance(value, Vector | AnyVector) and len(value) == columns:
+        return [as_vector(value)] * rows
+    else:
+        parts = list(elements(value)) if isinstance(value, Vector | AnyVector) else []
+    if len(parts) != rows:
+        raise ScriptError("The value must be as long as the columns or the rows it is assigned to.")
+    return parts
+
+
+def _row_to_change(target: ArrayVector | AnyVector, row: int) -> Vector:
+    if isinstance(target, ArrayVector):
+        start, stop = int(target.offsets[row]), int(target.offsets[row + 1])
+        return target.flat.with_data(target.flat.data[start:stop])
+    inner = as_vector(target.items[row])
+    inner = inner.with_data(inner.data.copy())
+    target.items[row] = inner
+    return inner
+
+
 def _set_matrix(target: Matrix, indices: Sequence[Index], value: Value) -> None:
     flat = Vector(target.type, target.data, None, target.scale)
     if len(indices) == 1 and isinstance(indices[0], Matrix):
@@ -160,7 +205,7 @@ def _set_table(target: Table, indices: Sequence[Index], value: Value) -> None:
         for name, item in zip(names, values, strict=True):
             set_column(target, name, item)
         return
-    rows, columns = indices
+    rows, columns = indices if columns_last(indices) else (indices[1], indices[0])
     chosen = target.names if columns is None else None
     if chosen is None:
         assert columns is not None
@@ -174,6 +219,11 @@ def _set_table(target: Table, indices: Sequence[Index], value: Value) -> None:
             raise ScriptError(f"Unrecognized column name [{name}].")
         part = value.columns[position] if isinstance(value, Table) else value
         _set_vector(own, rows, part)
+
+
+def columns_last(indices: Sequence[Index]) -> bool:
+    """Whether `t[rows, columns]` is meant, and not `t[names, condition]`."""
+    return not is_text(indices[0]) or is_text(indices[1])
 
 
 def set_column(target: Table, name: str, value: Value) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from engine.context import Context
     from engine.grouping import Groups
 
+_LOG = logging.getLogger(__name__)
 REFUSALS = (
     CallError,
     MemoryError,
@@ -63,12 +65,14 @@ def refused(function: Builtin, error: BaseException) -> ScriptError:
         return ScriptError(f"{usage}{error.message}")
     if isinstance(error, MemoryError):
         return ScriptError(f"{function.name}: out of memory.")
-    return ScriptError(f"Usage: {function.signature}. {describe(error)}")
-
-
-def describe(error: BaseException) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return f"Invalid arguments: {text}"
+    if isinstance(error, np.linalg.LinAlgError):
+        reason = f"{error}."
+    elif isinstance(error, ArithmeticError):
+        reason = "The numbers are too large or too small to be worked with."
+    else:
+        _LOG.info("%s failed on its arguments", function.name, exc_info=error)
+        reason = "The types, forms or lengths of the arguments do not go together."
+    return ScriptError(f"Usage: {function.signature}. {reason}")
 
 
 def _apply(context: Context, function: Builtin, arguments: list[Value]) -> Any:

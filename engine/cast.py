@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from engine import coding
 from engine.errors import ScriptError
 from engine.parsing import PARSERS, parse_decimal
 from engine.texts import element_texts
@@ -198,6 +199,8 @@ def _from_symbols(column: Vector, type_: Type, scale: int) -> Vector:
     base = column.symbols
     assert base is not None
     if type_ is Type.STRING:
+        if coding.LONG <= len(column) >= len(base):
+            return Vector.holding(Vector(Type.SYMBOL, column.data.copy(), base))
         return Vector(type_, column.strings())
     distinct = _from_texts(vector(Type.STRING, base.strings), type_, scale)
     return distinct.take(column.data)
@@ -270,6 +273,7 @@ def _to_decimals(column: Vector, type_: Type, scale: int) -> Vector:
         raise ScriptError(f"The scale {scale} of {type_.name} is out of bounds.")
     missing = column.nulls().tolist()
     factor = int(10**scale)
+    noise = 6e-8 if column.type is Type.FLOAT else 1e-14
     raws: list[Any] = []
     for value, is_null in zip(column.data.tolist(), missing, strict=True):
         if is_null:
@@ -281,7 +285,7 @@ def _to_decimals(column: Vector, type_: Type, scale: int) -> Vector:
         else:
             scaled = value * factor
             nearest = round(scaled)
-            raws.append(nearest if abs(scaled - nearest) <= abs(scaled) * 1e-14 else int(scaled))
+            raws.append(nearest if abs(scaled - nearest) <= abs(scaled) * noise else int(scaled))
     return decimal_vector(raws, type_, scale)
 
 
@@ -309,7 +313,11 @@ def to_symbols(column: Vector) -> Vector:
         return column
     if column.type not in LITERAL and column.type is not Type.VOID:
         raise ScriptError("Only a string vector can be converted to a symbol vector.")
-    texts = column.data if column.type is Type.STRING else cast_vector(column, Type.STRING).data
+    coded = column.coded()
+    if coded is not None and coded.symbols is not None:
+        # A base of its own: that of the codes is shared by others, and this one may grow.
+        return Vector(Type.SYMBOL, coded.data.copy(), SymbolBase(coded.symbols.strings))
+    texts = column.strings() if column.type is Type.STRING else cast_vector(column, Type.STRING).data
     base = SymbolBase()
     codes = np.fromiter((base.code(text) for text in texts), dtype=np.int32, count=len(texts))
     return Vector(Type.SYMBOL, codes, base)

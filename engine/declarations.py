@@ -66,7 +66,11 @@ OPTIONS: Mapping[str, tuple[str, OptionParser]] = {
     "top": ("top", positive_argument),
     "steps": ("steps", integer_argument),
 }
-RANK_OPTIONS = {**OPTIONS, "percent": ("percent", boolean_argument)}
+RANK_OPTIONS = {
+    **OPTIONS,
+    "percent": ("percent", boolean_argument),
+    "tiesMethod": ("ties", lambda value, name: choice_argument(value, name, ("min", "max", "average"))),
+}
 
 
 def options_of(

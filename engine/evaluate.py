@@ -20,7 +20,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from engine.errors import ScriptError
+from engine.errors import INTERNAL, ScriptError
 
 Outcome: TypeAlias = "dict[str, str]"
 """`{"actual": text}` or `{"error": text}`."""
@@ -151,7 +151,7 @@ def _serve(connection: Connection, seconds: float) -> None:
     registry = builtin_functions()
     with tempfile.TemporaryDirectory(prefix="ddb-agent-eval-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        assemble(folder / "template", admin=_ADMIN, admin_password="0" * 16, memory_limit=MEMORY_LIMIT)
+        assemble(folder / "template", registry, admin=_ADMIN, admin_password="0" * 16, memory_limit=MEMORY_LIMIT)
         try:
             connection.send(None)
             while True:
@@ -182,7 +182,7 @@ def _outcome(script: str, data: Path, registry: Any, seconds: float) -> Outcome:
             printed.append(text)
             size += len(text)
 
-    node = assemble(data, admin=_ADMIN, memory_limit=MEMORY_LIMIT)
+    node = assemble(data, registry, admin=_ADMIN, memory_limit=MEMORY_LIMIT)
     session = Session(1, node, _ADMIN, output=keep, deadline=time.monotonic() + seconds)
     node.sessions[session.id] = session
     try:
@@ -193,7 +193,7 @@ def _outcome(script: str, data: Path, registry: Any, seconds: float) -> Outcome:
         return {"error": str(error)}
     except MemoryError:
         return {"error": "Out of memory."}
-    except Exception as error:
-        return {"error": f"Internal error of the embedded engine: {type(error).__name__}: {error}"}
+    except Exception:
+        return {"error": INTERNAL}
     finally:
         node.jobs.cancel_all()

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from engine.cast import cast_vector, common_type
+from engine.coded import together
 from engine.errors import ScriptError
 from engine.types import LITERAL, Type
 from engine.values import (
@@ -14,11 +15,16 @@ from engine.values import (
     AnyVector,
     Array,
     ArrayVector,
+    Closure,
+    Code,
     Column,
     Dictionary,
     Handle,
     IndexedSeries,
     Matrix,
+    Nothing,
+    Partial,
+    Pattern,
     Scalar,
     Set,
     SymbolBase,
@@ -61,11 +67,14 @@ def form_name(value: Value) -> str:
     names: dict[type, str] = {
         Scalar: "a scalar", Vector: "a vector", AnyVector: "a tuple", ArrayVector: "an array vector",
         Matrix: "a matrix", Set: "a set", Dictionary: "a dictionary", Table: "a table",
-        IndexedSeries: "an indexed series",
+        IndexedSeries: "an indexed series", Code: "metacode", Closure: "a function", Partial: "a function",
+        Pattern: "a function", Nothing: "nothing",
     }  # fmt: skip
+    if isinstance(value, Handle):
+        return value.kind.lower()
     if isinstance(value, Vector) and value.is_pair:
         return "a pair"
-    return names.get(type(value), "an object of this form")
+    return names.get(type(value), "a function")
 
 
 def size(value: Value) -> int:
@@ -194,6 +203,9 @@ def _concat_vectors(parts: list[Vector], type_: Type | None) -> Column:
         ]
     else:
         parts = [part if part.type is target else cast_vector(part, target) for part in parts]
+        coded = together(parts)
+        if coded is not None:
+            return coded
     return Vector(target, np.concatenate([part.data for part in parts]), None, scale)
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from engine.cast import cast, cast_vector
-from engine.errors import ScriptError
+from engine.errors import ScriptError, unknown_column
 from engine.forms import as_vector, element, form_name, scalar_from, tuple_to_vector
 from engine.types import INTEGRAL, LITERAL, Type, null
 from engine.values import (
@@ -45,12 +45,14 @@ def get_index(target: Value, indices: Sequence[Index]) -> Value:
     if len(indices) == 2:
         return _two_dimensional(target, indices[0], indices[1])
     if len(indices) > 2:
-        return get_index(get_index(target, indices[:1]), indices[1:])
+        return _nested(target, indices)
     index = indices[0]
     if index is None:
         return target
     if isinstance(target, Dictionary):
         return lookup(target, index)
+    if isinstance(target, AnyVector) and isinstance(index, AnyVector) and not target.columnar:
+        return get_index(target, index.items)
     if isinstance(target, Vector | AnyVector):
         return _column(target, index)
     if isinstance(target, ArrayVector):
@@ -59,13 +61,30 @@ def get_index(target: Value, indices: Sequence[Index]) -> Value:
         return _series(target, index)
     if isinstance(target, Set):
         raise ScriptError("A set can't be indexed.")
-    if isinstance(target, Scalar) and isinstance(target.value, str):
-        return _characters(target.value, index)
+    if isinstance(target, Scalar):
+        return _characters(target.value, index) if isinstance(target.value, str) else _repeated(target, index)
     if isinstance(target, Handle) and isinstance(index, Scalar) and isinstance(index.value, str):
         found = member(target, index.value)
         if found is not None:
             return found
     raise ScriptError(f"{form_name(target)[:1].upper()}{form_name(target)[1:]} can't be indexed.")
+
+
+def _nested(target: Value, indices: Sequence[Index]) -> Value:
+    """Elements of elements: all indices but the first apply to what the first one chose."""
+    chosen = get_index(target, indices[:1])
+    if isinstance(target, AnyVector) and isinstance(chosen, AnyVector) and not isinstance(indices[0], Scalar):
+        return tuple_to_vector([get_index(item, indices[1:]) for item in chosen.items])
+    return get_index(chosen, indices[1:])
+
+
+def _repeated(value: Scalar, index: Value) -> Value:
+    """A scalar is what stands at each of its places."""
+    if value.type is Type.VOID or (isinstance(index, Scalar) and index.type is not Type.BOOL):
+        return value
+    if isinstance(index, Scalar | Vector):
+        return repeat(value, len(positions_of(index, 1)))
+    raise ScriptError("A scalar can't be indexed this way.")
 
 
 def _characters(text: str, index: Value) -> Scalar:
@@ -148,12 +167,15 @@ def _column(target: Vector | AnyVector, index: Value) -> Value:
 
 def _inner_of_tuple(target: AnyVector, index: Value) -> Value:
     """The element at one place of every row, or those at a range of places; NULL where a row is shorter."""
-    rows = [as_vector(item) for item in target.items]
     if not (isinstance(index, Vector) and index.is_pair):
-        return tuple_to_vector([get_index(row, [index]) for row in rows])
+        return tuple_to_vector([get_index(row, [index]) for row in target.items])
+    rows = [as_vector(item) for item in target.items]
     width = None if index.nulls()[1] else max(map(len, rows), default=0)
     places = [positions_of(index, len(row) if width is None else width) for row in rows]
-    parts: list[Value] = [take_or_null(row, place) for row, place in zip(rows, places, strict=True)]
+    parts: list[Value] = [
+        (item if width is None else repeat(item, len(place))) if isinstance(item, Scalar) else take_or_null(row, place)
+        for item, row, place in zip(target.items, rows, places, strict=True)
+    ]
     if width is None or any(isinstance(part, Vector) and part.type in LITERAL for part in parts):
         return AnyVector(parts, columnar=True)
     from engine.forms import array_vector
@@ -232,11 +254,16 @@ def _two_dimensional(target: Value, first: Index, second: Index) -> Value:
         return tuple_to_vector(parts)
     if isinstance(target, Vector):
         rows_taken = target if first is None else get_index(target, [first])
-        if isinstance(second, Scalar) and second.value != 0:
+        if isinstance(second, Scalar) and second.value != 0 and not isinstance(first, Scalar):
             raise ScriptError("A vector has only one column.")
         return rows_taken
+    if isinstance(target, Scalar):
+        return get_index(target, [first if second is None else second])
     if isinstance(target, Dictionary) and first is not None:
-        return get_index(lookup(target, first), [second])
+        found = lookup(target, first)
+        if not isinstance(first, Scalar) and isinstance(found, AnyVector):
+            return tuple_to_vector([get_index(item, [second]) for item in found.items])
+        return get_index(found, [second])
     raise ScriptError("The object doesn't have two dimensions.")
 
 
@@ -246,8 +273,10 @@ def check_count(indices: Sequence[Index]) -> None:
 
 
 def _matrix(target: Matrix, indices: Sequence[Index]) -> Value:
+    """`m[j]` is a column, `m[i, j]` with two scalars an element, everything else a matrix."""
     check_count(indices)
-    if len(indices) == 1:
+    single = len(indices) == 1
+    if single:
         index = indices[0]
         if isinstance(index, Matrix):
             if index.data.shape != target.data.shape:
@@ -255,19 +284,16 @@ def _matrix(target: Matrix, indices: Sequence[Index]) -> Value:
             data = target.data.copy(order="F")
             data[index.data != 1] = null(target.type)
             return Matrix(target.type, data, target.row_labels, target.column_labels, target.scale, target.indexed)
+        if isinstance(index, AnyVector):
+            return _matrix(target, index.items)
         indices = (None, index)
     rows, columns = indices
     row_places = label_places(rows, target.rows, target.row_labels)
     column_places = label_places(columns, target.columns, target.column_labels)
-    one_row, one_column = isinstance(rows, Scalar), isinstance(columns, Scalar)
     data = _gather(target, row_places, column_places)
-    if one_row and one_column:
-        return Vector(target.type, data[:, 0], None, target.scale).scalar(0)
-    if one_column:
-        return Vector(target.type, data[:, 0].copy(), None, target.scale)
-    if one_row:
-        out = Matrix(target.type, data, scale=target.scale)
-        return Vector(out.type, out.data[0].copy(), None, out.scale)
+    if isinstance(columns, Scalar) and (isinstance(rows, Scalar) or single):
+        column = Vector(target.type, data[:, 0].copy(), None, target.scale)
+        return column.scalar(0) if isinstance(rows, Scalar) else column
     return Matrix(
         target.type,
         np.asfortranarray(data),
@@ -288,6 +314,8 @@ def label_places(index: Index, count: int, labels: Vector | None) -> Array:
     if index is None:
         return np.arange(count)
     if isinstance(index, Vector | Scalar) and index.type not in INTEGRAL and index.type is not Type.BOOL:
+        if labels is None and index.type in (Type.DOUBLE, Type.FLOAT):
+            return positions_of(index, count)
         if labels is None:
             raise ScriptError("The matrix has no labels to be indexed by.")
         return label_positions(labels, as_vector(index))
@@ -333,8 +361,10 @@ def _table(target: Table, indices: Sequence[Index]) -> Value:
     chosen = (
         columns_named(target, columns)
         if is_text(columns)
-        else _columns_at(target, positions_of(columns, len(target.names)), columns)
+        else _columns_at(target, positions_of(columns, len(target.names)))
     )
+    if isinstance(chosen, Table) and isinstance(rows, Scalar) and isinstance(columns, Scalar):
+        chosen = chosen.columns[0]
     if rows is None:
         return chosen
     if isinstance(rows, Dictionary) or (target.keys and is_text(rows)):
@@ -353,14 +383,14 @@ def columns_named(target: Table, names: Value) -> Value:
     if isinstance(names, Scalar):
         column = target.column(str(names.value))
         if column is None:
-            raise ScriptError(f"Unrecognized column name [{names.value}].")
+            raise unknown_column(str(names.value), target.names)
         return column_value(column)
     chosen: list[Column] = []
     wanted = as_vector(names).strings().tolist()
     for name in wanted:
         column = target.column(name)
         if column is None:
-            raise ScriptError(f"Unrecognized column name [{name}].")
+            raise unknown_column(name, target.names)
         chosen.append(column)
     return Table(wanted, chosen)
 
@@ -383,11 +413,9 @@ def is_uniform(rows: AnyVector) -> bool:
     )
 
 
-def _columns_at(target: Table, positions: Array, index: Value) -> Value:
+def _columns_at(target: Table, positions: Array) -> Table:
     if any(not 0 <= place < len(target.names) for place in positions):
         raise ScriptError("The column index is out of range.")
-    if isinstance(index, Scalar):
-        return target.columns[int(positions[0])]
     return Table([target.names[p] for p in positions], [target.columns[p] for p in positions])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
 from collections import OrderedDict, deque
@@ -11,10 +12,11 @@ from dataclasses import dataclass, field
 from threading import Event, RLock, Thread
 from typing import Literal
 
-from engine.errors import ScriptError
+from engine.errors import INTERNAL, ScriptError
 from engine.session import Session
 from engine.values import NOTHING, Value
 
+_LOG = logging.getLogger(__name__)
 _KEPT_BATCH_JOBS = 1000
 _DESCRIPTION_LENGTH = 200
 _BATCH_WORKERS = 8
@@ -60,6 +62,8 @@ class BatchJob:
     output: list[str] = field(default_factory=list)
     address: str = ""
     done: Event = field(default_factory=Event)
+    record: Callable[[BatchJob], None] | None = None
+    """Called when it has ended, to keep what came of it."""
 
     @property
     def state(self) -> Literal["waiting", "running", "failed", "completed"]:
@@ -117,11 +121,18 @@ class Jobs:
                 job.error = str(error)
             except MemoryError:
                 job.error = "Out of memory"
-            except Exception as error:
-                job.error = f"{type(error).__name__}: {error}"
+            except Exception:
+                _LOG.exception("a job failed unexpectedly")
+                job.error = INTERNAL
             finally:
                 job.ended = time.time()
-                job.done.set()
+                try:
+                    if job.record is not None:
+                        job.record(job)
+                except OSError as error:
+                    job.output.append(f"What came of the job can't be kept: {error.strerror}.")
+                finally:
+                    job.done.set()
 
         with self._lock:
             base, number = job.id + time.strftime("%Y%m%d"), 0
@@ -137,6 +148,11 @@ class Jobs:
             if self._workers < _BATCH_WORKERS:
                 self._start_worker()
         return job.id
+
+    def restore(self, jobs: Sequence[BatchJob]) -> None:
+        """Take in jobs that ended before the process began."""
+        with self._lock:
+            self._batch.update((job.id, job) for job in jobs)
 
     def _start_worker(self) -> None:
         try:

@@ -86,7 +86,12 @@ def blockwise(kernel: Kernel, check: Callable[[], object] | None = None) -> Kern
             return kernel(*columns)
         first, *others = spans(count, PART)
         head = part(columns, first)
-        if not isinstance(head, Vector) or head.symbols is not None or len(head) != first.stop:
+        if (
+            not isinstance(head, Vector)
+            or head.symbols is not None
+            or head.held_codes() is not None
+            or len(head) != first.stop
+        ):
             return kernel(*columns)
         whole = head.with_data(np.empty(count, dtype=head.data.dtype))
         whole.data[first] = head.data
@@ -106,7 +111,7 @@ def blockwise(kernel: Kernel, check: Callable[[], object] | None = None) -> Kern
 
 
 def _divisible(column: Any, count: int) -> bool:
-    return isinstance(column, Vector) and column.symbols is None and len(column) in (1, count)
+    return isinstance(column, Vector) and len(column) in (1, count) and column.coded() is None
 
 
 def _only(result: Any) -> Value:
@@ -184,7 +189,13 @@ def _on_tables(kernel: Kernel, values: Sequence[Value]) -> Value:
         own = first.columns[position]
         if len(values) == 1 or not (isinstance(own, Vector) and own.type in LITERAL):
             parts = [value.columns[position] if isinstance(value, Table) else value for value in values]
-            result = elementwise(kernel, parts)
+            try:
+                result = elementwise(kernel, parts)
+            except ScriptError:
+                # Times that the function does not take together, such as those of two tables multiplied, are labels.
+                if not all(isinstance(part, Vector) and part.type in TEMPORAL for part in parts):
+                    raise
+                result = own
             if not isinstance(result, Vector | AnyVector | ArrayVector) or len(result) != first.rows:
                 raise ScriptError("A table can only be combined with scalars, vectors of its length and tables.")
             columns.append(result)
@@ -197,13 +208,15 @@ def _on_dictionaries(kernel: Kernel, values: Sequence[Value]) -> Value:
     dictionaries = [value for value in values if isinstance(value, Dictionary)]
     first = dictionaries[0]
     items: dict[Any, Value] = {}
-    for key, _ in first.listed():
+    for place, (key, _) in enumerate(first.listed()):
         parts = []
         for value in values:
             if isinstance(value, Dictionary):
                 if key not in value.items or len(value) != len(first):
                     raise ScriptError("The dictionaries must have the same keys.")
                 parts.append(value.items[key])
+            elif first.ordered and isinstance(value, Vector) and len(value) == len(first):
+                parts.append(value.scalar(place))
             else:
                 parts.append(value)
         items[key] = elementwise(kernel, parts)

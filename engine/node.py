@@ -7,6 +7,8 @@ from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
+from engine.calendars import TradingCalendars
+
 if TYPE_CHECKING:
     from engine.session import Session
     from engine.values import Function, Value
@@ -14,10 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class Node:
-    """One engine process: its data folder, shared variables, sessions, users, jobs and databases.
+    """One engine process: its data folder, shared variables, sessions, trading calendars, users, jobs and databases.
 
-    `users`, `jobs` and `databases` are set by the process that assembles the node; `lock` guards the
-    dictionaries here.
+    What is None here is set by the process that assembles the node. `functions` are its function views; `lock`
+    guards the dictionaries.
     """
 
     data: Path
@@ -27,4 +29,12 @@ class Node:
     users: Any = None
     jobs: Any = None
     databases: Any = None
+    catalogs: Any = None
+    views: Any = None
+    schedule: Any = None
+    job_records: Any = None
     lock: RLock = field(default_factory=RLock)
+    calendars: TradingCalendars = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.calendars = TradingCalendars(self.data / "marketHoliday")

@@ -7,7 +7,7 @@ import re
 import uuid
 from collections.abc import Callable
 from datetime import date
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from typing import Any
 
 from engine.types import DTYPES, Type
@@ -74,8 +74,9 @@ def parse_decimal(text: str, scale: int) -> int | None:
     found = _NUMBER.match(text)
     if found is None:
         return None
+    exact = Context(prec=100)
     try:
-        return int(Decimal(found[1]).scaleb(scale).quantize(Decimal(1), rounding=ROUND_HALF_UP))
+        return int(Decimal(found[1]).scaleb(scale, exact).quantize(Decimal(1), ROUND_HALF_UP, exact))
     except InvalidOperation:
         return None
 

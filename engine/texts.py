@@ -8,6 +8,8 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
 
+import numpy as np
+
 from engine.types import DECIMAL, LITERAL, Type
 from engine.values import Array, Vector
 
@@ -28,15 +30,18 @@ def float_text(value: float, decimals: int = 15, significant: int = 16) -> str:
     if value in (float("inf"), float("-inf")):
         return "∞" if value > 0 else "-∞"
     magnitude = abs(value)
+    shortest = repr(float(value)) if significant >= 16 else str(np.float32(value))
     if magnitude and (magnitude < 1e-6 or magnitude >= 1e15):
-        mantissa, exponent = f"{value:.{significant - 1}e}".split("e")
+        brief = "e" in shortest and len(shortest.partition("e")[0].lstrip("-")) <= significant
+        mantissa, exponent = (shortest if brief else f"{value:.{significant - 1}e}").split("e")
         if "." in mantissa:
             mantissa = mantissa.rstrip("0").rstrip(".")
         return f"{mantissa}E{int(exponent)}"
-    shortest = repr(float(value))
-    if "e" not in shortest and len(shortest.partition(".")[2]) <= decimals and significant >= 16:
-        return "0" if shortest == "-0.0" else shortest.removesuffix(".0")
     whole = len(str(int(magnitude)))
+    room = decimals if significant >= 16 else max(0, min(decimals, significant - whole))
+    fraction = shortest.partition(".")[2]
+    if "e" not in shortest and fraction != "0" and len(fraction) <= room:
+        return shortest
     text = f"{value:.{max(0, min(decimals, significant - whole))}f}"
     if "." in text:
         text = text.rstrip("0").rstrip(".")

@@ -8,14 +8,16 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from threading import RLock
 
 from engine.errors import ScriptError
-from engine.rights import Rights, is_allowed
+from engine.rights import Rights, is_allowed, may_execute
+from engine.storage.files import removed_on_failure
 
 GUEST = "guest"
 WRONG_LOGIN = "The user name or password is incorrect."
@@ -30,6 +32,8 @@ class Account:
     digest: str
     is_admin: bool = False
     groups: list[str] = field(default_factory=list)
+    locked: float | None = None
+    """Since when the user can't log in, in seconds since 1970."""
     rights: Rights = field(default_factory=Rights)
 
 
@@ -46,11 +50,7 @@ class Users:
         self._accounts: dict[str, Account] = {}
         self._groups: dict[str, Rights] = {}
         if path.exists():
-            stored = json.loads(path.read_text(encoding="utf-8"))
-            # A file from before there were rights has the accounts alone.
-            for name, account in stored.get("users", stored).items():
-                self._accounts[name] = Account(**account | {"rights": Rights(**account.get("rights", {}))})
-            self._groups = {name: Rights(**rights) for name, rights in stored.get("groups", {}).items()}
+            self._load()
         if admin_password is not None:
             self._check_name(admin)
             self._accounts[admin] = _account(admin_password, is_admin=True)
@@ -58,19 +58,38 @@ class Users:
         elif admin not in self._accounts:
             raise ValueError(f"the user {admin} has no password yet")
 
+    def _load(self) -> None:
+        stored = json.loads(self._path.read_text(encoding="utf-8"))
+        # A file from before there were rights has the accounts alone.
+        self._accounts = {
+            name: Account(**account | {"rights": Rights(**account.get("rights", {}))})
+            for name, account in stored.get("users", stored).items()
+        }
+        self._groups = {name: Rights(**rights) for name, rights in stored.get("groups", {}).items()}
+
     def _save(self) -> None:
+        """Write all accounts; where that fails they are as they were."""
         document = {
             "users": {name: asdict(account) for name, account in self._accounts.items()},
             "groups": {name: asdict(rights) for name, rights in self._groups.items()},
         }
         text = json.dumps(document, indent=1)
+        try:
+            self._write(text)
+        except BaseException:
+            if self._path.exists():
+                self._load()
+            raise
+
+    def _write(self, text: str) -> None:
         fresh = self._path.with_suffix(".new")
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self._path)
+        with removed_on_failure(fresh):
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(self._path)
 
     def _check_name(self, name: str) -> None:
         if not _NAME.fullmatch(name) or name == GUEST:
@@ -98,11 +117,11 @@ class Users:
             account = self._accounts.get(name)
             proof = hmac.digest(self._proof_key, f"{name}\0{password}".encode(), "sha256")
             known = self._proofs.get(name)
-        if known is not None and hmac.compare_digest(known, proof):
+        if known is not None and hmac.compare_digest(known, proof) and (account is None or account.locked is None):
             return True
         compared = account or Account(salt="00" * 16, digest="")
         right = hmac.compare_digest(_digest(password, bytes.fromhex(compared.salt)), compared.digest)
-        if account is None or not right:
+        if account is None or not right or account.locked is not None:
             return False
         with self._lock:
             if self._accounts.get(name) is account:
@@ -134,6 +153,20 @@ class Users:
             fresh = _account(password)
             account.salt, account.digest = fresh.salt, fresh.digest
             self._proofs.pop(name, None)
+            self._save()
+
+    def lock(self, name: str) -> None:
+        """Let a user log in no more until `unlock`."""
+        with self._lock:
+            account = self.account(name)
+            if name == self.admin:
+                raise ScriptError(f"The administrator [{name}] can't be locked.")
+            account.locked = time.time()
+            self._save()
+
+    def unlock(self, name: str) -> None:
+        with self._lock:
+            self.account(name).locked = None
             self._save()
 
     # --- groups and rights ---
@@ -196,14 +229,29 @@ class Users:
             yield self._groups[name] if name in self._groups else self.account(name).rights
             self._save()
 
-    def may(self, name: str, right: str, database: str, table: str = "") -> bool:
-        """Whether a user has a right on a database or table; a guest has none."""
+    def rename_object(self, rights: Sequence[str], name: str, new_name: str | None) -> None:
+        """What users and groups may do with an object holds for its new name; with none, for nothing any more."""
+        with self._lock:
+            for held in (*self._groups.values(), *(account.rights for account in self._accounts.values())):
+                held.rename(rights, name, new_name)
+            self._save()
+
+    def may(self, name: str, right: str, database: str = "", table: str = "", catalog: str = "") -> bool:
+        """Whether a user has a right: on a database, which is in a catalog or none, or on a table. A guest has none."""
         with self._lock:
             account = self._accounts.get(name)
             if account is None:
                 return False
-            held = [account.rights, *(self._groups[group] for group in account.groups)]
-            return account.is_admin or is_allowed(held, right, database, table)
+            return account.is_admin or is_allowed(self._held(account), right, database, table, catalog)
+
+    def may_execute(self, name: str, view: str) -> bool:
+        """Whether a user may call a function view."""
+        with self._lock:
+            account = self._accounts.get(name)
+            return account is not None and (account.is_admin or may_execute(self._held(account), view))
+
+    def _held(self, account: Account) -> list[Rights]:
+        return [account.rights, *(self._groups[group] for group in account.groups)]
 
 
 def _check_password(password: str) -> None:

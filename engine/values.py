@@ -8,7 +8,7 @@ that change their argument (`append!`, `sort!` …) change it in place, all othe
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import isqrt
 from threading import RLock
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from engine import parallel
+from engine import coding, parallel
 from engine.types import DTYPES, LITERAL, ZERO16, Type, null
 
 if TYPE_CHECKING:
@@ -92,31 +92,117 @@ class SymbolBase:
         return out
 
 
-@dataclass(slots=True, eq=False)
 class Vector:
     """A typed column. `data` is one-dimensional with the dtype of `engine.types.DTYPES`.
 
     SYMBOL vectors hold codes into `symbols`; DECIMAL vectors hold unscaled integers and a `scale`. `name` is
     what `rename!` called it, which a table made of it takes over.
+
+    A STRING vector may hold codes as well: `coded` and `strings` read from them. Who asks for `data` may write into
+    it, so that makes them texts for good.
     """
 
-    type: Type
-    data: Array
-    symbols: SymbolBase | None = None
-    scale: int = 0
-    is_pair: bool = False
-    name: str | None = None
+    __slots__ = ("_held", "_varied", "is_pair", "name", "scale", "symbols", "type")
+
+    def __init__(
+        self,
+        type: Type,
+        data: Array,
+        symbols: SymbolBase | None = None,
+        scale: int = 0,
+        is_pair: bool = False,
+        name: str | None = None,
+    ) -> None:
+        self.type = type
+        self.symbols = symbols
+        self.scale = scale
+        self.is_pair = is_pair
+        self.name = name
+        # One attribute for all forms, so that threads sharing a vector see one or the other.
+        self._held: Array | Vector | coding.Numbering = data
+        self._varied = False
+
+    @staticmethod
+    def holding(symbols: Vector) -> Vector:
+        """A STRING vector of the texts of a SYMBOL vector, whose codes must not be changed afterwards."""
+        out = Vector(Type.STRING, symbols.data)
+        out._held = symbols
+        return out
+
+    @property
+    def kind(self) -> str:
+        """The kind of the dtype of `data`."""
+        held = self._held
+        return held.dtype.kind if isinstance(held, np.ndarray) else "O"
+
+    @property
+    def data(self) -> Array:
+        held = self._held
+        return held if isinstance(held, np.ndarray) else self._opened()
+
+    @data.setter
+    def data(self, data: Array) -> None:
+        self._held = data
+        self._varied = False
+
+    def _opened(self) -> Array:
+        while not isinstance(held := self._held, np.ndarray):
+            texts = held.texts if isinstance(held, coding.Numbering) else held.strings()
+            if self._held is held:
+                self._held = texts
+        return held
+
+    def coded(self) -> Vector | None:
+        """The same texts as a SYMBOL vector to read from: of a SYMBOL vector itself, of a long STRING vector whose
+        texts recur its codes, which it keeps. Else None."""
+        if self.type is Type.SYMBOL:
+            return self
+        held = self._held
+        if isinstance(held, Vector):
+            return held
+        if (
+            self.type is not Type.STRING
+            or self._varied
+            or isinstance(held, coding.Numbering)
+            or len(held) < coding.LONG
+        ):
+            return None
+        numbering = self._held = coding.Numbering(held)
+        found = coding.factorized(held)
+        if found is None:
+            if self._held is numbering:
+                self._held, self._varied = held, True
+            return None
+        numbered = based(*found).held_codes()
+        if self._held is numbering and numbered is not None:
+            self._held = numbered
+        return numbered
+
+    def keep_codes(self, other: Vector | None) -> bool:
+        """Hold what another STRING vector holds, if it holds codes."""
+        held = None if other is None else other.held_codes()
+        if held is None:
+            return False
+        self._held = held
+        return True
+
+    def held_codes(self) -> Vector | None:
+        """The codes of a STRING vector if it holds them already."""
+        held = self._held
+        return held if isinstance(held, Vector) else None
 
     def __len__(self) -> int:
-        return len(self.data)
+        held = self._held
+        return len(held.texts) if isinstance(held, coding.Numbering) else len(held)
 
     def nulls(self) -> Array:
         """A boolean mask of the null elements."""
-        return null_mask(self.type, self.data)
+        coded = self.coded() if self.type is Type.STRING else None
+        return null_mask(self.type, self.data) if coded is None else null_mask(coded.type, coded.data)
 
     def has_nulls(self) -> bool:
         """Whether any element is null; of numbers the smallest tells, which NaN makes NaN."""
-        if self.data.dtype.kind not in "if":
+        if self.kind not in "if":
             return bool(self.nulls().any())
         missing = null(self.type)
 
@@ -129,16 +215,43 @@ class Vector:
 
     def take(self, indices: Array | slice) -> Vector:
         """The elements at `indices` (integer array, boolean mask or slice)."""
-        return Vector(self.type, parallel.taken(self.data, indices), self.symbols, self.scale)
+        if (
+            self.type is Type.STRING
+            and not isinstance(indices, slice)
+            and indices.dtype != np.bool_
+            and len(indices) >= max(coding.LONG, coding.SHARE * len(self))
+            and not isinstance(self._held, Vector)
+        ):
+            codes = parallel.taken(np.arange(len(self), dtype=np.int32), indices)
+            return based(codes, self.data.tolist())
+        return self.moved(lambda data: parallel.taken(data, indices))
+
+    def moved(self, move: Callable[[Array], Array]) -> Vector:
+        """The elements that `move` picks of raw storage, which it must not look at."""
+        held = self._held
+        if isinstance(held, Vector):
+            codes, base = move(held.data), held.symbols
+            assert base is not None
+            if len(codes) >= len(base):
+                return Vector.holding(Vector(Type.SYMBOL, codes, base))
+            return Vector(Type.STRING, coding.objects([base.strings[code] for code in codes.tolist()]))
+        return Vector(self.type, move(self.data), self.symbols, self.scale)
 
     def with_data(self, data: Array) -> Vector:
         """The same type, symbols and scale over other data."""
         return Vector(self.type, data, self.symbols, self.scale)
 
     def copy(self) -> Vector:
+        held = self._held
+        if isinstance(held, Vector):
+            return Vector.holding(held)
         return Vector(self.type, self.data.copy(), self.symbols, self.scale, self.is_pair)
 
     def scalar(self, index: int) -> Scalar:
+        held = self._held
+        if isinstance(held, Vector):
+            text = held.scalar(index).value
+            return Scalar(Type.STRING, text or None)
         raw = self.data[index]
         if self.type is Type.SYMBOL:
             assert self.symbols is not None
@@ -146,10 +259,13 @@ class Vector:
         return scalar_of(self.type, raw, self.scale)
 
     def strings(self) -> Array:
-        """The elements of a STRING or SYMBOL vector as an object array of str."""
+        """The elements of a STRING or SYMBOL vector as an object array of str, to read from."""
+        held = self._held
+        if isinstance(held, Vector):
+            return held.strings()
         if self.type is Type.SYMBOL:
             assert self.symbols is not None
-            return self.symbols.array()[self.data]
+            return np.asarray(self.symbols.array()[self.data])
         return self.data
 
 
@@ -331,13 +447,17 @@ class Code:
 
 @dataclass(slots=True, eq=False)
 class Closure:
-    """A function defined in script. `captured` are the variables it closed over, by value."""
+    """A function defined in script, its source, and the variables it closed over (`captured`), by value. With an
+    `owner` its body runs with that user's rights: function views (`is_view`), what they call and what they define."""
 
     name: str | None
     parameters: tuple[syntax.Parameter, ...]
     body: syntax.Expression | syntax.Block
     captured: dict[str, Value] = field(default_factory=dict)
     is_aggregate: bool = False
+    text: str = ""
+    owner: str | None = None
+    is_view: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -373,6 +493,13 @@ Value: TypeAlias = (
     "Scalar | Nothing | Vector | AnyVector | ArrayVector | Matrix | IndexedSeries | Set | Dictionary | Table | Code"
     " | Builtin | Closure | Partial | Pattern | Handle"
 )
+
+
+def based(codes: Array, texts: Sequence[str]) -> Vector:
+    """The STRING vector of the texts that `codes` stand for; equal ones may be among them."""
+    base = SymbolBase()
+    mapping = np.array([base.code(text) for text in texts], dtype=np.int32)
+    return Vector.holding(Vector(Type.SYMBOL, mapping[codes], base))
 
 
 def null_mask(type_: Type, data: Array) -> Array:
@@ -427,6 +554,8 @@ def nulls(type_: Type, count: int, scale: int = 0) -> Vector:
 
 def repeat(scalar: Scalar, count: int) -> Vector:
     """A vector of one value (a STRING scalar gives STRING)."""
+    if scalar.type is Type.STRING and count >= coding.LONG:
+        return based(np.zeros(count, dtype=np.int32), [scalar.value or ""])
     out = nulls(scalar.type, count, scalar.scale)
     if scalar.value is not None:
         if out.symbols is not None:

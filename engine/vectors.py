@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.cast import cast_vector
+from engine.coded import together
 from engine.errors import ScriptError
 from engine.forms import as_vector, concat, symbol_codes
 from engine.types import Type
@@ -68,7 +69,8 @@ def append_vector(target: Vector, values: Value) -> Vector:
         return target
     if column.type is not target.type or column.scale != target.scale:
         column = cast_vector(column, target.type, target.scale)
-    target.data = np.concatenate((target.data, column.data))
+    if not target.keep_codes(together([target, column], appending=True)):
+        target.data = np.concatenate((target.data, column.data))
     return target
 
 

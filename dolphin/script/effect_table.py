@@ -136,4 +136,6 @@ FUNCTION_TAKERS = frozenset(_FUNCTION_TAKERS.split())
 
 # where their function stands among the arguments: first, or at these positions
 FUNCTION_FIRST = frozenset(_FUNCTION_FIRST.split())
-FUNCTION_POSITIONS = {"mr": (1, 2, 3), "imr": (2, 3, 4, 5), "resample": (2,), "regroup": (2,), "sqlCol": (1,)}
+FUNCTION_POSITIONS = {
+    "mr": (1, 2, 3), "imr": (2, 3, 4, 5), "resample": (2,), "regroup": (2,), "sqlCol": (1,), "pipeline": (0, 1),
+}  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 LOWEST = 1
 COMPARISON = 3
 APPLICATION = 10
-PAIR = 15
+PAIR = 17
 
 OPERATORS: dict[str, int] = {
     "||": 1,
@@ -31,8 +31,8 @@ OPERATORS: dict[str, int] = {
     "**": 10,
     "$": 10,
     "<-": 10,
-    ":": 15,
     "..": 15,
     "@": 16,
+    ":": 17,
 }
 WORD_OPERATORS: dict[str, int] = {"or": 1, "and": 2, "in": 3, "like": 3, "between": 3, "is": 3}

@@ -1,7 +1,6 @@
 """The syntax tree of DolphinDB script.
 
-Pure data: the parser makes it, the engine runs it, `effects`, `lint` and the code index read it.
-Every node carries the `Span` of source text it was made from.
+Pure data, with the `Span` of text it is from: the parser makes it, the engine, `effects` and `lint` read it.
 """
 
 from __future__ import annotations
@@ -176,14 +175,14 @@ class Parameter(Node):
 
 @dataclass(frozen=True, slots=True)
 class Lambda(Node):
-    """`x -> x + 1`, `def(x) {…}`, `def(x): x + 1`; `name` when it is the value of a definition.
-
+    """`x -> x + 1`, `def(x) {…}`, `def(x): x + 1`; `name` when it is the value of a definition, `text` its source.
     A `mapr` body is a tuple of one or two tuples, the reducer last in each."""
 
     parameters: tuple[Parameter, ...]
     body: Expression | Block
     name: str | None = None
     kind: OneOf["def", "defg", "mapr", "reduce"] = "def"
+    text: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,10 +305,11 @@ class SetOperation(Node):
 
 @dataclass(frozen=True, slots=True)
 class With(Node):
-    """`with a as (select …), b as (…) select …`."""
+    """`with a as (select …), b(x, y) as (…) select …`; `columns` are the new names, none or one for every column."""
 
     tables: tuple[tuple[str, Expression], ...]
     body: Expression
+    columns: tuple[tuple[str, ...], ...] = ()
 
 
 # --- statements ------------------------------------------------------------------------------

@@ -108,7 +108,7 @@ def product(groups: Groups, x: Vector) -> Vector:
 
 def _extreme(groups: Groups, x: Vector, largest: bool) -> Vector:
     reduce = np.maximum if largest else np.minimum
-    if x.data.dtype.kind not in "if" or x.symbols is not None:
+    if x.kind not in "if" or x.symbols is not None:
         if x.type in (Type.DURATION, Type.COMPLEX, Type.POINT):
             raise CallError(f"Values of type {x.type.name} cannot be ordered.")
         order, _ = ranks(x)
@@ -156,7 +156,7 @@ def _extreme_rows(groups: Groups, order: Array, valid: Array, largest: bool, las
 def extreme_rows(groups: Groups, x: Vector, *, largest: bool, last: bool) -> Array:
     """The row of the largest or smallest element of each group, -1 if all are NULL."""
     valid = ~x.nulls()
-    if x.data.dtype.kind in "if" and x.symbols is None and x.data.dtype != np.int64:
+    if x.kind in "if" and x.symbols is None and x.data.dtype != np.int64:
         return _extreme_rows(groups, x.data, valid, largest, last)
     return _extreme_rows(groups, ranks(x)[0], valid, largest, last)
 
@@ -195,7 +195,7 @@ def acceptable(x: Vector, k: Scalar | None) -> Array:
     valid = ~x.nulls()
     if k is None or k.is_null:
         return valid
-    if x.data.dtype.kind == "O" or x.symbols is not None:
+    if x.kind == "O" or x.symbols is not None:
         return np.asarray(valid & (x.strings() != k.value))
     return np.asarray(valid & (x.data != k.value))
 

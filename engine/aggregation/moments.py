@@ -5,23 +5,28 @@ from __future__ import annotations
 import numpy as np
 
 from engine.aggregation.basic import doubles
-from engine.aggregation.rows import Kernel, Numbers, counts, numbers, present, sums
+from engine.aggregation.rows import Kernel, Numbers, counts, first_rows, gather, numbers, present, sums
 from engine.grouping import Groups
 from engine.values import Array, Vector
 
-ZERO_VARIANCE = 1e-24
-"""Less is nothing but rounding, as is so small a part of the squared mean."""
-
 
 class Centered:
-    """Columns of numbers as deviations from the means of their groups."""
+    """Columns of numbers as deviations from the means of their groups.
+
+    The numbers are taken from the first one of their group before they are averaged, so that those of a group
+    where all are equal deviate by exactly 0, and large ones lose no digits.
+    """
 
     def __init__(self, groups: Groups, *columns: Vector) -> None:
         self.groups = groups
         self.values = Numbers(*columns)
-        self.number = self.values.counts(groups)
+        valid = self.values.valid(slice(None))
+        self.number = counts(groups, valid)
+        rows = first_rows(groups, valid)
+        self.means = [numbers(gather(column, rows)) for column in self.values.columns]
         with np.errstate(invalid="ignore", divide="ignore"):
-            self.means = [total / self.number for total in sums(groups, self.values.at)]
+            shifts = sums(groups, self.at)
+            self.means = [mean + shift / self.number for mean, shift in zip(self.means, shifts, strict=True)]
 
     def at(self, rows: slice) -> list[Array]:
         """The deviations of each column, 0 in the rows that do not count."""
@@ -32,17 +37,28 @@ class Centered:
             out.append(deviation if valid is None else np.where(valid, deviation, 0.0))
         return out
 
-    def powers(self, *exponents: int) -> list[Array]:
-        """The sums of powers (2, 3 or 4) of the deviations of the first column."""
+    def moments(self, order: int) -> list[Array]:
+        """The central moments of the first column from the second one to that of `order` (3 or 4)."""
+
+        def terms(rows: slice) -> list[Array]:
+            powers = [self.at(rows)[0]]
+            while len(powers) < order:
+                powers.append(powers[-1] * powers[0])
+            return powers
+
+        # The mean is a rounded number: what is left of it is taken out.
+        rest, second, third, *fourth = (total / self.number for total in sums(self.groups, terms))
+        central = [second - rest**2, third - 3.0 * rest * second + 2.0 * rest**3]
+        return [*central, *(each - 4.0 * rest * third + 6.0 * rest**2 * second - 3.0 * rest**4 for each in fourth)]
+
+    def squares(self) -> Array:
+        """The sums of the squared deviations of the first column."""
 
         def terms(rows: slice) -> list[Array]:
             deviation = self.at(rows)[0]
-            squared = deviation * deviation
-            return [
-                squared * squared if each == 4 else squared * deviation if each == 3 else squared for each in exponents
-            ]
+            return [deviation * deviation]
 
-        return sums(self.groups, terms)
+        return sums(self.groups, terms)[0]
 
     def products(self) -> list[Array]:
         """Of two columns, the sums of the squares of each and of their products."""
@@ -61,7 +77,7 @@ def variance(*, sample: bool, root: bool = False) -> Kernel:
     def kernel(groups: Groups, x: Vector) -> Vector:
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             centered = Centered(groups, x)
-            result = centered.powers(2)[0] / (centered.number - lost)
+            result = centered.squares() / (centered.number - lost)
         return doubles(np.sqrt(result) if root else result, centered.number <= lost)
 
     return kernel
@@ -78,22 +94,22 @@ def skewness(groups: Groups, x: Vector, biased: bool = True) -> Vector:
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         centered = Centered(groups, x)
         n = centered.number
-        second, third = (total / n for total in centered.powers(2, 3))
+        second, third = centered.moments(3)
         result = third / second**1.5
         if not biased:
             result = result * np.sqrt(n * (n - 1.0)) / (n - 2.0)
-    return doubles(result, (n < (1 if biased else 3)) | ~(second > 1e-14))
+    return doubles(result, (n < (1 if biased else 3)) | ~(second > 0))
 
 
 def kurtosis(groups: Groups, x: Vector, biased: bool = True) -> Vector:
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         centered = Centered(groups, x)
         n = centered.number
-        second, fourth = (total / n for total in centered.powers(2, 4))
+        second, _, fourth = centered.moments(4)
         result = fourth / second**2
         if not biased:
             result = (n - 1.0) / ((n - 2.0) * (n - 3.0)) * ((n + 1.0) * result - 3.0 * (n - 1.0)) + 3.0
-    return doubles(result, (n < (3 if biased else 4)) | ~(second > 1e-14))
+    return doubles(result, (n < (3 if biased else 4)) | ~(second > 0))
 
 
 def covariance(*, sample: bool) -> Kernel:
@@ -111,12 +127,8 @@ def correlation(groups: Groups, x: Vector, y: Vector) -> Vector:
     with np.errstate(invalid="ignore", divide="ignore"):
         centered = Centered(groups, x, y)
         sxx, syy, sxy = centered.products()
-        number = centered.number
-        flat = np.zeros(len(number), dtype=bool)
-        for squares, mean in zip((sxx, syy), centered.means, strict=True):
-            flat |= squares / number < ZERO_VARIANCE * np.maximum(1.0, mean * mean)
-        result = sxy / np.sqrt(sxx * syy)
-    return doubles(np.clip(result, -1.0, 1.0), (number < 2) | flat)
+        result = sxy / np.sqrt(sxx) / np.sqrt(syy)
+    return doubles(np.clip(result, -1.0, 1.0), (centered.number < 2) | ~(sxx > 0) | ~(syy > 0))
 
 
 def slope(groups: Groups, y: Vector, x: Vector) -> Vector:

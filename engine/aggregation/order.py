@@ -42,11 +42,19 @@ class SortedGroups:
         ordered = values.copy() if groups.contiguous else groups.arrange(values)
         found = cls(ordered, groups.offsets[:-1], sizes)
         needed = None if q is None else np.stack(found.places(q)[:2], axis=1)
+        complete = not missing.any()
 
         def sort(group: int) -> None:
             part = ordered[groups.offsets[group] : groups.offsets[group + 1]]
             if needed is None:
                 part.sort()
+            elif len(part) and complete:
+                lower, upper = needed[group].tolist()
+                part.partition(lower)
+                if upper > lower:
+                    # The next one is the least of what is left.
+                    least = upper + int(part[upper:].argmin())
+                    part[[upper, least]] = part[[least, upper]]
             elif len(part):
                 part.partition(needed[group])
 
@@ -212,9 +220,9 @@ def rank_in_groups(
 
 def _sort_keys(x: Vector) -> Array:
     """Numbers ordered as the elements are, NULL first."""
-    if x.symbols is None and x.data.dtype.kind == "f":
+    if x.symbols is None and x.kind == "f":
         return np.where(np.isnan(x.data), -np.inf, x.data)
-    return x.data if x.symbols is None and x.data.dtype.kind == "i" else ranks(x)[0]
+    return x.data if x.symbols is None and x.kind == "i" else ranks(x)[0]
 
 
 def _ranks_in(groups: Groups, keys: Array, ties: str) -> tuple[Array, Array]:

@@ -10,7 +10,6 @@ import numpy as np
 from engine import parallel
 from engine.aggregation import basic, moments
 from engine.aggregation.basic import doubles, ints
-from engine.aggregation.moments import ZERO_VARIANCE
 from engine.aggregation.order import quantile as group_quantile
 from engine.aggregation.rows import Kernel, codes_of, gather, numbers, ranks
 from engine.aggregation.windows import Windows, windowed
@@ -18,7 +17,9 @@ from engine.types import FLOATING, INTEGRAL, Type, null
 from engine.values import Array, Vector
 
 NEGLIGIBLE = 1e-6
-"""Variances that are so small a part of the greatest deviation carry errors of earlier windows."""
+"""Variances that are so small a part of the greatest squared deviation carry errors of earlier windows."""
+NEGLIGIBLE_IN_SHAPE = 1e-4
+"""The same where third and fourth powers are summed up."""
 SHORT = 24
 """Windows of so few rows are worked on from their own rows alone."""
 FLAT = 1e-20
@@ -99,6 +100,7 @@ def variance(*, sample: bool, root: bool = False) -> Kernel:
         values = numbers(x)
         if _unsuitable(windows, values):
             return windowed(exact, windows, x)
+        values = _centered(values, ~np.isnan(values))
         spread = rolling(windows, values).var(ddof=lost).to_numpy()
         result = doubles(np.sqrt(spread) if root else spread, windows.counts(~np.isnan(values)) <= lost)
         return _afresh(exact, windows, result, spread < NEGLIGIBLE * _greatest_square(values), x)
@@ -253,10 +255,12 @@ def _pair(x: Vector, y: Vector) -> tuple[Array, Array, Array]:
     """Two columns as numbers around their means, NaN where either is NULL."""
     first, second = numbers(x), numbers(y, "Y")
     valid = ~(np.isnan(first) | np.isnan(second))
-    if not valid.any():
-        return valid, np.where(valid, first, np.nan), np.where(valid, second, np.nan)
-    first = np.where(valid, first - first[valid].mean(), np.nan)
-    return valid, first, np.where(valid, second - second[valid].mean(), np.nan)
+    return valid, _centered(first, valid), _centered(second, valid)
+
+
+def _centered(values: Array, valid: Array) -> Array:
+    """Valid numbers around their mean, NaN elsewhere: sums of large ones would lose their differences."""
+    return np.where(valid, values - values[valid].mean(), np.nan) if valid.any() else np.where(valid, values, np.nan)
 
 
 def _second_moments(windows: Windows, x: Vector, y: Vector) -> tuple[Array, Array, Array, Array, Array] | None:
@@ -320,11 +324,11 @@ def _moments_of_short(before: Array, first: Array, second: Array) -> tuple[Array
             products += dx * dy
         number[rows] = total
         var_x[rows], var_y[rows], shared[rows] = squares_x / total, squares_y / total, products / total
-        doubtful[rows] = (var_x[rows] < FLAT * mean_x**2) | (var_y[rows] < FLAT * mean_y**2)
+        doubtful[rows] = (var_x[rows] <= FLAT * mean_x**2) | (var_y[rows] <= FLAT * mean_y**2)
 
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         parallel.each(fill, parallel.spans(len(before)), len(before))
-    return number, var_x, var_y, shared, doubtful | (var_x <= ZERO_VARIANCE) | (var_y <= ZERO_VARIANCE)
+    return number, var_x, var_y, shared, doubtful
 
 
 def _greatest_square(values: Array) -> float:
@@ -405,16 +409,18 @@ def shape(exact: Kernel, method: str) -> Kernel:
 
     def kernel(windows: Windows, x: Vector, biased: bool = True) -> Vector:
         values = numbers(x)
+        valid = ~np.isnan(values)
 
         def direct(groups: Any, column: Vector) -> Vector:
             return exact(groups, column, biased)
 
         if _unsuitable(windows, values):
             return windowed(direct, windows, x)
+        values = _centered(values, valid)
         window = rolling(windows, values)
         result = getattr(window, method)().to_numpy()
-        n = windows.counts(~np.isnan(values)).astype(np.float64)
-        few = (n < 4) | ~(window.var(ddof=0).to_numpy() > NEGLIGIBLE * _greatest_square(values))
+        n = windows.counts(valid).astype(np.float64)
+        few = (n < 4) | ~(window.var(ddof=0).to_numpy() > NEGLIGIBLE_IN_SHAPE * _greatest_square(values))
         with np.errstate(invalid="ignore", divide="ignore"):
             if method == "skew":
                 result = result * (n - 2) / np.sqrt(n * (n - 1)) if biased else result

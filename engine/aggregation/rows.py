@@ -8,10 +8,12 @@ from typing import TypeAlias
 import numpy as np
 
 from engine import parallel
+from engine.coded import per_text
+from engine.coding import objects
 from engine.errors import CallError
 from engine.grouping import ContiguousGroups, Groups
 from engine.parallel import BLOCK, spans
-from engine.types import DECIMAL, FLOATING, INTEGRAL, Type
+from engine.types import DECIMAL, FLOATING, INTEGRAL, Type, null
 from engine.values import Array, Vector, nulls
 
 Kernel: TypeAlias = Callable[..., Vector]
@@ -29,6 +31,10 @@ def gather(column: Vector, positions: Array) -> Vector:
     missing = positions < 0
     if not missing.any():
         return column.take(positions)
+    if column.coded() is not None and len(column):
+        chosen = column.take(np.maximum(positions, 0))
+        chosen.data[missing] = null(column.type)
+        return chosen
     out = nulls(column.type, len(positions), column.scale)
     out.symbols = column.symbols
     out.data[~missing] = column.data[positions[~missing]]
@@ -207,6 +213,11 @@ def ranks(column: Vector) -> tuple[Array, Array]:
         texts = column.symbols.array()
         order = np.unique(texts, return_inverse=True)[1]
         return order[column.data], np.arange(len(texts))[np.argsort(order)]
+    coded = column.coded()
+    if coded is not None:
+        present, codes = per_text(coded, str)
+        order = np.array(sorted(range(len(present)), key=present.__getitem__), dtype=np.int64)
+        return np.argsort(order)[codes], objects(present)[order]
     data = column.data
     if data.dtype.kind == "f":
         data = np.where(np.isnan(data), -np.inf, data)
@@ -221,6 +232,9 @@ def ranks(column: Vector) -> tuple[Array, Array]:
 
 def codes_of(column: Vector) -> Array:
     """Equal whole numbers for equal elements (all NULLs are equal)."""
+    coded = column.coded()
+    if coded is not None:
+        return coded.data
     if column.data.dtype.kind == "i":
         return column.data
     import pandas as pd

@@ -22,7 +22,7 @@ def in_order(groups: Groups, x: Vector) -> Vector:
 
 
 def back(groups: Groups, x: Vector) -> Vector:
-    return x if groups.contiguous else x.with_data(groups.restore(x.data))
+    return x if groups.contiguous else x.moved(groups.restore)
 
 
 def positive_streak(groups: Groups, x: Vector) -> Vector:
@@ -142,10 +142,12 @@ def drawdowns(groups: Groups, x: Vector, ratio: bool = True) -> Vector:
 def shifted(groups: Groups, x: Vector, steps: int) -> Vector:
     """Elements moved by `steps` rows within their groups; NULL where none comes from."""
     column = in_order(groups, x)
-    data = np.roll(column.data, steps)
+    coded = column.held_codes()
+    source = column if coded is None else coded
+    data = np.roll(source.data, steps)
     # The rows of each group that have none so far before (or after) them.
     reach = np.arange(min(abs(steps), groups.rows))
     edges = groups.offsets[:-1, None] + reach if steps > 0 else groups.offsets[1:, None] - 1 - reach
     inside = (edges >= groups.offsets[:-1, None]) & (edges < groups.offsets[1:, None])
-    data[edges[inside]] = nulls(x.type, 1).data[0]
-    return back(groups, x.with_data(data))
+    data[edges[inside]] = nulls(source.type, 1).data[0]
+    return back(groups, source.with_data(data) if coded is None else Vector.holding(source.with_data(data)))

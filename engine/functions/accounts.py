@@ -7,9 +7,10 @@ from engine.context import Context
 from engine.errors import ScriptError, UnsupportedError
 from engine.functions.background import running_job
 from engine.functions.registry import Registry
+from engine.functions.tabular import listing, timestamp
 from engine.types import Type
 from engine.users import GUEST, WRONG_LOGIN, Users
-from engine.values import NOTHING, AnyVector, Nothing, Scalar, Value, Vector, boolean, string, vector
+from engine.values import NOTHING, AnyVector, Nothing, Scalar, Table, Value, Vector, boolean, string, vector
 
 functions = Registry()
 
@@ -131,3 +132,30 @@ def reset_password(context: Context, user: Value, password: Value) -> Nothing:
 def get_user_list(context: Context) -> Vector:
     users = require_admin(context, "list users")
     return vector(Type.STRING, [name for name in users.names() if not users.is_admin(name)])
+
+
+@functions.builtin("lockUser", "userId", context=True)
+def lock_user(context: Context, user: Value) -> Nothing:
+    """Let a user log in no more, until unlockUser."""
+    require_admin(context, "lock users").lock(text_argument(user, "userId"))
+    return NOTHING
+
+
+@functions.builtin("unlockUser", "userId", context=True)
+def unlock_user(context: Context, user: Value) -> Nothing:
+    require_admin(context, "unlock users").unlock(text_argument(user, "userId"))
+    return NOTHING
+
+
+@functions.builtin("getUserLockedStatus", "", context=True)
+def get_user_locked_status(context: Context) -> Table:
+    """The users an administrator has locked, wherever they come from (`*`) and until they are unlocked."""
+    users = require_admin(context, "see which users are locked")
+    locked = [(name, users.account(name).locked) for name in users.names()]
+    rows = [(name, since) for name, since in locked if since is not None]
+    return listing(
+        ("user", Type.STRING, [name for name, _ in rows]),
+        ("IP", Type.STRING, ["*"] * len(rows)),
+        ("lockTime", Type.TIMESTAMP, [timestamp(since) for _, since in rows]),
+        ("unlockTime", Type.TIMESTAMP, [None] * len(rows)),
+    )

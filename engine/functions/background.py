@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from engine.arguments import (
     boolean_argument,
@@ -22,7 +22,20 @@ from engine.jobs import BatchJob, ConsoleJob, Jobs
 from engine.server_node import ALIAS
 from engine.session import Session
 from engine.types import LITERAL, Type
-from engine.values import NOTHING, AnyVector, Nothing, Scalar, Table, Value, Vector, string
+from engine.values import (
+    NOTHING,
+    AnyVector,
+    Dictionary,
+    Function,
+    Nothing,
+    Scalar,
+    Table,
+    Value,
+    Vector,
+    boolean,
+    integer,
+    string,
+)
 
 functions = Registry()
 
@@ -90,10 +103,31 @@ def submit_job_with_priority(
     *arguments: Value,
 ) -> Scalar:
     """A job with a priority and a number of workers, which are shown but change nothing here."""
+    return _submitted(context, job_id, description, definition, arguments, _rank(priority, parallelism))
+
+
+@functions.builtin("submitJobEx2", "jobId, jobDesc, priority, parallelism, onComplete, jobDef, [args...]", context=True)
+def submit_job_with_callback(
+    context: Context,
+    job_id: Value,
+    description: Value,
+    priority: Value,
+    parallelism: Value,
+    on_complete: Value,
+    definition: Value,
+    *arguments: Value,
+) -> Scalar:
+    """Calls `onComplete(jobId, jobDesc, success, result)` when the job has ended, well or not."""
+    callback = function_argument(on_complete, "onComplete")
+    rank = _rank(priority, parallelism)
+    return _submitted(context, job_id, description, definition, arguments, rank, callback)
+
+
+def _rank(priority: Value, parallelism: Value) -> tuple[int, int]:
     wanted = integer_argument(priority, "priority"), positive_argument(parallelism, "parallelism")
     if not 0 <= wanted[0] <= 9:
         raise CallError("priority must be an integer from 0 to 9.")
-    return _submitted(context, job_id, description, definition, arguments, wanted)
+    return wanted
 
 
 def _submitted(
@@ -103,6 +137,7 @@ def _submitted(
     definition: Value,
     arguments: Sequence[Value],
     rank: tuple[int, int] | None = None,
+    on_complete: Function | None = None,
 ) -> Scalar:
     if isinstance(definition, Scalar):
         raise CallError("jobDef must be a function, not its name.")
@@ -111,25 +146,60 @@ def _submitted(
     if not name or any(letter.isspace() for letter in name):
         raise CallError("jobId must be a string without spaces.")
     owner = context.session
-    session = Session(secrets.randbelow(2**31 - 2**20) + 2**20, owner.node, owner.user)
+    session = Session(new_session_id(), owner.node, owner.user)
     session.functions.update(owner.functions)
     job = BatchJob(name, text_argument(description, "jobDesc", ""), session)
     if rank is not None:
         job.priority, job.parallelism = rank
-    session.output = lambda text: job.output.append(f"{_clock()} {text}")
     running = running_job(context)
     job.address = running.address if running is not None else ""
-    registry = context.registry
+    return string(start_batch_job(job, context.registry, lambda: function, arguments, on_complete))
+
+
+def new_session_id() -> int:
+    """An id that sessions of clients, which count up from 1, do not have."""
+    return secrets.randbelow(2**31 - 2**20) + 2**20
+
+
+def start_batch_job(
+    job: BatchJob,
+    registry: Registry,
+    function: Callable[[], Function],
+    arguments: Sequence[Value] = (),
+    on_complete: Function | None = None,
+) -> str:
+    """Call what `function` gives in the background, in the job's session; returns the job's id.
+
+    `on_complete` is called afterwards with the id, the description, whether it succeeded, and the result or the
+    message of the error.
+    """
+    from engine.interpreter import Interpreter
+
+    session = job.session
+    session.output = lambda text: job.output.append(f"{_clock()} {text}")
 
     def work() -> Value:
-        from engine.interpreter import Interpreter
-
         job.output.append(f"{_clock()} Start the job [{job.id}]: {job.description}")
-        result = Interpreter(session, registry).call(function, list(arguments))
+        interpreter = Interpreter(session, registry)
+        try:
+            result = interpreter.call(function(), list(arguments))
+        except ScriptError as error:
+            completed(interpreter, False, string(str(error)))
+            raise
         job.output.append(f"{_clock()} The job is done.")
+        completed(interpreter, True, result)
         return result
 
-    return string(context.node.jobs.submit(job, work))
+    def completed(interpreter: Context, success: bool, result: Value) -> None:
+        if on_complete is None:
+            return
+        try:
+            interpreter.call(on_complete, [string(job.id), string(job.description), boolean(success), result])
+        except ScriptError as error:
+            job.output.append(f"{_clock()} onComplete failed: {error}")
+
+    jobs: Jobs = session.node.jobs
+    return jobs.submit(job, work)
 
 
 def _clock() -> str:
@@ -156,6 +226,22 @@ def _job_table(jobs: list[BatchJob]) -> Table:
     )
 
 
+@functions.builtin("getJobStat", "", context=True)
+def get_job_stat(context: Context) -> Dictionary:
+    """How many jobs run and wait. Jobs are not broken down into tasks here, so each counts as one."""
+    jobs: Jobs = context.node.jobs
+    states = [job.state for job in jobs.batch_jobs()]
+    running, waiting = states.count("running") + len(jobs.console_jobs()), states.count("waiting")
+    counts = {
+        "queuedLocalTasks": waiting,
+        "runningLocalTasks": running,
+        "queuedJobs": waiting,
+        "runningJobs": running,
+        "queuedRemoteTasks": 0,
+    }
+    return Dictionary(Type.STRING, Type.INT, {name: integer(count) for name, count in counts.items()}, ordered=True)
+
+
 @functions.builtin("getRecentJobs", "[n]", context=True)
 def get_recent_jobs(context: Context, count: Value = NOTHING) -> Table:
     jobs = context.node.jobs.batch_jobs()
@@ -167,14 +253,23 @@ def get_recent_jobs(context: Context, count: Value = NOTHING) -> Table:
     return _job_table(jobs[len(jobs) - min(wanted, len(jobs)) :])
 
 
+def _own_job(context: Context, job_id: Value) -> BatchJob:
+    """A job of the user; of anybody for an administrator."""
+    job: BatchJob = context.node.jobs.batch_job(text_argument(job_id, "jobId"))
+    user = context.session.user
+    if job.session.user != user and not context.node.users.is_admin(user):
+        raise ScriptError(f"The job [{job.id}] belongs to another user; only administrators can see it.")
+    return job
+
+
 @functions.builtin("getJobStatus", "jobId", context=True)
 def get_job_status(context: Context, job_id: Value) -> Table:
-    return _job_table([context.node.jobs.batch_job(text_argument(job_id, "jobId"))])
+    return _job_table([_own_job(context, job_id)])
 
 
 @functions.builtin("getJobReturn", "jobId, [blocking=false]", context=True)
 def get_job_return(context: Context, job_id: Value, blocking: Value = NOTHING) -> Value:
-    job: BatchJob = context.node.jobs.batch_job(text_argument(job_id, "jobId"))
+    job = _own_job(context, job_id)
     while not job.done.wait(0.05):
         if not boolean_argument(blocking, "blocking", False):
             raise ScriptError(f"The job [{job.id}] is not complete yet.")
@@ -186,7 +281,7 @@ def get_job_return(context: Context, job_id: Value, blocking: Value = NOTHING) -
 
 @functions.builtin("getJobMessage", "jobId", context=True)
 def get_job_message(context: Context, job_id: Value) -> Scalar:
-    job: BatchJob = context.node.jobs.batch_job(text_argument(job_id, "jobId"))
+    job = _own_job(context, job_id)
     text = "\n".join(job.output)
     return Scalar(Type.BLOB, text.encode()) if len(text) > 65535 else string(text)
 

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.arguments import boolean_argument, integer_argument, is_omitted
+from engine.arguments import boolean_argument, integer_argument, is_omitted, positive_argument
+from engine.calendars import BUSINESS_DAYS, TradingDays, for_distinct
 from engine.cast import DAY, INSTANTS
+from engine.declarations import every_form
 from engine.errors import CallError
 from engine.forms import as_vector
 from engine.functions.registry import Registry
+from engine.lifting import blockwise, elementwise
 from engine.types import Type, null
 from engine.values import Array, Value, Vector
 
@@ -31,18 +34,31 @@ class Periods:
     day: Boundary
     is_end: bool = False
 
+    @classmethod
+    def between(cls, trading: TradingDays) -> Periods:
+        """From one trading day to the next."""
+        return cls(trading.number, trading.day)
+
     def of(self, days: Array, missing: Array, offset: int | None = None, step: int = 1) -> Array:
-        number = self.index(days)
+        """The day that stands for the period of each day; any day where one is missing."""
+        if missing.all():
+            return days
+        if missing.any():
+            days = np.where(missing, days[~missing][0], days)
+        start = 0
         if step > 1:
-            if offset is None:
-                start = number[~missing].min(initial=2**40)
-            else:
-                start = self.index(np.array([offset], dtype=np.int64))[0]
-                if self.is_end and self.day(start) < offset:
-                    start += 1
-            past = number - start
-            number = start + (-(-past // step) * step if self.is_end else past // step * step)
-        return self.day(number)
+            start = int(self.index(np.array([days.min() if offset is None else offset], dtype=np.int64))[0])
+            if offset is not None and self.is_end and self.day(np.array([start]))[0] < offset:
+                start += 1
+
+        def label(days: Array) -> Array:
+            number = self.index(days)
+            if step > 1:
+                past = number - start
+                number = start + (-(-past // step) * step if self.is_end else past // step * step)
+            return self.day(number)
+
+        return for_distinct(label, days)
 
 
 def days_of(x: Vector) -> tuple[Array, Array]:
@@ -130,14 +146,6 @@ def half_months(day: int, *, end: bool) -> Periods:
     return Periods(index, boundary)
 
 
-def business_days() -> Periods:
-    def index(days: Array) -> Array:
-        rolled = business_roll(days, forward=False) + 3
-        return np.asarray(rolled // 7 * 5 + rolled % 7)
-
-    return Periods(index, lambda number: number // 5 * 7 + number % 5 - 3)
-
-
 def fiscal_years(weekday: int, month: int, nearest: bool) -> Periods:
     """Years of 52 or 53 weeks that start on the weekday nearest to, or last before, the end of a month."""
 
@@ -147,9 +155,10 @@ def fiscal_years(weekday: int, month: int, nearest: bool) -> Periods:
         return np.asarray(np.where(last - before > 3, before + 7, before)) if nearest else before
 
     def index(days: Array) -> Array:
-        year = month_number(days) // 12
-        year = year - (days < start(year))
-        return year + (days >= start(year + 1))
+        year = month_number(days) // 12 + 1
+        for _ in range(3):  # the end of December may fall on a day of the next year
+            year = year - (days < start(year))
+        return year
 
     return Periods(index, start)
 
@@ -176,15 +185,22 @@ def fiscal_quarters(weekday: int, month: int, long_quarter: int, nearest: bool) 
     return Periods(index, day)
 
 
-def periods_of(x: Vector, periods: Periods, offset: Value | None, n: Value | None) -> Vector:
-    days, missing = days_of(x)
-    step = integer_argument(n, "n", 1)
-    if step <= 0:
-        raise CallError("n must be a positive integer.")
+def periods_of(x: Value, periods: Periods, offset: Value | None, n: Value | None) -> Value:
+    """The days that stand for the periods of times of any form; n periods are counted from the first time or offset."""
+    step = positive_argument(n, "n", 1)
     start = None
     if not is_omitted(offset) and offset is not None:
-        start = int(days_of(as_vector(offset))[0][0])
-    return dates(periods.of(days, missing, start, step), missing)
+        days, missing = days_of(as_vector(offset))
+        if len(days) != 1 or missing.any():
+            raise CallError("offset must be a time of the type of X.")
+        start = int(days[0])
+
+    def kernel(times: Vector) -> Vector:
+        days, missing = days_of(times)
+        return dates(periods.of(days, missing, start, step), missing)
+
+    # Without an offset the smallest of all times decides.
+    return elementwise(kernel if step > 1 and start is None else blockwise(kernel), [x])
 
 
 def _within(value: Value | None, name: str, low: int, high: int, default: int) -> int:
@@ -199,13 +215,15 @@ def _declare_months(name: str, length: int, *, business: bool, end: bool, aliase
     if length == 1:
 
         @functions.elementwise(name, "X, [offset], [n=1]", aliases=aliases)
-        def monthly(x: Vector, offset: Value | None = None, n: Value | None = None) -> Vector:
+        @every_form
+        def monthly(x: Value, offset: Value | None = None, n: Value | None = None) -> Value:
             return periods_of(x, month_periods(1, 1, end=end, business=business), offset, n)
 
         return
 
     @functions.elementwise(name, f"X, [{parameter}={default}], [offset], [n=1]", aliases=aliases)
-    def longer(x: Vector, month: Value | None = None, offset: Value | None = None, n: Value | None = None) -> Vector:
+    @every_form
+    def longer(x: Value, month: Value | None = None, offset: Value | None = None, n: Value | None = None) -> Value:
         number = _within(month, parameter, 1, 12, default)
         periods = month_periods(length, number % 12 + 1 if end else number, end=end, business=business)
         return periods_of(x, periods, offset, n)
@@ -223,37 +241,42 @@ for _period, _length in (("Month", 1), ("Quarter", 3), ("Year", 12), ("annual", 
 
 
 @functions.elementwise("weekBegin", "X, [weekday=0], [offset], [n=1]")
-def week_begin(x: Vector, weekday: Value | None = None, offset: Value | None = None, n: Value | None = None) -> Vector:
+@every_form
+def week_begin(x: Value, weekday: Value | None = None, offset: Value | None = None, n: Value | None = None) -> Value:
     return periods_of(x, week_periods(_within(weekday, "weekday", 0, 6, 0), end=False), offset, n)
 
 
 @functions.elementwise("weekEnd", "X, [weekday=6], [offset], [n=1]", aliases=("week",))
-def week_end(x: Vector, weekday: Value | None = None, offset: Value | None = None, n: Value | None = None) -> Vector:
+@every_form
+def week_end(x: Value, weekday: Value | None = None, offset: Value | None = None, n: Value | None = None) -> Value:
     return periods_of(x, week_periods(_within(weekday, "weekday", 0, 6, 6), end=True), offset, n)
 
 
 @functions.elementwise("weekOfMonth", "X, [week=0], [weekday=0], [offset], [n=1]")
+@every_form
 def week_of_month(
-    x: Vector,
+    x: Value,
     week: Value | None = None,
     weekday: Value | None = None,
     offset: Value | None = None,
     n: Value | None = None,
-) -> Vector:
+) -> Value:
     periods = nth_weekday(_within(week, "week", 0, 3, 0), _within(weekday, "weekday", 0, 6, 0))
     return periods_of(x, periods, offset, n)
 
 
 @functions.elementwise("lastWeekOfMonth", "X, [weekday=0], [offset], [n=1]")
+@every_form
 def last_week_of_month(
-    x: Vector, weekday: Value | None = None, offset: Value | None = None, n: Value | None = None
-) -> Vector:
+    x: Value, weekday: Value | None = None, offset: Value | None = None, n: Value | None = None
+) -> Value:
     return periods_of(x, nth_weekday(-1, _within(weekday, "weekday", 0, 6, 0)), offset, n)
 
 
 def _declare_half_months(name: str, *, end: bool) -> None:
     @functions.elementwise(name, "X, [dayOfMonth=15], [offset], [n=1]")
-    def half(x: Vector, day: Value | None = None, offset: Value | None = None, n: Value | None = None) -> Vector:
+    @every_form
+    def half(x: Value, day: Value | None = None, offset: Value | None = None, n: Value | None = None) -> Value:
         return periods_of(x, half_months(_within(day, "dayOfMonth", 2, 27, 15), end=end), offset, n)
 
 
@@ -262,19 +285,21 @@ _declare_half_months("semiMonthEnd", end=True)
 
 
 @functions.elementwise("businessDay", "X, [offset], [n=1]")
-def business_day(x: Vector, offset: Value | None = None, n: Value | None = None) -> Vector:
-    return periods_of(x, business_days(), offset, n)
+@every_form
+def business_day(x: Value, offset: Value | None = None, n: Value | None = None) -> Value:
+    return periods_of(x, Periods.between(BUSINESS_DAYS), offset, n)
 
 
 @functions.elementwise("fy5253", "X, [weekday=0], [startingMonth=1], [nearest=true], [offset], [n=1]")
+@every_form
 def fiscal_year(
-    x: Vector,
+    x: Value,
     weekday: Value | None = None,
     month: Value | None = None,
     nearest: Value | None = None,
     offset: Value | None = None,
     n: Value | None = None,
-) -> Vector:
+) -> Value:
     periods = fiscal_years(
         _within(weekday, "weekday", 0, 6, 0),
         _within(month, "startingMonth", 1, 12, 1),
@@ -286,15 +311,16 @@ def fiscal_year(
 @functions.elementwise(
     "fy5253Quarter", "X, [weekday=0], [startingMonth=1], [qtrWithExtraWeek=1], [nearest=true], [offset], [n=1]"
 )
+@every_form
 def fiscal_quarter(
-    x: Vector,
+    x: Value,
     weekday: Value | None = None,
     month: Value | None = None,
     long_quarter: Value | None = None,
     nearest: Value | None = None,
     offset: Value | None = None,
     n: Value | None = None,
-) -> Vector:
+) -> Value:
     periods = fiscal_quarters(
         _within(weekday, "weekday", 0, 6, 0),
         _within(month, "startingMonth", 1, 12, 1),

@@ -10,7 +10,7 @@ from engine.cast import to_float
 from engine.context import Context
 from engine.errors import CallError, UnsupportedError
 from engine.forms import as_vector
-from engine.functions.data_sources import DataSource, rows_of_source
+from engine.functions.data_sources import DataSource
 from engine.functions.registry import Registry
 from engine.sql.resolve import frame_of_value
 from engine.types import FLOATING, INTEGRAL, Type
@@ -66,7 +66,7 @@ def _numbers(context: Context, x: Value, names: Value | None) -> Array:
     blocks = []
     for source in sources:
         if isinstance(source, Handle) and isinstance(source.target, DataSource):
-            source = rows_of_source(context, source.target)
+            source = source.target.read(context)
         table = frame_of_value(source, None).table()
         chosen = table.names if is_omitted(names) else as_vector(names).strings().tolist()  # type: ignore[arg-type]
         columns = [table.column(str(name)) for name in chosen]

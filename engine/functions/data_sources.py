@@ -1,67 +1,121 @@
-"""`sqlDS` and `mr`: a query taken apart by partitions, and functions over the parts."""
+"""Data sources, which are parts of a query or of a file, and functions over the parts: `mr`, `imr`, `olsEx`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import reduce
 
-from dolphin.script import syntax
-from engine.arguments import boolean_argument, function_argument, is_omitted
+from engine.arguments import boolean_argument, function_argument, integer_argument, is_omitted, names_argument
 from engine.context import Context
-from engine.embedded import Embedded
 from engine.errors import CallError, ScriptError
 from engine.functions.registry import Registry
-from engine.source import source_of
-from engine.sql.pruning import need_of
-from engine.sql.resolve import default_alias
-from engine.storage.access import OpenTable, opened_table, require_right
-from engine.storage.databases import PREFIX
-from engine.storage.tables import Partition
-from engine.values import NOTHING, AnyVector, Code, Handle, Value
+from engine.sql.statements import stacked
+from engine.types import Type
+from engine.values import (
+    NOTHING,
+    NULL,
+    AnyVector,
+    Dictionary,
+    Function,
+    Handle,
+    Nothing,
+    Scalar,
+    Table,
+    Value,
+    boolean,
+    integer,
+    vector,
+)
 
 functions = Registry()
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class DataSource:
-    """A query on one partition of a stored table, or on a table in memory (no partition)."""
+    """`load` reads the rows; `transforms` are called with them. `kept` are rows that `caching` was asked for."""
 
-    query: syntax.Select
-    table: OpenTable | None = None
-    partition: Partition | None = None
-    alias: str | None = None
+    load: Callable[[Context], Value]
+    transforms: list[Function] = field(default_factory=list)
+    caching: bool = False
+    kept: Value | None = None
+
+    def read(self, context: Context) -> Value:
+        """The rows after all transformations, from the cache if they are there."""
+        if self.kept is not None:
+            rows = self.kept
+        else:
+            rows = self.load(context)
+            for transform in self.transforms:
+                rows = context.call(transform, [rows])
+        self.kept = rows if self.caching else None
+        return rows
 
 
-@functions.builtin("sqlDS", "sqlObj, [forcePartition=false]", context=True)
-def sql_data_sources(context: Context, code: Value, force: Value = NOTHING) -> AnyVector:
-    """One data source for each partition the query would read."""
-    forced = boolean_argument(force, "forcePartition", False)
-    query = code.node if isinstance(code, Code) else None
-    if isinstance(query, syntax.ExpressionStatement):
-        query = query.value
-    if not isinstance(query, syntax.Select) or not isinstance(query.source, syntax.Source):
-        raise CallError("sqlObj must be the metacode of a query of one table: <select ... from ...>.")
-    value = context.evaluate(query.source.value)
-    opened = opened_table(value)
-    text = source_of(query)
-    if opened is None or not opened.store.is_partitioned:
-        return AnyVector([Handle("DATASOURCE", f"DataSource< {text} >", DataSource(query))])
-    if not forced:
-        _check_can_be_split(query, opened)
-    store = opened.store
-    need = need_of([item for item in query.items if item.value is not None], query.where, context.evaluate)
-    keys = store.candidates(need.conjuncts_of(store.names, query.source.alias))
-    folder = store.database.removeprefix(PREFIX)
-    return AnyVector(
-        [
-            Handle(
-                "DATASOURCE",
-                f"DataSource< {text} [partition = /{folder}{store.partition_path(key)}] >",
-                DataSource(query, opened, key, query.source.alias or default_alias(query.source.value)),
-            )
-            for key in keys
-        ]
-    )
+def data_source(text: str, load: Callable[[Context], Value]) -> Handle:
+    return Handle("DATASOURCE", f"DataSource< {text} >", DataSource(load))
+
+
+def sources_of(value: Value) -> list[DataSource]:
+    """The data sources of an argument: one, or a tuple of them."""
+    items = value.items if isinstance(value, AnyVector) else [value]
+    found = [item.target for item in items if isinstance(item, Handle) and isinstance(item.target, DataSource)]
+    if not found or len(found) != len(items):
+        raise CallError("ds must be a data source or a tuple of data sources, as sqlDS gives them.")
+    return found
+
+
+# --- what becomes of their rows
+
+
+@functions.builtin("transDS!", "ds, transFunc")
+def transform(sources: Value, function: Value) -> Value:
+    """Call a function, or one after the other, with the rows of data sources whenever these are read."""
+    items = function.items if isinstance(function, AnyVector) else [function]
+    added = [function_argument(item, "transFunc") for item in items]
+    for source in sources_of(sources):
+        source.transforms += added
+        source.kept = None
+    return sources
+
+
+@functions.builtin("cacheDS!", "ds")
+def cache(sources: Value) -> Scalar:
+    """Keep the rows of data sources when they are read the next time."""
+    for source in sources_of(sources):
+        source.caching = True
+    return boolean(True)
+
+
+@functions.builtin("cacheDSNow", "ds", context=True)
+def cache_now(context: Context, sources: Value) -> Scalar:
+    """Read data sources and keep their rows; returns how many rows these are."""
+    count = 0
+    for source in sources_of(sources):
+        context.check()
+        source.caching = True
+        rows = source.read(context)
+        count += rows.rows if isinstance(rows, Table) else 1
+    return integer(count, Type.LONG)
+
+
+@functions.builtin("clearDSCache!", "ds")
+def forget(sources: Value) -> Nothing:
+    """Let the rows of data sources go after they are read the next time."""
+    for source in sources_of(sources):
+        source.caching = False
+    return NOTHING
+
+
+@functions.builtin("clearDSCacheNow", "ds")
+def forget_now(sources: Value) -> Nothing:
+    """Let the rows of data sources go."""
+    for source in sources_of(sources):
+        source.caching, source.kept = False, None
+    return NOTHING
+
+
+# --- functions over all of them
 
 
 @functions.builtin("mr", "ds, mapFunc, [reduceFunc], [finalFunc], [parallel=true]", context=True)
@@ -75,44 +129,107 @@ def map_reduce(
 ) -> Value:
     """`mapFunc` of the rows of every data source, one after the other, reduced and finished."""
     boolean_argument(parallel, "parallel", True)
-    items = sources.items if isinstance(sources, AnyVector) else [sources]
-    if not items or not all(isinstance(item, Handle) and isinstance(item.target, DataSource) for item in items):
-        raise CallError("ds must be a tuple of data sources, as sqlDS gives them.")
     function = function_argument(mapping, "mapFunc")
     results: list[Value] = []
-    for item in items:
+    for source in sources_of(sources):
         context.check()
-        assert isinstance(item, Handle)
-        results.append(context.call(function, [rows_of_source(context, item.target)]))
-    result: Value = AnyVector(results)
-    if not is_omitted(reduction):
-        combine = function_argument(reduction, "reduceFunc")
-        result = reduce(lambda left, right: context.call(combine, [left, right]), results)
+        results.append(context.call(function, [source.read(context)]))
+    result = _reduced(context, reduction, results)
     return result if is_omitted(final) else context.call(function_argument(final, "finalFunc"), [result])
 
 
-def rows_of_source(context: Context, source: DataSource) -> Value:
-    """The result of the query of a data source."""
-    if source.table is None or source.partition is None:
-        return context.evaluate(source.query)
-    assert isinstance(source.query.source, syntax.Source)
-    opened = source.table
-    require_right(opened.session, "TABLE_READ", opened.store.database, opened.store.name)
-    table = opened.store.read_partition(source.partition)
-    part = replace(source.query.source, value=Embedded(table, span=source.query.span), alias=source.alias)  # type: ignore[arg-type]
-    return context.evaluate(replace(source.query, source=part))
+@functions.builtin(
+    "imr",
+    "ds, initValue, mapFunc, [reduceFunc], [finalFunc], terminateFunc, [carryover=false]",
+    context=True,
+)
+def iterated_map_reduce(
+    context: Context,
+    sources: Value,
+    initial: Value,
+    mapping: Value,
+    reduction: Value,
+    final: Value,
+    termination: Value,
+    carryover: Value = NOTHING,
+) -> Value:
+    """`mr` again and again, with the result of the time before, so often or until `terminateFunc(before, now)`."""
+    if not isinstance(sources, AnyVector):
+        raise CallError("ds must be a tuple of data sources.")
+    function, carries = function_argument(mapping, "mapFunc"), boolean_argument(carryover, "carryover", False)
+    until = None if isinstance(termination, Scalar) else function_argument(termination, "terminateFunc")
+    times = integer_argument(termination, "terminateFunc") if until is None else None
+    if times is not None and times < 1:
+        raise CallError("terminateFunc must be a function or a positive number of iterations.")
+    parts = [source.read(context) for source in sources_of(sources)]
+    carried: list[Value] = [NULL] * len(parts)
+    state, done = initial, 0
+    while True:
+        context.check()
+        results = []
+        for index, part in enumerate(parts):
+            result = context.call(function, [part, state, carried[index]] if carries else [part, state])
+            if carries:
+                result, carried[index] = _without_carryover(result)
+            results.append(result)
+        before, state = state, _reduced(context, reduction, results)
+        if not is_omitted(final):
+            state = context.call(function_argument(final, "finalFunc"), [before, state])
+        done += 1
+        if until is None:
+            if done == times:
+                return state
+        elif boolean_argument(context.call(until, [before, state]), "the result of terminateFunc"):
+            return state
 
 
-def _check_can_be_split(query: syntax.Select, table: OpenTable) -> None:
-    partitioning = {name.lower() for name in table.store.schema.partition_columns}
-    reason = None
-    if query.order:
-        reason = "order by"
-    elif query.top is not None or query.limit is not None:
-        reason = "top or limit"
-    elif query.grouping is not None and query.grouping.kind != "context":
-        keys = {item.value.id.lower() for item in query.grouping.keys if isinstance(item.value, syntax.Name)}
-        if not partitioning & keys:
-            reason = "group by off the partitioning columns"
-    if reason is not None:
-        raise ScriptError(f"The query can't be split by partitions because of {reason}. Set forcePartition to true.")
+def _reduced(context: Context, reduction: Value, results: list[Value]) -> Value:
+    if is_omitted(reduction):
+        return AnyVector(results)
+    combine = function_argument(reduction, "reduceFunc")
+    return reduce(lambda left, right: context.call(combine, [left, right]), results)
+
+
+def _without_carryover(result: Value) -> tuple[Value, Value]:
+    if not isinstance(result, AnyVector) or len(result) < 2:
+        raise ScriptError("With carryover, mapFunc must return a tuple whose last element is the carryover object.")
+    *rest, carried = result.items
+    return rest[0] if len(rest) == 1 else AnyVector(rest), carried
+
+
+@functions.builtin("olsEx", "ds, Y, X, [intercept=true], [mode=0]", context=True)
+def least_squares(
+    context: Context, sources: Value, y: Value, x: Value, intercept: Value = NOTHING, mode: Value = NOTHING
+) -> Value:
+    """`ols` of columns of the rows of all data sources."""
+    (goal, *others), factors = names_argument(y, "Y"), names_argument(x, "X")
+    if others or not factors:
+        raise CallError("Y must name one column, X one or more.")
+    rows = stacked(tables_of(context, sources_of(sources)))
+    columns = {name: rows.column(name) for name in (goal, *factors)}
+    if missing := [name for name, column in columns.items() if column is None]:
+        raise CallError(f"the data sources have no column {missing[0]}.")
+    design = Table(factors, [column for name in factors if (column := columns[name]) is not None])
+    found = columns[goal]
+    assert found is not None
+    result = context.call(_builtin(context, "ols"), [found, design, intercept, mode])
+    table = result.items["Coefficient"] if isinstance(result, Dictionary) else result
+    if isinstance(table, Table):
+        constant = boolean_argument(intercept, "intercept", True)
+        table.columns[0] = vector(Type.STRING, [*(["intercept"] if constant else []), *factors])
+    return result
+
+
+def tables_of(context: Context, sources: Sequence[DataSource]) -> list[Table]:
+    """The rows of data sources, each a table."""
+    tables = [source.read(context) for source in sources]
+    found = [table for table in tables if isinstance(table, Table)]
+    if len(found) != len(tables):
+        raise ScriptError("A data source did not give a table.")
+    return found
+
+
+def _builtin(context: Context, name: str) -> Function:
+    function = context.registry.find(name)
+    assert function is not None
+    return function

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from typing import Any
 
 from engine.arguments import choice_argument, integer_argument, is_omitted, text_argument
 from engine.context import Context
 from engine.errors import CallError, UnsupportedError
+from engine.functions.paths import writable
 from engine.functions.registry import Registry
 from engine.storage.access import Scheme, database_handle, database_of, has_right, require_right, require_user
 from engine.storage.databases import ENGINES, PREFIX, Database, Databases
+from engine.storage.disk_tables import DiskDatabase
 from engine.storage.partitions import (
     COMPO,
     HASH,
@@ -29,6 +32,7 @@ from engine.values import (
     NOTHING,
     AnyVector,
     ArrayVector,
+    Dictionary,
     Handle,
     Nothing,
     Scalar,
@@ -36,6 +40,7 @@ from engine.values import (
     Vector,
     boolean,
     elements,
+    string,
     vector,
 )
 
@@ -68,7 +73,9 @@ def database(
     if is_omitted(partition_type):
         if not url:
             return database_handle(Scheme([]))
-        _check_url(url)
+        if not url.startswith(PREFIX):
+            require_user(context.session, "reach files")
+            return database_handle(DiskDatabase(writable(context, url)))
         return database_handle(context.node.databases.get(url))
     if is_omitted(scheme):
         raise CallError("partitionScheme must be given together with partitionType.")
@@ -83,13 +90,15 @@ def database(
         raise UnsupportedError(f"The storage engine {kind}")
     choice_argument(granularity, "chunkGranularity", ("TABLE", "DATABASE"), "TABLE")
     atomicity = choice_argument(atomic, "atomic", ("TRANS", "CHUNK"), "TRANS")
-    made = context.node.databases.create(url, levels, kind, atomicity, context.session.user)
+    made = context.node.databases.create(url, levels, kind, atomicity, context.session.acting_user)
     return database_handle(made)
 
 
 def _check_url(url: str) -> None:
     if not url.startswith(PREFIX):
-        raise UnsupportedError(f'A database outside of dfs:// ([{url}]); write database("dfs://name", ...). It')
+        raise UnsupportedError(
+            f'A partitioned database outside of dfs:// ([{url}]); write database("dfs://name", ...). It'
+        )
 
 
 def _levels(kind: int, scheme: Value) -> list[Level]:
@@ -168,6 +177,7 @@ def drop_database(context: Context, directory: Value) -> Nothing:
     target = database_of(directory, context.node.databases)
     require_right(context.session, "DB_MANAGE", target.url)
     context.node.databases.drop(target.url)
+    context.node.catalogs.forget_database(target.url)
     return NOTHING
 
 
@@ -192,6 +202,8 @@ def get_dfs_databases_by_owner(context: Context, user: Value) -> Vector:
 def get_tables(context: Context, handle: Value) -> Vector:
     if not isinstance(handle, Handle):
         raise CallError('dbHandle must be a database handle; for a path use getDFSTablesByDatabase("dfs://...").')
+    if isinstance(handle.target, DiskDatabase):
+        return vector(Type.STRING, handle.target.tables())
     return vector(Type.STRING, _visible(context, database_of(handle, context.node.databases)))
 
 
@@ -212,3 +224,28 @@ def get_cluster_dfs_tables(context: Context, _system: Value = NOTHING) -> Vector
     return vector(
         Type.STRING, [f"{url}/{name}" for url in databases.urls() for name in _visible(context, databases.get(url))]
     )
+
+
+@functions.builtin("getAllDBs", "", context=True)
+def get_all_databases(context: Context) -> Dictionary:
+    """The tables of the databases the user manages: name, number, whether it was dropped, and name in storage."""
+    databases: Databases = context.node.databases
+    managed = [databases.get(url) for url in databases.urls() if has_right(context.session, "DB_MANAGE", url)]
+    return _by_name(
+        {
+            each: "".join(f"{name}:{number}:0:{name};" for number, name in enumerate(sorted(each.tables), 1))
+            for each in managed
+        }
+    )
+
+
+@functions.builtin("getAllDBGranularity", "", context=True)
+def get_all_database_granularity(context: Context) -> Dictionary:
+    """TABLE for every database: partitions of tables are stored apart."""
+    databases: Databases = context.node.databases
+    return _by_name({databases.get(url): "TABLE" for url in databases.urls()})
+
+
+def _by_name(texts: Mapping[Database, str]) -> Dictionary:
+    entries = {"/" + each.url.removeprefix(PREFIX): string(text) for each, text in texts.items()}
+    return Dictionary(Type.STRING, Type.STRING, dict(entries), ordered=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -15,9 +14,10 @@ from engine.errors import CallError, ScriptError, UnsupportedError
 from engine.functions.database import raw_scheme, scheme_vector
 from engine.functions.registry import Registry
 from engine.functions.tabular import listing
+from engine.operators.membership import like_pattern
 from engine.server_node import ALIAS
 from engine.sql.source import Conjunct
-from engine.storage.access import database_of, require_right
+from engine.storage.access import database_of, has_right, require_right
 from engine.storage.databases import PREFIX, Database, Databases
 from engine.storage.partitions import Level
 from engine.storage.tables import Partition, TableStore
@@ -99,11 +99,12 @@ def drop_partition(
     for store in stores:
         require_right(context.session, "TABLE_DELETE", target.url, store.name)
         if store.is_partitioned:
-            store.remove(_named_partitions(store, partitions))
+            store.remove(named_partitions(store, partitions))
     return NOTHING
 
 
-def _named_partitions(store: TableStore, wanted: Value) -> list[Partition]:
+def named_partitions(store: TableStore, wanted: Value) -> list[Partition]:
+    """The partitions with rows that paths or conditions name."""
     there = list(store.partition_rows())
     texts = names_argument(wanted, "partitionPaths") if _is_text(wanted) else []
     if texts and all(text.startswith("/") for text in texts):
@@ -170,18 +171,26 @@ def _tablets(context: Context, path: Value, name: str) -> Iterator[tuple[TableSt
             for key, count in store.partition_rows().items():
                 part = store.partition_path(key) if store.is_partitioned else f"/{store.name}"
                 dfs_path = "/" + url.removeprefix(PREFIX) + part
-                if (not pattern or _like(dfs_path, pattern)) and name in ("", store.name):
+                if (not pattern or like_pattern(pattern.replace("*", "%")).fullmatch(dfs_path)) and name in (
+                    "",
+                    store.name,
+                ):
                     yield store, dfs_path, count
 
 
 def _limited(context: Context, path: Value, name: str, top: Value) -> list[tuple[TableStore, str, int]]:
     limit = integer_argument(top, "top", 1024)
-    found = list(_tablets(context, path, name))
-    return found if limit < 0 else found[:limit]
+    readable = [
+        (store, part, count)
+        for store, part, count in _tablets(context, path, name)
+        if has_right(context.session, "TABLE_READ", store.database, store.name)
+    ]
+    return readable if limit < 0 else readable[:limit]
 
 
-def _chunk_id(store: TableStore, path: str) -> bytes:
-    digest = hashlib.md5(f"{path}\0{store.name}".encode(), usedforsecurity=False).digest()
+def chunk_id(path: str, table: str) -> bytes:
+    """The id of a table's partition, as a raw UUID."""
+    digest = hashlib.md5(f"{path}\0{table}".encode(), usedforsecurity=False).digest()
     return uuid.UUID(bytes=digest).bytes[::-1]
 
 
@@ -193,7 +202,7 @@ def get_tablets_meta(
         raise UnsupportedError("The disk usage of single partitions (diskUsage)")
     rows = _limited(context, path, text_argument(name, "tableName", ""), top)
     return listing(
-        ("chunkId", Type.UUID, [_chunk_id(store, path) for store, path, _ in rows]),
+        ("chunkId", Type.UUID, [chunk_id(path, store.name) for store, path, _ in rows]),
         ("path", Type.STRING, [str(store.folder) for store, _, _ in rows]),
         ("dfsPath", Type.STRING, [path for _, path, _ in rows]),
         ("tableName", Type.SYMBOL, [store.name for store, _, _ in rows]),
@@ -207,7 +216,7 @@ def get_chunks_meta(context: Context, path: Value = NOTHING, top: Value = NOTHIN
     rows = _limited(context, path, "", top)
     return listing(
         ("site", Type.STRING, [ALIAS] * len(rows)),
-        ("chunkId", Type.UUID, [_chunk_id(store, path) for store, path, _ in rows]),
+        ("chunkId", Type.UUID, [chunk_id(path, store.name) for store, path, _ in rows]),
         ("path", Type.STRING, [str(store.folder) for store, _, _ in rows]),
         ("dfsPath", Type.STRING, [path for _, path, _ in rows]),
         ("type", Type.INT, [1] * len(rows)),
@@ -222,8 +231,3 @@ def get_chunks_meta(context: Context, path: Value = NOTHING, top: Value = NOTHIN
 def list_tables(context: Context, url: Value) -> Table:
     tables = sorted(database_of(url, context.node.databases).tables)
     return listing(("tableName", Type.STRING, tables), ("physicalIndex", Type.STRING, [""] * len(tables)))
-
-
-def _like(path: str, pattern: str) -> bool:
-    translated = "".join(".*" if c in "*%" else "." if c == "?" else re.escape(c) for c in pattern)
-    return re.fullmatch(translated, path) is not None

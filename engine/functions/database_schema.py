@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from engine.arguments import text_argument
 from engine.errors import CallError
 from engine.functions.registry import Registry
 from engine.functions.tables.schema import in_memory_schema
@@ -33,6 +34,7 @@ from engine.values import (
 functions = Registry()
 
 _ARRAY = 64
+_COMMENT_BYTES = 4096
 
 
 @functions.builtin("schema", "table")
@@ -109,13 +111,15 @@ def _table_entries(opened: OpenTable) -> dict[str, Value]:
         "tableName": string(store.name),
         "tableOwner": string(table.owner),
         "chunkGranularity": string("TABLE"),
-        "colDefs": _definitions(columns),
+        "colDefs": definitions(columns),
         "compressMethods": listing(
             ("name", Type.STRING, [column.name for column in columns]),
             ("compressMethods", Type.STRING, ["none"] * len(columns)),
         ),
         "chunkPath": NULL,
     }
+    if table.comment:
+        entries["tableComment"] = string(table.comment)
     if table.sort_columns:
         entries["sortColumns"] = vector(Type.STRING, table.sort_columns)
         entries["keepDuplicates"] = string(table.keep)
@@ -133,7 +137,8 @@ def _table_entries(opened: OpenTable) -> dict[str, Value]:
     return entries
 
 
-def _definitions(columns: list[ColumnSchema]) -> Table:
+def definitions(columns: list[ColumnSchema]) -> Table:
+    """The columns of a stored table, as `schema` shows them."""
     return listing(
         ("name", Type.STRING, [column.name for column in columns]),
         ("typeString", Type.STRING, [_type_name(column) for column in columns]),
@@ -168,4 +173,14 @@ def set_column_comment(table: Value, comments: Value) -> Nothing:
             raise CallError("columnComments must map column names to strings.")
         texts[str(name)] = text.value or ""
     store.set_comments(texts)
+    return NOTHING
+
+
+@functions.builtin("setTableComment", "table, comment")
+def set_table_comment(table: Value, comment: Value) -> Nothing:
+    """A note on a stored table, which `schema` shows."""
+    store, text = _store(table), text_argument(comment, "comment")
+    if len(text.encode()) > _COMMENT_BYTES:
+        raise CallError(f"comment must have at most {_COMMENT_BYTES} bytes.")
+    store.set_comment(text)
     return NOTHING

@@ -8,10 +8,13 @@ from dolphin.script import syntax
 from engine.arguments import boolean_argument, choice_argument, is_omitted, names_argument, text_argument
 from engine.context import Context
 from engine.errors import CallError, ScriptError, UnsupportedError
+from engine.functions.disk_tables import disk_database
+from engine.functions.paths import writable
 from engine.functions.registry import Registry
 from engine.rights import TABLE_RIGHTS
 from engine.storage.access import OpenTable, Scheme, database_of, has_right, require_right, table_handle
 from engine.storage.databases import Database, Databases
+from engine.storage.disk_tables import DiskDatabase
 from engine.storage.table_schema import ColumnSchema, TableSchema
 from engine.types import INTEGRAL, LITERAL, TEMPORAL, Type
 from engine.values import (
@@ -97,7 +100,7 @@ def _table_schema(
     if kept != "ALL" and target.engine != "TSDB":
         raise CallError("keepDuplicates is for tables of the TSDB engine only.")
     key = _spelled(columns, key, "primaryKey")
-    return TableSchema(columns, partitions, sort, key, kept, context.session.user)
+    return TableSchema(columns, partitions, sort, key, kept, context.session.acting_user)
 
 
 @functions.builtin(
@@ -200,10 +203,14 @@ def create_dimension_table(
 @functions.builtin("loadTable", "database, tableName, [partitions], [memoryMode=false]", context=True)
 def load_table(
     context: Context, database: Value, name: Value, partitions: Value = NOTHING, memory: Value = NOTHING
-) -> Handle:
+) -> Handle | Table:
+    """A table of a database; one of a folder is read into memory."""
     if not is_omitted(partitions):
         raise ScriptError("Partitions of a DFS table can't be loaded: select them with a where clause.")
     boolean_argument(memory, "memoryMode", False)
+    folder = disk_database(context, database)
+    if folder is not None:
+        return folder.load(text_argument(name, "tableName"))
     target = database_of(database, context.node.databases)
     store = target.table(text_argument(name, "tableName"))
     if not any(has_right(context.session, right, target.url, store.name) for right in TABLE_RIGHTS):
@@ -214,6 +221,9 @@ def load_table(
 @functions.builtin("existsTable", "dbUrl, tableName", context=True)
 def exists_table(context: Context, url: Value, name: Value) -> Scalar:
     databases: Databases = context.node.databases
+    folder = disk_database(context, url)
+    if folder is not None:
+        return boolean(folder.exists(text_argument(name, "tableName")))
     if isinstance(url, Handle):
         return boolean(text_argument(name, "tableName") in database_of(url, databases).tables)
     path = text_argument(url, "dbUrl")
@@ -222,6 +232,9 @@ def exists_table(context: Context, url: Value, name: Value) -> Scalar:
 
 @functions.builtin("dropTable", "dbHandle, tableName", context=True)
 def drop_table(context: Context, handle: Value, name: Value) -> Nothing:
+    if isinstance(handle, Handle) and isinstance(handle.target, DiskDatabase):
+        DiskDatabase(writable(context, str(handle.target.folder))).drop(text_argument(name, "tableName"))
+        return NOTHING
     target = database_of(handle, context.node.databases)
     require_right(context.session, "DBOBJ_DELETE", target.url)
     target.drop_table(text_argument(name, "tableName"))
@@ -253,3 +266,16 @@ def load_table_by_query(context: Context, query: Value) -> Value:
     if node.grouping or node.pivot or node.order or node.top or node.limit:
         raise CallError("the query must have no top, group by, context by, pivot by, order by or limit clause.")
     return context.evaluate(node)
+
+
+@functions.builtin("savePartition", "dbHandle, table, tableName, [compression=true]", context=True)
+def save_partition(
+    context: Context, handle: Value, table: Value, name: Value, _compression: Value = NOTHING
+) -> Nothing:
+    """Add the rows of a table in memory to a partitioned table."""
+    if not isinstance(table, Table):
+        raise CallError("table must be a table in memory.")
+    store = database_of(handle, context.node.databases).table(text_argument(name, "tableName"))
+    require_right(context.session, "TABLE_INSERT", store.database, store.name)
+    store.append(table)
+    return NOTHING

@@ -11,6 +11,7 @@ from engine.aggregation import running
 from engine.aggregation.basic import doubles
 from engine.aggregation.rows import numbers, whole
 from engine.arguments import boolean_argument, integer_argument, is_omitted, optional_float
+from engine.calendars import trading_days
 from engine.cast import CLOCKS, DAY, INSTANTS
 from engine.declarations import columns_of, every_form
 from engine.errors import CallError, UnsupportedError
@@ -67,16 +68,16 @@ def _mean_in_time(x: Vector, values: tuple[Value, ...], times: Value | None) -> 
     raws = moments.data.astype(np.int64)
     if len(raws) and bool((np.diff(raws) <= 0).any()):
         raise CallError("times must be strictly increasing.")
-    if unit == "B":
-        if moments.type is not Type.DATE:
-            raise CallError("times must be DATE for a halfLife in business days.")
-        steps = np.busday_count(np.datetime64("1970-01-01"), raws.astype("datetime64[D]")) * DAY
-        length = amount * DAY
-    elif unit in UNITS:
+    if unit in UNITS:
         steps = raws * (INSTANTS.get(moments.type) or CLOCKS[moments.type])
         length = amount * UNITS[unit]
-    else:
+    elif unit in ("M", "y"):
         raise UnsupportedError(f"A halfLife in {unit}")
+    else:
+        if moments.type is not Type.DATE:
+            raise CallError("times must be DATE for a halfLife in business or trading days.")
+        steps = trading_days(unit).number(raws) * DAY
+        length = amount * DAY
     given: list[Value | None] = [*values[4:], *([None] * (7 - max(len(values), 4)))]
     if not boolean_argument(given[1], "adjust", True):
         raise CallError("adjust must be true with times.")

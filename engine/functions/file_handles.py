@@ -17,15 +17,18 @@ from engine.arguments import (
 )
 from engine.context import Context
 from engine.errors import CallError, ScriptError, UnsupportedError
-from engine.forms import as_vector
+from engine.forms import as_vector, element
 from engine.functions.paths import readable, writable
 from engine.functions.registry import Registry
-from engine.types import FLOATING, INTEGRAL, LITERAL, TEMPORAL, Type
+from engine.limits import check_allocation
+from engine.operators.building import type_argument
+from engine.types import DECIMAL, DTYPES, FLOATING, INTEGRAL, LITERAL, TEMPORAL, Type
 from engine.values import (
     NOTHING,
     NULL,
     AnyVector,
     Array,
+    Column,
     Handle,
     Nothing,
     Scalar,
@@ -36,7 +39,7 @@ from engine.values import (
     string,
     vector,
 )
-from engine.wire.decode import decode
+from engine.wire.decode import decode, symbol_vector
 from engine.wire.encode import Encoding, encode
 from engine.wire.forms import NULL_DOUBLE, NULL_FLOAT
 from engine.wire.reader import ProtocolError, StreamReader
@@ -313,6 +316,56 @@ def read_record(handle: Value, holder: Value, offset: Value = NOTHING, length: V
         with holder.lock:
             holder.columns = list(columns)
     return integer(len(packed))
+
+
+@functions.builtin("loadRecord", "filename, schema, [skipBytes=0], [count]", context=True)
+def load_record(
+    context: Context, filename: Value, schema: Value, skip: Value = NOTHING, count: Value = NOTHING
+) -> Table:
+    """The rows of a binary file whose columns have fixed lengths; schema: (name, type), with the length of texts."""
+    fields = [_field(item) for item in schema.items] if isinstance(schema, AnyVector) else []
+    skipped = integer_argument(skip, "skipBytes", 0)
+    wanted = -1 if is_omitted(count) else positive_argument(count, "count")
+    if not fields or skipped < 0:
+        raise CallError("schema must be a tuple of (name, type), and skipBytes must not be negative.")
+    name = text_argument(filename, "filename")
+    record = np.dtype([(f"f{n}", layout) for n, (_, _, layout) in enumerate(fields)])
+    path = readable(context, name)
+    try:
+        with path.open("rb") as file:
+            rows = max(path.stat().st_size - skipped, 0) // record.itemsize
+            rows = rows if wanted < 0 else min(rows, wanted)
+            check_allocation(rows * record.itemsize, Type.CHAR, context.node)
+            file.seek(skipped)
+            packed = np.frombuffer(file.read(rows * record.itemsize), dtype=record)
+    except OSError as error:
+        raise ScriptError(f"Failed to read the file [{name}]: {error.strerror}.") from None
+    columns: list[Column] = []
+    for n, (_, type_, _) in enumerate(fields):
+        if type_ in LITERAL:
+            texts = [raw.partition(b"\0")[0].decode("utf-8", "replace") for raw in packed[f"f{n}"].tolist()]
+            columns.append(symbol_vector(texts) if type_ is Type.SYMBOL else vector(Type.STRING, texts))
+        else:
+            column = Vector(type_, np.empty(len(packed), DTYPES[type_]))
+            _placed(column, slice(0, len(packed)), packed[f"f{n}"])
+            columns.append(column)
+    return Table([name for name, _, _ in fields], columns)
+
+
+def _field(item: Value) -> tuple[str, Type, np.dtype[Any]]:
+    """Name, type and layout of a column from `(name, type)` or `(name, type, length)`."""
+    parts = [element(item, index) for index in range(len(item))] if isinstance(item, AnyVector | Vector) else []
+    if len(parts) not in (2, 3):
+        raise CallError("every element of schema must be (name, type), for texts (name, type, length).")
+    type_, _scale = type_argument(parts[1])
+    if type_ in (Type.STRING, Type.SYMBOL):
+        if len(parts) != 3:
+            raise CallError("a text in schema needs a length.")
+        return text_argument(parts[0], "name"), type_, np.dtype(f"S{positive_argument(parts[2], 'length')}")
+    layout = DTYPES[type_] if type_ in DTYPES else np.dtype(object)
+    if layout.kind not in "if" or type_ in DECIMAL:
+        raise UnsupportedError(f"A column of type {type_.name} in a file of records")
+    return text_argument(parts[0], "name"), type_, layout.newbyteorder("<")
 
 
 @functions.builtin("writeObject", "handle, object")

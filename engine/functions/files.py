@@ -16,7 +16,9 @@ from engine.functions.database_partitions import exists_partition
 from engine.functions.paths import readable, writable
 from engine.functions.registry import Registry
 from engine.functions.tabular import listing, timestamp
+from engine.operators.membership import like_pattern
 from engine.storage.databases import PREFIX
+from engine.storage.files import whole_file
 from engine.types import Type
 from engine.values import (
     NOTHING,
@@ -47,15 +49,13 @@ def _exists(context: Context, name: str) -> bool:
 @functions.builtin("files", "directory, [pattern]", context=True)
 def files(context: Context, directory: Value, pattern: Value = NOTHING) -> Table:
     """The entries of a folder; `pattern` is one of `like`, its case ignored."""
-    import re
-
     name = text_argument(directory, "directory")
     folder = readable(context, name)
     if not folder.is_dir():
         raise ScriptError(f"The directory [{name}] does not exist.")
     wanted = text_argument(pattern, "pattern", "%")
-    expression = "".join(".*" if c == "%" else "." if c == "?" else re.escape(c) for c in wanted)
-    entries = [each for each in sorted(folder.iterdir()) if re.fullmatch(expression, each.name, re.IGNORECASE)]
+    matches = like_pattern(wanted, ignore_case=True).fullmatch
+    entries = [each for each in sorted(folder.iterdir()) if matches(each.name)]
     states = [entry.stat() for entry in entries]
     return listing(
         ("filename", Type.STRING, [entry.name for entry in entries]),
@@ -116,9 +116,9 @@ def save_text_file(
         raise CallError("lastModified can't be set.")
     texts = names_argument(content, "content")
     name = text_argument(filename, "filename")
-    mode = "a" if boolean_argument(append, "append", False) else "w"
+    adding = boolean_argument(append, "append", False)
     try:
-        with writable(context, name).open(mode, encoding="utf-8", newline="") as opened:
+        with whole_file(writable(context, name), append=adding, encoding="utf-8", newline="") as opened:
             opened.write("".join(texts))
     except OSError as error:
         raise ScriptError(f"Failed to write the file [{name}]: {error.strerror}.") from None

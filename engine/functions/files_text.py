@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from engine.arguments import boolean_argument, function_argument, integer_argument, is_omitted, text_argument
+from engine.arguments import (
+    boolean_argument,
+    function_argument,
+    integer_argument,
+    is_omitted,
+    positive_argument,
+    text_argument,
+)
 from engine.context import Context
 from engine.errors import CallError, ScriptError, UnsupportedError
+from engine.functions.data_sources import data_source
 from engine.functions.database_tables import create_partitioned_table
 from engine.functions.paths import readable, writable
 from engine.functions.registry import Registry
 from engine.functions.tabular import listing
 from engine.storage.access import Scheme, database_of, table_handle
-from engine.storage.text_files import ColumnPlan, Layout, plan_columns, read_table
+from engine.storage.files import whole_file
+from engine.storage.text_files import ColumnPlan, Layout, chunks, plan_columns, read_table
 from engine.texts import element_texts
 from engine.types import LITERAL, Type
 from engine.values import (
@@ -88,10 +98,42 @@ def load_text(
 ) -> Table:
     path = _existing(context, filename)
     layout = _layout(delimiter, skip, array_delimiter, header, marker)
-    plans = plan_columns(path, layout)
-    if not is_omitted(schema):
-        plans = _revised(plans, schema)
+    return read_table(path, layout, _planned(path, layout, schema), _parser(context))
 
+
+@functions.builtin("textChunkDS", _LOAD.replace("filename, ", "filename, chunkSize, "), context=True)
+def text_chunks(
+    context: Context,
+    filename: Value,
+    size: Value,
+    delimiter: Value = NOTHING,
+    schema: Value = NOTHING,
+    skip: Value = NOTHING,
+    array_delimiter: Value = NOTHING,
+    header: Value = NOTHING,
+    marker: Value = NOTHING,
+) -> AnyVector:
+    """Data sources of about `chunkSize` MB each: the rows of a text file, as `loadText` reads them."""
+    megabytes = positive_argument(size, "chunkSize")
+    path = _existing(context, filename)
+    layout = _layout(delimiter, skip, array_delimiter, header, marker)
+    plans = _planned(path, layout, schema)
+
+    def source(part: tuple[int, int]) -> Handle:
+        return data_source(
+            f"{path} [bytes = {part[0]}_{part[1]}]",
+            lambda context: read_table(path, layout, plans, _parser(context), part),
+        )
+
+    return AnyVector([source(part) for part in chunks(path, layout, megabytes << 20)])
+
+
+def _planned(path: Path, layout: Layout, schema: Value) -> list[ColumnPlan]:
+    plans = plan_columns(path, layout)
+    return plans if is_omitted(schema) else _revised(plans, schema)
+
+
+def _parser(context: Context) -> Callable[[Vector, ColumnPlan], Vector]:
     def parse(column: Vector, plan: ColumnPlan) -> Vector:
         function = context.registry.find("temporalParse")
         if function is None:
@@ -101,7 +143,7 @@ def load_text(
             raise ScriptError(f"The column [{plan.name}] can't be read with the format {plan.format}.")
         return parsed
 
-    return read_table(path, layout, plans, parse)
+    return parse
 
 
 def _revised(plans: list[ColumnPlan], schema: Value) -> list[ColumnPlan]:
@@ -203,7 +245,7 @@ def save_text(
     names, columns = _columns(value)
     encoding = "utf-8-sig" if mark and not adding else "utf-8"
     try:
-        with path.open("a" if adding else "w", encoding=encoding, newline="") as file:
+        with whole_file(path, append=adding, encoding=encoding, newline="") as file:
             _write_rows(file, names if with_header else [], [_texts(column) for column in columns], separator)
     except OSError as error:
         raise ScriptError(f"Failed to write the file [{name}]: {error.strerror}.") from None
@@ -225,7 +267,7 @@ def _columns(value: Value) -> tuple[list[str], list[Column]]:
 
 def _texts(column: Column) -> list[str]:
     if isinstance(column, Vector):
-        return _repeated_texts(column) if column.data.dtype.kind in "if" else element_texts(column)
+        return _repeated_texts(column) if column.kind in "if" else element_texts(column)
     if isinstance(column, ArrayVector):
         return [",".join(element_texts(column.row(index))) for index in range(len(column))]
     from engine.console import console_text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
@@ -15,11 +16,12 @@ from engine.arguments import text_argument
 from engine.cast import CLOCKS, DAY, INSTANTS, decimal_raws
 from engine.errors import CallError
 from engine.forms import as_vector
+from engine.functions.calendar import month_number, month_start
 from engine.functions.registry import Registry
 from engine.functions.strings import mapped, object_array
 from engine.texts import element_texts
 from engine.types import DECIMAL, FLOATING, INTEGRAL, LITERAL, TEMPORAL, Type, null
-from engine.values import AnyVector, Dictionary, Scalar, Value, Vector, string
+from engine.values import AnyVector, Array, Dictionary, Scalar, Value, Vector, string
 
 functions = Registry()
 
@@ -30,8 +32,6 @@ FIELDS = {
     "hh": "h", "h": "h", "mm": "m", "m": "m", "ss": "s", "s": "s", "aa": "a", "a": "a", "SSS": "S",
     "nnnnnn": "n", "nnnnnnnnn": "n",
 }  # fmt: skip
-
-
 WIDTHS = {"S": "Millisecond (S) must have three digits.", "n": "Nanosecond (n) must have six or nine digits."}
 
 
@@ -58,17 +58,17 @@ def pieces_of(template: str) -> list[Piece]:
                 end += 1
             run = template[position:end]
             if run not in FIELDS:
-                reason = {
-                    "S": "Millisecond (S) must have three digits.",
-                    "n": "Nanosecond (n) must have six or nine digits.",
-                }
-                raise CallError(f"Invalid temporal format: '{template}'. {reason.get(letter, '')}".strip())
+                raise CallError(f"Invalid temporal format: '{template}'. {WIDTHS.get(letter, '')}".strip())
             pieces.append(Piece(run, letter))
             position = end
         else:
             pieces.append(Piece(letter))
             position += 1
     return pieces
+
+
+def _has_digits(piece: Piece) -> bool:
+    return bool(piece.field) and piece.field != "a" and piece.text != "MMM"
 
 
 def _pattern(pieces: list[Piece]) -> re.Pattern[str]:
@@ -78,7 +78,9 @@ def _pattern(pieces: list[Piece]) -> re.Pattern[str]:
         if not piece.field:
             parts.append(re.escape(piece.text))
             continue
-        joined = any(0 <= i < len(pieces) and pieces[i].field for i in (index - 1, index + 1))
+        joined = any(0 <= i < len(pieces) and _has_digits(pieces[i]) for i in (index - 1, index + 1))
+        if joined and len(piece.text) == 1 and _has_digits(piece):
+            raise CallError(f"{piece.text} in a format without separators must be written {piece.text * 2}.")
         if piece.text == "MMM":
             parts.append("([A-Za-z]{3})")
         elif piece.field == "a":
@@ -129,6 +131,8 @@ def _parsed(pieces: list[Piece], match: re.Match[str] | None, type_: Type) -> in
             afternoon = text.upper() == "PM"
         elif piece.field == "y":
             number = int(text)
+            if len(text) > 2 and not 1000 <= number <= 9999:
+                return None
             values["y"] = number + (2000 if number < 40 else 1900) if len(text) <= 2 else number
         elif piece.field == "S":
             values["ns"] = int(text) * 10**6
@@ -179,40 +183,56 @@ def format_times(x: Vector, template: str) -> list[str]:
             piece.field and piece.field in "HhmsaSn" and not needs_clock
         ):
             raise CallError(f"a {x.type.name} has no {piece.text}.")
-    return ["" if gone else _formatted(pieces, x.type, int(raw)) for raw, gone in zip(x.data, x.nulls(), strict=True)]
+    missing = x.nulls()
+    texts: Any = np.full(len(x), "", dtype=object)
+    for text in _texts_of(pieces, x.with_data(np.where(missing, 0, x.data))):
+        texts = texts + text
+    texts[missing] = ""
+    return list(texts)
 
 
-def _formatted(pieces: list[Piece], type_: Type, raw: int) -> str:
-    if type_ is Type.MONTH:
-        day, within = date(raw // 12, raw % 12 + 1, 1), 0
+def _texts_of(pieces: list[Piece], x: Vector) -> Iterator[Any]:
+    """The text of every piece, for all times or one for each."""
+    if x.type is Type.MONTH:
+        months = x.data.astype(np.int64) - 1970 * 12
+        days, within = month_start(months), np.zeros(len(x), dtype=np.int64)
     else:
-        total = raw * (INSTANTS.get(type_) or CLOCKS[type_])
-        day, within = date.fromordinal(EPOCH + (total // DAY if type_ in INSTANTS else 0)), total % DAY
-    hour, minute, second, fine = (
-        within // (3600 * 10**9),
-        within // (60 * 10**9) % 60,
-        within // 10**9 % 60,
-        within % 10**9,
-    )
-    out = []
+        per_day = DAY // (INSTANTS.get(x.type) or CLOCKS[x.type])
+        days, within = np.divmod(x.data.astype(np.int64), per_day)
+        within = within * (DAY // per_day)
+        months = month_number(days)
+    hours = within // (3600 * 10**9)
+    parts: dict[str, Callable[[], Array]] = {
+        "y": lambda: months // 12 + 1970,
+        "M": lambda: months % 12 + 1,
+        "d": lambda: days - month_start(months) + 1,
+        "H": lambda: hours,
+        "h": lambda: hours % 12,
+        "m": lambda: within // (60 * 10**9) % 60,
+        "s": lambda: within // 10**9 % 60,
+        "S": lambda: within // 10**6 % 1000,
+        "n": lambda: within % 10**9,
+        "a": lambda: hours // 12,
+    }
     for piece in pieces:
-        width = len(piece.text)
-        if not piece.field:
-            out.append(piece.text)
-        elif piece.field == "y":
-            out.append(f"{day.year % 100:02d}" if width == 2 else f"{day.year:04d}")
-        elif piece.text == "MMM":
-            out.append(MONTHS[day.month - 1])
-        elif piece.field == "a":
-            out.append("PM" if hour >= 12 else "AM")
-        elif piece.field == "S":
-            out.append(f"{fine // 10**6:03d}")
-        elif piece.field == "n":
-            out.append(f"{fine // 10 ** (9 - width):0{width}d}")
+        if piece.field:
+            values, codes = np.unique(parts[piece.field](), return_inverse=True)
+            yield object_array([_piece_text(piece, value) for value in values.tolist()])[codes]
         else:
-            number = {"M": day.month, "d": day.day, "H": hour, "h": hour % 12, "m": minute, "s": second}[piece.field]
-            out.append(f"{number:0{width}d}")
-    return "".join(out)
+            yield piece.text
+
+
+def _piece_text(piece: Piece, value: int) -> str:
+    width = len(piece.text)
+    if piece.text == "MMM":
+        return MONTHS[value - 1]
+    if piece.field == "a":
+        return "PM" if value else "AM"
+    if piece.field == "y":
+        return f"{value % 100:02d}" if width == 2 else f"{value:04d}"
+    if piece.field == "n":
+        value //= 10 ** (9 - width)
+    return f"{value:0{width}d}"
 
 
 @functions.elementwise("temporalFormat", "X, format", aliases=("datetimeFormat",))

@@ -1,19 +1,19 @@
-"""Curves fitted through points, and their values elsewhere."""
+"""Curves fitted through points, and their values elsewhere; scipy, imported at the first use, does the work."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from engine import curves
 from engine.arguments import boolean_argument, choice_argument, integer_argument, is_omitted
-from engine.cast import to_float
+from engine.cast import cast_vector, to_float
 from engine.context import Context
 from engine.errors import CallError
 from engine.forms import as_vector
 from engine.functions.registry import Builtin, Kind, Registry, parse_parameters
-from engine.functions.resampling import Frequency, all_labels
+from engine.functions.resampling import Frequency
 from engine.types import LITERAL, TEMPORAL, Type
 from engine.values import (
     NOTHING,
@@ -39,8 +39,8 @@ def _points(x: Value, y: Value, *, least: int = 2, increasing: bool = True) -> t
     across, up = to_float(as_vector(x)), to_float(as_vector(y))
     if len(across) != len(up) or len(across) < least:
         raise CallError(f"X and Y must have the same length, at least {least}.")
-    if np.isnan(across).any() or np.isnan(up).any():
-        raise CallError("X and Y must not contain nulls.")
+    if not (np.isfinite(across).all() and np.isfinite(up).all()):
+        raise CallError("X and Y must be finite, without NULLs.")
     if increasing and np.any(np.diff(across) <= 0):
         raise CallError("X must be strictly increasing.")
     return across, up
@@ -58,7 +58,8 @@ def model(kind: str, predictor: str, parts: dict[object, Value], predict: Callab
 
 def _curve(value: Callable[[Array], Array]) -> Callable[[Value], Value]:
     def predict(x: Value) -> Value:
-        out = _doubles(value(to_float(as_vector(x))))
+        with np.errstate(all="ignore"):
+            out = _doubles(value(to_float(as_vector(x))))
         return out.scalar(0) if isinstance(x, Scalar) else out
 
     return predict
@@ -116,111 +117,126 @@ def _ends(value: Value) -> tuple[str, str]:
 
 @functions.builtin("cubicSpline", "x, y, [bc_type='not-a-knot']")
 def cubic_spline(x: Value, y: Value, ends: Value = NOTHING) -> Value:
+    from scipy import interpolate
+
     across, up = _points(x, y, least=3)
-    pieces = curves.hermite_pieces(across, up, curves.spline_slopes(across, up, *_ends(ends)))
-    parts: dict[object, Value] = {"x": as_vector(x), "c": _doubles(pieces.ravel())}
-    predict = _curve(lambda points: curves.evaluate_pieces(across, pieces, points))
-    return model("cubicSpline", "cubicSplinePredict", parts, predict)
+    curve = interpolate.CubicSpline(across, up, bc_type=_ends(ends))
+    parts: dict[object, Value] = {"x": as_vector(x), "c": _doubles(curve.c.T.ravel())}
+    return model("cubicSpline", "cubicSplinePredict", parts, _curve(curve))
 
 
 @functions.builtin("cubicSplinePredict", "model, x")
 def cubic_spline_predict(fitted: Value, x: Value) -> Value:
+    from scipy import interpolate
+
     if not isinstance(fitted, Dictionary) or not {"c", "x"} <= fitted.items.keys():
         raise CallError("model must be a dictionary with the keys c and x.")
     across, pieces = to_float(as_vector(fitted.items["x"])), to_float(as_vector(fitted.items["c"]))
     if len(pieces) != 4 * (len(across) - 1):
         raise CallError("c must have four elements for each segment of x.")
-    return _doubles(curves.evaluate_pieces(across, pieces.reshape(-1, 4), to_float(as_vector(x))))
+    return _doubles(interpolate.PPoly(pieces.reshape(-1, 4).T, across)(to_float(as_vector(x))))
 
 
-def _hermite(name: str, x: Value, across: Array, pieces: Array, extrapolate: Value) -> Value:
-    beyond = boolean_argument(extrapolate, "extrapolate", True)
+def _hermite(name: str, x: Value, curve: Any) -> Value:
     parts: dict[object, Value] = {
         "X": as_vector(x),
-        "coeffs": Matrix(Type.DOUBLE, np.asfortranarray(pieces)),
-        "extrapolate": boolean(beyond),
+        "coeffs": Matrix(Type.DOUBLE, np.asfortranarray(curve.c.T)),
+        "extrapolate": boolean(curve.extrapolate),
     }
-    predict = _curve(lambda points: curves.evaluate_pieces(across, pieces, points, beyond))
-    return model(name, "cubicHermiteSplinePredict", parts, predict)
+    return model(name, "cubicHermiteSplinePredict", parts, _curve(curve))
 
 
 @functions.builtin("cubicHermiteSplineFit", "X, Y, derivative, [extrapolate=true]")
 def hermite_fit(x: Value, y: Value, derivative: Value, extrapolate: Value = NOTHING) -> Value:
+    from scipy import interpolate
+
     across, up = _points(x, y)
     slopes = to_float(as_vector(derivative))
     if len(slopes) != len(across):
         raise CallError("derivative must be as long as X.")
-    return _hermite("CubicHermiteSpline", x, across, curves.hermite_pieces(across, up, slopes), extrapolate)
+    beyond = boolean_argument(extrapolate, "extrapolate", True)
+    return _hermite("CubicHermiteSpline", x, interpolate.CubicHermiteSpline(across, up, slopes, extrapolate=beyond))
 
 
 @functions.builtin("pchipInterpolateFit", "X, Y, [extrapolate=true]")
 def pchip_fit(x: Value, y: Value, extrapolate: Value = NOTHING) -> Value:
-    across, up = _points(x, y)
-    pieces = curves.hermite_pieces(across, up, curves.monotone_slopes(across, up))
-    return _hermite("PchipInterpolate", x, across, pieces, extrapolate)
+    from scipy import interpolate
+
+    beyond = boolean_argument(extrapolate, "extrapolate", True)
+    return _hermite("PchipInterpolate", x, interpolate.PchipInterpolator(*_points(x, y), extrapolate=beyond))
 
 
-def _krogh(x: Value, y: Value, derivative: Value) -> tuple[Array, Array, int]:
+def _krogh(x: Value, y: Value, derivative: Value) -> tuple[Any, int]:
+    from scipy import interpolate
+
     across, up = _points(x, y, least=1, increasing=False)
     order = integer_argument(derivative, "der", 0)
     if np.any(np.diff(across) < 0) or order < 0:
         raise CallError("X must be in increasing order, and der must not be negative.")
-    return across, curves.newton_coefficients(across, up), order
+    return interpolate.KroghInterpolator(across, up), order
 
 
 @functions.builtin("kroghInterpolate", "X, Y, newX, [der=0]")
 def krogh(x: Value, y: Value, points: Value, derivative: Value = NOTHING) -> Value:
     """The polynomial through all points, or one of its derivatives."""
-    across, coefficients, order = _krogh(x, y, derivative)
-    return _doubles(curves.evaluate_newton(across, coefficients, to_float(as_vector(points)), order))
+    curve, order = _krogh(x, y, derivative)
+    with np.errstate(all="ignore"):
+        return _doubles(curve.derivative(to_float(as_vector(points)), order))
 
 
 @functions.builtin("kroghInterpolateFit", "X, Y, [der=0]")
 def krogh_fit(x: Value, y: Value, derivative: Value = NOTHING) -> Value:
-    across, coefficients, order = _krogh(x, y, derivative)
+    curve, order = _krogh(x, y, derivative)
     parts: dict[object, Value] = {
         "X": as_vector(x),
         "der": integer(order),
-        "coeffs": _doubles(np.append(coefficients, 0.0)),
+        "coeffs": _doubles(curve.c.ravel()),
     }
-    predict = _curve(lambda points: curves.evaluate_newton(across, coefficients, points, order))
+    predict = _curve(lambda points: curve.derivative(points, order))
     return model("kroghInterpolate", "kroghInterpolateFitPredict", parts, predict)
 
 
 @functions.builtin("splrep", "x, y, [t]")
 def spline_representation(x: Value, y: Value, knots: Value = NOTHING) -> Value:
     """The knots, coefficients and degree of a cubic B-spline; inner knots may be given."""
+    from scipy import interpolate
+
     across, up = (np.nan_to_num(to_float(as_vector(side))) for side in (x, y))
     if len(across) != len(up) or len(across) < 4:
         raise CallError("x and y must have the same length, at least 4.")
-    inner = across[2:-2] if is_omitted(knots) else np.nan_to_num(to_float(as_vector(knots)))
-    full = np.concatenate([np.repeat(across[0], 4), inner, np.repeat(across[-1], 4)])
-    if np.any(np.diff(full) < 0) or len(full) - 4 > len(across):
-        raise CallError("t must be increasing and within x, with fewer knots than points.")
-    coefficients, *_ = np.linalg.lstsq(curves.basis(full, 3, across), up, rcond=None)
-    return AnyVector([_doubles(full), _doubles(np.concatenate([coefficients, np.zeros(4)])), integer(3)])
+    inner = None if is_omitted(knots) else np.nan_to_num(to_float(as_vector(knots)))
+    try:
+        full, coefficients, degree = interpolate.splrep(across, up, t=inner, s=0)
+    except (ValueError, TypeError):
+        raise CallError("x and t must be increasing, t within x and with points between its knots.") from None
+    return AnyVector([_doubles(full), _doubles(coefficients), integer(degree)])
 
 
 @functions.builtin("splev", "x, tck")
 def spline_values(x: Value, representation: Value) -> Value:
     """The values of a B-spline."""
+    from scipy import interpolate
+
     if not isinstance(representation, AnyVector) or len(representation) != 3:
         raise CallError("tck must be the result of splrep.")
     knots, coefficients = (np.nan_to_num(to_float(as_vector(part))) for part in representation.items[:2])
     degree = integer_argument(representation.items[2], "k")
     if not 1 <= degree <= 5 or len(knots) < 2 * degree + 2 or len(coefficients) < len(knots) - degree - 1:
         raise CallError("tck must be the result of splrep.")
-    values = curves.basis(knots, degree, np.nan_to_num(to_float(as_vector(x))))
-    return _doubles(values @ coefficients[: values.shape[1]])
+    points = np.nan_to_num(to_float(as_vector(x)))
+    return _doubles(interpolate.splev(points, (knots, coefficients, degree)) if len(points) else points)
 
 
 def _natural(x: Array, y: Array, points: Array) -> Array:
-    pieces = curves.hermite_pieces(x, y, curves.spline_slopes(x, y, "natural", "natural"))
-    return curves.evaluate_pieces(x, pieces, points)
+    from scipy import interpolate
+
+    return np.asarray(interpolate.CubicSpline(x, y, bc_type="natural")(points))
 
 
 def _polynomial(x: Array, y: Array, points: Array) -> Array:
-    return curves.evaluate_newton(x, curves.newton_coefficients(x, y), points)
+    from scipy import interpolate
+
+    return np.asarray(interpolate.KroghInterpolator(x, y)(points))
 
 
 def _declare_resampled(name: str, curve: Callable[[Array, Array, Array], Array]) -> None:
@@ -239,9 +255,10 @@ def _declare_resampled(name: str, curve: Callable[[Array, Array, Array], Array])
             raise CallError("X must be a strictly increasing vector of temporal type.")
         across, up = _points(vector(Type.LONG, times.data.astype(np.int64)), y)
         frequency = Frequency.of(rule, closed, NOTHING, origin, default="origin")
-        labels = all_labels(frequency, times)
+        labels = frequency.all_labels(times, frequency.base(times))
         span = across[-1] - across[0]
-        out = curve((across - across[0]) / span, up, (labels.data.astype(np.float64) - across[0]) / span)
+        at = cast_vector(labels, times.type).data.astype(np.float64)
+        out = curve((across - across[0]) / span, up, (at - across[0]) / span)
         return AnyVector([labels, _doubles(out)]) if boolean_argument(with_times, "outputX", False) else _doubles(out)
 
 

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from engine.arguments import (
+    boolean_argument,
     choice_argument,
     float_argument,
     function_argument,
     integer_argument,
     is_omitted,
+    matrix_argument,
     optional_integer,
     positive_argument,
 )
@@ -22,8 +24,9 @@ from engine.cast import to_float
 from engine.context import Context
 from engine.errors import CallError
 from engine.forms import as_vector
-from engine.functions.linear_algebra import dense, matrix
+from engine.functions.linear_algebra import dense
 from engine.functions.registry import Registry
+from engine.minima import EVOLUTION, Bounds, described, evolved, minimum
 from engine.types import Type
 from engine.values import (
     NOTHING,
@@ -38,7 +41,6 @@ from engine.values import (
     Vector,
     double,
     elements,
-    integer,
     string,
     vector,
 )
@@ -95,30 +97,6 @@ def brentq(
     return AnyVector([string("CONVERGED" if report.converged else "CONVERR"), double(root)])
 
 
-def minimum(function: Callable[[Array], Any], start: Array, method: str, **asked: Any) -> Any:
-    """An OptimizeResult of scipy; `asked` are arguments of its `minimize`. Options that are None are left out."""
-    from scipy import optimize
-
-    asked["options"] = {name: value for name, value in asked.get("options", {}).items() if value is not None}
-    with np.errstate(all="ignore"):
-        return optimize.minimize(function, start, method=method, **asked)
-
-
-def described(found: Any) -> dict[object, Value]:
-    """What scripts are told of a minimum. `warnFlag`: 0 found, 1 and 2 too many calls or iterations, or no progress."""
-    return {
-        "xopt": vector(Type.DOUBLE, found.x),
-        "fopt": double(float(found.fun)),
-        "iterations": integer(found.nit),
-        "fcalls": integer(found.nfev),
-        "warnFlag": integer(found.status),
-    }
-
-
-def _told(parts: dict[object, Value]) -> Dictionary:
-    return Dictionary(Type.STRING, Type.ANY, parts, ordered=True)
-
-
 @functions.builtin("fmin", "func, X0, [fargs], [xtol=0.0001], [ftol=0.0001], [maxIter], [maxFun]", context=True)
 def fmin(
     ctx: Context,
@@ -145,7 +123,7 @@ def fmin(
         "maxfev": optional_integer(calls, "maxFun"),
     }
     found = minimum(value, to_float(as_vector(start)), "Nelder-Mead", options=options)
-    return _told(described(found))
+    return described(found, "Nelder-Mead")
 
 
 def _asked(ctx: Context, function: Function, start: Value, extra: Sequence[Value] = ()) -> Callable[[Array], Value]:
@@ -175,7 +153,14 @@ def _slope(ctx: Context, function: Value, start: Value, gradient: Value) -> _Slo
     ask = _asked(ctx, function_argument(function, "func"), start)
     if not is_omitted(gradient):
         derivative = _asked(ctx, function_argument(gradient, "fprime"), start)
-        return _Slope(lambda x: _number(ask(x)), lambda x: to_float(as_vector(derivative(x))))
+
+        def slope(point: Array) -> Array:
+            found = to_float(as_vector(derivative(point)))
+            if len(found) != len(point):
+                raise CallError("fprime must return an element for each unknown.")
+            return found
+
+        return _Slope(lambda x: _number(ask(x)), slope)
     if not isinstance(ask(to_float(as_vector(start))), AnyVector):
         return _Slope(lambda x: _number(ask(x)))
 
@@ -195,12 +180,12 @@ def _conditions(decrease: Value, curvature: Value) -> dict[str, float]:
     return {"c1": c1, "c2": c2}
 
 
-def _limits(bounds: Value, start: Value) -> Any:
-    """Bounds of the unknowns for scipy; NULL is no bound."""
+def limits(bounds: Value, count: int) -> Bounds | None:
+    """Bounds of unknowns; NULL is no bound."""
     if is_omitted(bounds):
         return None
-    if not isinstance(bounds, Matrix) or bounds.data.shape != (len(as_vector(start)), 2):
-        raise CallError("bounds must be a matrix with a row for each element of X0, and two columns.")
+    if not isinstance(bounds, Matrix) or bounds.data.shape != (count, 2):
+        raise CallError("bounds must be a matrix with a row for each unknown, and two columns.")
     table = to_float(as_vector(bounds)).reshape(bounds.data.shape, order="F")
     low, high = np.where(np.isnan(table), (-np.inf, np.inf), table).T
     if (low > high).any():
@@ -236,12 +221,7 @@ def fmin_bfgs(
         **_conditions(decrease, curvature),
     }
     found = _slope(ctx, function, start, gradient).minimum(start, "BFGS", options=options)
-    parts = described(found) | {
-        "gopt": vector(Type.DOUBLE, found.jac),
-        "Hinv": matrix(found.hess_inv),
-        "gcalls": integer(found.njev),
-    }
-    return _told(parts)
+    return described(found, "BFGS")
 
 
 @functions.builtin("fminNCG", "func, X0, fprime, fhess, [xtol=1e-5], [maxIter], [c1=1e-4], [c2=0.9]", context=True)
@@ -266,8 +246,7 @@ def fmin_ncg(
     ask = _asked(ctx, callee, vector(Type.DOUBLE, np.empty(0)))
     slope = _slope(ctx, function, start, function_argument(gradient, "fprime"))
     found = slope.minimum(start, "Newton-CG", options=options, hess=lambda x: dense(ask(x), "fhess"))
-    parts = described(found) | {"gcalls": integer(found.njev), "hcalls": integer(found.nhev)}
-    return _told(parts)
+    return described(found, "Newton-CG")
 
 
 @functions.builtin(
@@ -301,9 +280,8 @@ def fmin_lbfgsb(
         "maxls": integer_argument(steps, "maxLS", 20),
     }
     slope = _slope(ctx, function, start, gradient)
-    found = slope.minimum(start, "L-BFGS-B", options=options, bounds=_limits(bounds, start))
-    parts = described(found) | {"gopt": vector(Type.DOUBLE, found.jac)}
-    return _told(parts)
+    found = slope.minimum(start, "L-BFGS-B", options=options, bounds=limits(bounds, len(as_vector(start))))
+    return described(found, "L-BFGS-B")
 
 
 @functions.builtin(
@@ -322,7 +300,7 @@ def fmin_slsqp(
     epsilon: Value = NOTHING,
     most: Value = NOTHING,
 ) -> Dictionary:
-    """The minimum of a function under constraints, by sequential least squares. `mode` 0: found."""
+    """The minimum of a function under constraints, by sequential least squares."""
     options = {
         "ftol": float_argument(tolerance, "ftol", 1e-6),
         "eps": float_argument(epsilon, "epsilon", EPSILON),
@@ -335,12 +313,10 @@ def fmin_slsqp(
         start,
         "SLSQP",
         options=options,
-        bounds=_limits(bounds, start),
+        bounds=limits(bounds, len(as_vector(start))),
         constraints=[_constraint(ctx, each, start) for each in given],
     )
-    parts = described(found)
-    del parts["fcalls"], parts["warnFlag"]
-    return _told(parts | {"mode": integer(found.status)})
+    return described(found, "SLSQP")
 
 
 def _constraint(ctx: Context, given: Value, start: Value) -> dict[str, Any]:
@@ -358,6 +334,62 @@ def _constraint(ctx: Context, given: Value, start: Value) -> dict[str, Any]:
     return {"type": kind, "fun": lambda x: to_float(as_vector(value(x))), "jac": rows}
 
 
+@functions.builtin(
+    "differentialEvolution",
+    "func, bounds, [X0], [maxIter=1000], [popSize=15], [mutation], [recombination=0.7], [tol=0.01], [atol=0],"
+    " [polish=true], [seed]",
+    context=True,
+)
+def differential_evolution(
+    ctx: Context,
+    function: Value,
+    bounds: Value,
+    start: Value = NOTHING,
+    most: Value = NOTHING,
+    size: Value = NOTHING,
+    mutation: Value = NOTHING,
+    recombination: Value = NOTHING,
+    tolerance: Value = NOTHING,
+    absolute: Value = NOTHING,
+    polish: Value = NOTHING,
+    seed: Value = NOTHING,
+) -> Dictionary:
+    """The least value of a function between bounds, by differential evolution."""
+    asked = _asked(ctx, function_argument(function, "func"), NOTHING)
+    ranges = limits(bounds, matrix_argument(bounds, "bounds").data.shape[0])
+    share = float_argument(recombination, "recombination", 0.7)
+    change = (0.5, 1.0) if is_omitted(mutation) else tuple(to_float(as_vector(mutation)).tolist())
+    if len(change) != 2 or not 0 <= change[0] <= change[1] < 2:
+        raise CallError("mutation must be a pair (min, max) with 0 <= min <= max < 2.")
+    options = {
+        "maxiter": integer_argument(most, "maxIter", 1000),
+        "tol": float_argument(tolerance, "tol", 0.01),
+        "atol": float_argument(absolute, "atol", 0.0),
+    }
+    if not 0 <= share <= 1 or min(options.values()) < 0:
+        raise CallError("recombination must be between 0 and 1; maxIter, tol and atol must not be negative.")
+    guess = None if is_omitted(start) else to_float(as_vector(start))
+    if guess is not None and len(guess) != len(ranges or ()):
+        raise CallError("X0 must have an element for each row of bounds.")
+
+    def value(point: Array) -> float:
+        out = _number(asked(point))
+        return out if out == out else math.inf
+
+    found = evolved(
+        value,
+        ranges,
+        guess,
+        popsize=positive_argument(size, "popSize", 15),
+        mutation=change,
+        recombination=share,
+        polish=boolean_argument(polish, "polish", True),
+        seed=optional_integer(seed, "seed"),
+        **options,
+    )
+    return described(found, EVOLUTION)
+
+
 @functions.builtin("brute", "func, ranges, [ns=20], [finish=fmin]", context=True)
 def brute(ctx: Context, function: Value, ranges: Value, points: Value = NOTHING, finish: Value = NOTHING) -> Dictionary:
     """The least value of a function on a grid of points, then made better by another function."""
@@ -366,23 +398,31 @@ def brute(ctx: Context, function: Value, ranges: Value, points: Value = NOTHING,
     parts = ranges.items if isinstance(ranges, AnyVector) else elements(as_vector(ranges))
     axes = []
     for part in parts:
-        limits = to_float(as_vector(part))
-        if len(limits) not in (2, 3):
+        ends = to_float(as_vector(part))
+        if len(ends) not in (2, 3):
             raise CallError("ranges must be a tuple of (low, high) or (low, high, num).")
-        axes.append(np.linspace(limits[0], limits[1], int(limits[2]) if len(limits) == 3 else number))
+        axes.append(np.linspace(ends[0], ends[1], int(ends[2]) if len(ends) == 3 else number))
+    if not axes:
+        raise CallError("ranges must have an element for each unknown.")
     grid = np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")], axis=1)
     values = []
     for point in grid:
         ctx.check()
         values.append(_number(ctx.call(callee, [vector(Type.DOUBLE, point.copy())])))
+    if np.isnan(values).all():
+        raise CallError("func must not return NULL everywhere.")
     best = int(np.nanargmin(values))
     start = vector(Type.DOUBLE, grid[best])
     if isinstance(finish, Scalar) and finish.is_null:
-        found: Value = _told({"fopt": double(values[best]), "xopt": start})
-    elif is_omitted(finish):
-        found = fmin(ctx, function, start)
+        return _best(double(values[best]), start)
+    if is_omitted(finish):
+        found: Value = fmin(ctx, function, start)
     else:
         found = ctx.call(function_argument(finish, "finish"), [callee, start])
     if not isinstance(found, Dictionary) or not {"xopt", "fopt"} <= found.items.keys():
         raise CallError("finish must return a dictionary with the keys xopt and fopt.")
-    return _told({key: found.items[key] for key in ("fopt", "xopt")})
+    return _best(found.items["fopt"], found.items["xopt"])
+
+
+def _best(value: Value, place: Value) -> Dictionary:
+    return Dictionary(Type.STRING, Type.ANY, {"fopt": value, "xopt": place}, ordered=True)

@@ -54,7 +54,7 @@ def sort_rows(columns: Sequence[Vector], ascending: Sequence[bool]) -> Array:
 
 
 def _sorted_column(column: Vector, upward: bool) -> Vector:
-    if upward and column.data.dtype.kind == "i" and column.symbols is None:
+    if upward and column.kind == "i" and column.symbols is None:
         return column.with_data(np.sort(column.data))
     return column.take(sort_rows([column], [upward]))
 

@@ -1,4 +1,4 @@
-"""Values as bytes by a format, and points of a line left out."""
+"""Values as bytes by a format."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ import re
 import struct
 from typing import Any
 
-import numpy as np
-
-from engine.arguments import float_argument, text_argument
+from engine.arguments import text_argument
 from engine.errors import CallError
-from engine.forms import as_vector
 from engine.functions.registry import Registry
 from engine.types import LITERAL, Type
-from engine.values import NULL, AnyVector, Scalar, Value, Vector, double, string
+from engine.values import NULL, AnyVector, Scalar, Value, double, string
 
 functions = Registry()
 
@@ -76,27 +73,3 @@ def _unpacked(raw: Any, letter: str) -> Value:
     if letter in "sp":
         return string(raw.rstrip(b"\0").decode("utf-8", "replace"))
     return double(raw) if letter in "fd" else Scalar(Type.LONG, int(raw))
-
-
-@functions.builtin("rdp", "pointList, epsilon")
-def simplify_line(points: Value, epsilon: Value) -> Value:
-    """The points of a line without those closer than epsilon to the line through the rest (Ramer-Douglas-Peucker)."""
-    line, distance = as_vector(points), float_argument(epsilon, "epsilon")
-    if line.type is not Type.POINT or line.nulls().any() or distance < 0:
-        raise CallError("pointList must be a POINT vector without nulls, and epsilon must not be negative.")
-    keep = np.zeros(len(line), dtype=bool)
-    keep[[0, -1] if len(line) else []] = True
-    pending = [(0, len(line) - 1)]
-    while pending:
-        first, last = pending.pop()
-        if last - first < 2:
-            continue
-        chord = line.data[last] - line.data[first]
-        past = line.data[first + 1 : last] - line.data[first]
-        away = np.abs((past * np.conj(chord)).imag) / abs(chord) if chord != 0 else np.abs(past)
-        farthest = int(np.argmax(away))
-        if away[farthest] > distance:
-            place = first + 1 + farthest
-            keep[place] = True
-            pending += [(first, place), (place, last)]
-    return Vector(Type.POINT, line.data[keep])

@@ -24,8 +24,7 @@ from engine.functions.interpolation import model
 from engine.functions.registry import Registry
 from engine.functions.regression import design_matrix
 from engine.penalized import Fit, Penalty, Solver, best_of_folds, elastic_net, ridge
-from engine.probability.distributions import f_cdf
-from engine.probability.special import student_cdf
+from engine.probability import STUDENT, F
 from engine.types import Type
 from engine.values import (
     NOTHING,
@@ -104,7 +103,7 @@ def _report(goal: Array, factors: Array, fit: Fit, intercept: bool, mode: int, k
     deviation = np.sqrt(np.diagonal(np.linalg.pinv(design.T @ design)) * spread)
     with np.errstate(all="ignore"):
         t = beta / deviation
-    p = [2 * (1 - student_cdf(abs(one), freedom)) if math.isfinite(one) and freedom > 0 else math.nan for one in t]
+    p = np.where(np.isfinite(t) & (freedom > 0), 2 * STUDENT.sf(np.abs(t), freedom), np.nan)
     names = [f"beta{i}" for i in range(width)] if kind == "ridge" else [f"x{i + 1}" for i in range(width)]
     table = Table(
         ["factor", "beta", "stdError", "tstat", "pvalue"],
@@ -113,14 +112,14 @@ def _report(goal: Array, factors: Array, fit: Fit, intercept: bool, mode: int, k
             doubles(beta),
             doubles(deviation),
             doubles(t),
-            doubles(np.array(p)),
+            doubles(p),
         ],
     )
     if mode == 1:
         return table
     mean = explained / width
     f = mean / spread if spread else math.nan
-    significance = 1 - f_cdf(f, width, freedom) if math.isfinite(f) and freedom > 0 else math.nan
+    significance = float(F.sf(f, width, freedom)) if math.isfinite(f) and freedom > 0 else math.nan
     anova = Table(
         ["Breakdown", "DF", "SS", "MS", "F", "Significance"],
         [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -19,42 +20,60 @@ from engine.arguments import (
 )
 from engine.errors import CallError
 from engine.forms import as_vector
-from engine.functions.linear_algebra import dense
 from engine.functions.registry import Registry
 from engine.penalized import bounded_fit
-from engine.probability.distributions import f_cdf
-from engine.probability.special import student_cdf
+from engine.probability import STUDENT, F
 from engine.types import LITERAL, Type
 from engine.values import AnyVector, Array, Dictionary, Matrix, Table, Value, Vector, elements, string, vector
 
 functions = Registry()
 
 
-def _response(y: Value) -> Array:
-    return np.nan_to_num(numbers(as_vector(y), "Y"))
+def _observed(x: Value, name: str = "X") -> Array:
+    """A column with NULL as 0."""
+    values = numbers(as_vector(x), name)
+    if np.isinf(values).any():
+        raise CallError(f"{name} must be finite.")
+    return np.where(np.isnan(values), 0.0, values)
 
 
 def design_matrix(x: Value, rows: int) -> Array:
     """The factors of a regression as columns; NULL counts as 0."""
     if isinstance(x, Matrix):
-        data = dense(x)
+        data = _observed(x).reshape(x.data.shape, order="F")
         data = data if data.shape[0] == rows else data.T
     elif isinstance(x, Table):
         columns = [c for c in x.columns if isinstance(c, Vector) and c.type not in LITERAL]
-        data = np.column_stack([np.nan_to_num(numbers(column)) for column in columns])
+        data = np.column_stack([_observed(column) for column in columns])
     elif isinstance(x, AnyVector):
-        data = np.column_stack([np.nan_to_num(numbers(as_vector(item))) for item in x.items])
+        data = np.column_stack([_observed(item) for item in x.items])
     else:
-        data = np.nan_to_num(numbers(as_vector(x))).reshape(-1, 1)
+        data = _observed(x).reshape(-1, 1)
     if data.shape[0] != rows:
         raise CallError("X and Y must have the same number of observations.")
     return data
 
 
-def _fitted(y: Array, design: Array, weights: Array, mode: int, intercept: bool, beta: Array | None = None) -> Value:
-    if beta is None:
-        root = np.sqrt(weights)
-        beta, *_ = np.linalg.lstsq(design * root[:, None], y * root, rcond=None)
+def _orthogonal(y: Array, design: Array, weights: Array) -> tuple[Array, Array]:
+    """Weighted least squares (the shortest of several), and the diagonal of the inverse of the normal matrix."""
+    root = np.sqrt(weights)
+    base, triangle = np.linalg.qr(design * root[:, None])
+    inverse = np.linalg.pinv(triangle, rtol=max(design.shape) * float(np.finfo(float).eps))
+    return inverse @ (base.T @ (y * root)), (inverse**2).sum(axis=1)
+
+
+def _normal(y: Array, design: Array, inverse_of: Callable[[Array], Array]) -> tuple[Array, Array]:
+    """The same by inverting the normal matrix."""
+    try:
+        inverse = inverse_of(design.T @ design)
+    except np.linalg.LinAlgError:
+        raise CallError("the factors are linearly dependent; usePinv must be true.") from None
+    return inverse @ (design.T @ y), np.diagonal(inverse)
+
+
+def _fitted(y: Array, design: Array, weights: Array, mode: int, intercept: bool, found: tuple[Array, Array]) -> Value:
+    """What is told of coefficients and of the diagonal of the inverse of the normal matrix."""
+    beta, variances = found
     coefficients = doubles(beta)
     if mode == 0:
         return coefficients
@@ -65,24 +84,21 @@ def _fitted(y: Array, design: Array, weights: Array, mode: int, intercept: bool,
     center = float(weights @ y / weights.sum()) if intercept else 0.0
     total = float(weights @ (y - center) ** 2)
     spread = error / freedom if freedom > 0 else math.nan
-    inverse = np.linalg.pinv((design * weights[:, None]).T @ design)
     with np.errstate(invalid="ignore", divide="ignore"):
-        deviation = np.sqrt(np.diagonal(inverse) * spread)
+        deviation = np.sqrt(variances * spread)
         t = beta / deviation
-    p = [
-        2 * (1 - student_cdf(abs(value), freedom)) if math.isfinite(value) and freedom > 0 else math.nan for value in t
-    ]
+    p = np.where(np.isfinite(t) & (freedom > 0), 2 * STUDENT.sf(np.abs(t), freedom), np.nan)
     factors = [*(["intercept"] if intercept else []), *(f"x{i}" for i in range(1, count - intercept + 1))]
     table = Table(
         ["factor", "beta", "stdError", "tstat", "pvalue"],
-        [vector(Type.STRING, factors), coefficients, doubles(deviation), doubles(t), doubles(np.array(p))],
+        [vector(Type.STRING, factors), coefficients, doubles(deviation), doubles(t), doubles(p)],
     )
     if mode == 1:
         return table
     explained, factors_count = total - error, count - intercept
     mean_explained = explained / factors_count if factors_count else math.nan
     f = mean_explained / spread if spread else math.nan
-    significance = 1 - f_cdf(f, factors_count, freedom) if math.isfinite(f) else math.nan
+    significance = float(F.sf(f, factors_count, freedom)) if math.isfinite(f) else math.nan
     anova = Table(
         ["Breakdown", "DF", "SS", "MS", "F", "Significance"],
         [
@@ -129,15 +145,12 @@ def ols(
     method: Value | None = None,
     pseudo: Value | None = None,
 ) -> Value:
-    normal = choice_argument(method, "method", ("default", "svd"), "default") == "default"
-    inverse = np.linalg.pinv if boolean_argument(pseudo, "usePinv", True) else np.linalg.inv
-    goal, constant = _response(y), boolean_argument(intercept, "intercept", True)
-    design = _with_intercept(design_matrix(x, len(goal)), constant)
-    try:
-        beta = inverse(design.T @ design) @ (design.T @ goal) if normal else None
-    except np.linalg.LinAlgError:
-        raise CallError("the factors are linearly dependent; usePinv must be true.") from None
-    return _fitted(goal, design, np.ones(len(goal)), _mode(mode), constant, beta)
+    by_svd = choice_argument(method, "method", ("default", "svd"), "default") == "svd"
+    inverse_of = np.linalg.pinv if boolean_argument(pseudo, "usePinv", True) else np.linalg.inv
+    goal, constant = _observed(y, "Y"), boolean_argument(intercept, "intercept", True)
+    design, weights = _with_intercept(design_matrix(x, len(goal)), constant), np.ones(len(goal))
+    found = _orthogonal(goal, design, weights) if by_svd else _normal(goal, design, inverse_of)
+    return _fitted(goal, design, weights, _mode(mode), constant, found)
 
 
 @functions.builtin("bvls", "Y, X, bounds, [maxIter], [tolerance=1e-10], [intercept=true], [mode=0]")
@@ -153,7 +166,7 @@ def bounded_least_squares(
     """The coefficients between bounds that minimise the squares of the residuals."""
     if integer_argument(mode, "mode", 0) != 0:
         raise CallError("mode must be 0.")
-    goal = _response(y)
+    goal = _observed(y, "Y")
     design = _with_intercept(design_matrix(x, len(goal)), boolean_argument(intercept, "intercept", True))
     sides = [
         as_vector(each) for each in (bounds.items if isinstance(bounds, AnyVector) else elements(as_vector(bounds)))
@@ -177,17 +190,17 @@ def bounded_least_squares(
 
 @functions.builtin("wls", "Y, X, W, [intercept=true], [mode=0]")
 def wls(y: Value, x: Value, w: Value, intercept: Value | None = None, mode: Value | None = None) -> Value:
-    goal, constant = _response(y), boolean_argument(intercept, "intercept", True)
+    goal, constant = _observed(y, "Y"), boolean_argument(intercept, "intercept", True)
     weights = np.nan_to_num(numbers(as_vector(w), "W"))
     if len(weights) != len(goal) or (weights < 0).any():
         raise CallError("W must have one non-negative weight for each observation.")
     design = _with_intercept(design_matrix(x, len(goal)), constant)
-    return _fitted(goal, design, weights, _mode(mode), constant)
+    return _fitted(goal, design, weights, _mode(mode), constant, _orthogonal(goal, design, weights))
 
 
 @functions.builtin("residual", "Y, X, params, [intercept=true]")
 def residual(y: Value, x: Value, parameters: Value, intercept: Value | None = None) -> Vector:
-    goal = _response(y)
+    goal = _observed(y, "Y")
     design = _with_intercept(design_matrix(x, len(goal)), boolean_argument(intercept, "intercept", True))
     beta = numbers(as_vector(parameters), "params")
     if len(beta) != design.shape[1]:
@@ -199,8 +212,8 @@ def residual(y: Value, x: Value, parameters: Value, intercept: Value | None = No
 def poly_fit(x: Value, y: Value, n: Value, mode: Value | None = None) -> Value:
     degree = integer_argument(n, "n")
     points, values = numbers(as_vector(x)), numbers(as_vector(y), "Y")
-    if degree < 0 or len(points) != len(values) or np.isnan(points).any() or np.isnan(values).any():
-        raise CallError("X and Y must be of the same length and without NULLs, n must not be negative.")
+    if degree < 0 or len(points) != len(values) or not (np.isfinite(points).all() and np.isfinite(values).all()):
+        raise CallError("X and Y must be finite, of the same length and without NULLs, n must not be negative.")
     design = np.vander(points, degree + 1, increasing=True)
     coefficients = doubles(np.linalg.lstsq(design, values, rcond=None)[0])
     if not boolean_argument(mode, "mode", False):
@@ -221,12 +234,11 @@ def poly_predict(model: Value, x: Value) -> Value:
 @functions.builtin("polynomial", "X, coeffs")
 def polynomial(x: Value, coefficients: Value) -> Value:
     powers = numbers(as_vector(coefficients), "coeffs")
+    if not len(powers):
+        raise CallError("coeffs must not be empty.")
 
     def kernel(column: Vector) -> Vector:
-        values = numbers(column)
-        total = np.zeros(len(values))
-        for coefficient in powers[::-1]:
-            total = total * values + coefficient
-        return doubles(total)
+        with np.errstate(all="ignore"):
+            return doubles(np.polynomial.polynomial.polyval(numbers(column), powers))
 
     return lifting.elementwise(kernel, [x])

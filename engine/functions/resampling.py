@@ -9,31 +9,36 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.aggregation.rows import gather
-from engine.arguments import choice_argument, function_argument, is_omitted, text_argument
+from engine.arguments import choice_argument, function_argument, text_argument
+from engine.calendars import BUSINESS_DAYS, for_distinct, trading_days
+from engine.calls import call_grouped
 from engine.cast import DAY, INSTANTS, cast_vector
 from engine.context import Context
-from engine.errors import CallError, UnsupportedError
+from engine.declarations import every_form
+from engine.errors import CallError
 from engine.forms import as_vector, tuple_to_vector
 from engine.functions.calendar import (
     Periods,
-    business_days,
     days_of,
+    fiscal_quarters,
+    fiscal_years,
     half_months,
     month_periods,
     nth_weekday,
     week_periods,
 )
 from engine.functions.ordering import positions_in
-from engine.functions.registry import Kind, Registry
-from engine.lifting import stack
-from engine.types import Type, null
-from engine.values import IndexedSeries, Matrix, Scalar, Value, Vector
+from engine.functions.registry import Builtin, Kind, Registry
+from engine.grouping import ContiguousGroups
+from engine.lifting import blockwise, elementwise, stack
+from engine.types import TEMPORAL, Type, null
+from engine.values import Array, Function, IndexedSeries, Matrix, Scalar, Value, Vector, elements
 
 functions = Registry()
 
 UNITS = {"D": DAY, "H": 3600 * 10**9, "min": 60 * 10**9, "S": 10**9, "L": 10**6, "U": 10**3, "N": 1}
 PERIODS: dict[str, Callable[[], Periods]] = {
-    "B": business_days,
+    "B": lambda: Periods.between(BUSINESS_DAYS),
     "W": lambda: week_periods(6, end=True),
     "WOM": lambda: nth_weekday(0, 0),
     "LWOM": lambda: nth_weekday(-1, 0),
@@ -41,6 +46,8 @@ PERIODS: dict[str, Callable[[], Periods]] = {
     "SMS": lambda: half_months(15, end=False),
     "SA": lambda: month_periods(6, 1, end=True, business=False),
     "SAS": lambda: month_periods(6, 1, end=False, business=False),
+    "RE": lambda: fiscal_years(0, 1, True),
+    "REQ": lambda: fiscal_quarters(0, 1, 1, True),
 }
 
 
@@ -53,15 +60,17 @@ for _code, _length in (("M", 1), ("Q", 3), ("A", 12)):
         for _end in (False, True):
             _name = f"{'B' if _business else ''}{_code}{'' if _end else 'S'}"
             PERIODS[_name] = _monthly(_length, _business, _end)
+SIDES = ("left", "right")
 ORIGINS = ("epoch", "start", "start_day", "end", "end_day")
 
 
 @dataclass(frozen=True)
 class Frequency:
-    """A rule: calendar periods, or steps of a fixed length from an origin."""
+    """A rule: calendar periods (`periods`), or steps of a fixed length from an origin."""
 
     step: int
     unit: str
+    periods: Periods | None
     right_closed: bool
     right_label: bool
     origin: Value | None
@@ -70,24 +79,27 @@ class Frequency:
     def of(
         cls, rule: Value, closed: Value | None, label: Value | None, origin: Value | None, *, default: str
     ) -> Frequency:
-        """`default` says how labels are chosen when not given: left, origin or closed."""
-        match = re.fullmatch(r"(\d*)([A-Za-z]+)", text_argument(rule, "rule"))
-        if match is None or match.group(2) not in (*UNITS, *PERIODS):
-            raise UnsupportedError(f"The frequency {text_argument(rule, 'rule')}")
-        step = int(match.group(1) or 1)
+        """`default` says how labels of steps are chosen when not given: left, origin or closed."""
+        match = re.fullmatch(r"(\d*)(min|[A-Z]+)", text_argument(rule, "rule"))
+        if match is None:
+            raise CallError(
+                f"rule must be one of {', '.join((*PERIODS, *UNITS))} or the name of a trading calendar; "
+                "a number may stand before it."
+            )
+        step, unit = int(match.group(1) or 1), match.group(2)
         if step <= 0:
             raise CallError("the number in rule must be positive.")
-        if match.group(2) in PERIODS and not (is_omitted(closed) and is_omitted(label)):
-            raise UnsupportedError(f"closed or label with the frequency {match.group(2)}")
         at_end = isinstance(origin, Scalar) and origin.value in ("end", "end_day")
-        side = choice_argument(closed, "closed", ("left", "right"), "right" if at_end else "left")
-        fallback = {"left": "left", "origin": "right" if at_end else "left", "closed": side}[default]
-        shown = choice_argument(label, "label", ("left", "right"), fallback)
-        return cls(step, match.group(2), side == "right", shown == "right", origin)
-
-    @property
-    def is_calendar(self) -> bool:
-        return self.unit in PERIODS
+        if unit in UNITS:
+            periods = None
+            side = choice_argument(closed, "closed", SIDES, "right" if at_end else "left")
+            fallback = {"left": "left", "origin": "right" if at_end else "left", "closed": side}[default]
+        else:
+            periods = PERIODS[unit]() if unit in PERIODS else Periods.between(trading_days(unit))
+            fallback = "right" if periods.is_end or at_end else "left"
+            side = choice_argument(closed, "closed", SIDES, fallback)
+        shown = choice_argument(label, "label", SIDES, fallback)
+        return cls(step, unit, periods, side == "right", shown == "right", origin)
 
     def length(self, type_: Type) -> int:
         """The step in units of a temporal type."""
@@ -99,7 +111,11 @@ class Frequency:
         return self.step * UNITS[self.unit] // unit
 
     def base(self, times: Vector) -> int:
-        """Where the steps are counted from."""
+        """Where the steps are counted from: a time, or the number of a period."""
+        if self.periods is not None:
+            days, missing = days_of(times)
+            return 0 if missing.all() else int(self.periods.index(days[~missing].min(keepdims=True))[0])
+        self.length(times.type)
         data = times.data[~times.nulls()].astype(np.int64)
         per_day = DAY // INSTANTS[times.type]
         if isinstance(self.origin, Scalar) and not isinstance(self.origin.value, str) and self.origin.value is not None:
@@ -115,51 +131,57 @@ class Frequency:
             "end_day": (last // per_day + 1) * per_day,
         }[kind]
 
-    def labels(self, times: Vector, base: int | None = None) -> Vector:
+    def labels(self, times: Vector, base: int) -> Vector:
         """The label of each time."""
-        missing = times.nulls()
-        if self.is_calendar:
-            days, _ = days_of(times)
-            start = int(days[~missing].min(initial=2**30)) if base is None else base
-            out = PERIODS[self.unit]().of(days, missing, start, self.step)
-            return Vector(Type.DATE, np.where(missing, null(Type.DATE), out).astype(np.int32))
+        if self.periods is not None:
+            return self._period_labels(times, base, self.periods)
         length = self.length(times.type)
-        start = self.base(times) if base is None else base
-        past = np.where(missing, 0, times.data).astype(np.int64) - start
+        missing = times.nulls()
+        past = np.where(missing, 0, times.data).astype(np.int64) - base
         edge = -(-past // length) - 1 if self.right_closed else past // length
-        out = start + (edge + self.right_label) * length
+        out = base + (edge + self.right_label) * length
         return times.with_data(np.where(missing, null(times.type), out).astype(times.data.dtype))
 
-    def between(self, first: int, last: int, type_: Type) -> Vector:
-        """All labels from one to another."""
-        if self.is_calendar:
-            periods = PERIODS[self.unit]()
-            numbers = periods.index(np.array([first, last], dtype=np.int64))
-            days = periods.day(np.arange(numbers[0], numbers[1] + 1, self.step))
-            return Vector(Type.DATE, days.astype(np.int32))
-        length = self.length(type_)
-        data = np.arange(first, last + 1, length)
-        return Vector(type_, data.astype(np.int64 if type_ in (Type.TIMESTAMP, Type.NANOTIMESTAMP) else np.int32))
+    def _period_labels(self, times: Vector, base: int, periods: Periods) -> Vector:
+        days, missing = days_of(times)
+        out = np.full(len(days), null(Type.DATE), dtype=np.int32)
+
+        def label(days: Array) -> Array:
+            edge = periods.index(days)
+            if self.right_closed:
+                edge = edge - 1 if periods.is_end else edge - (days <= periods.day(edge))
+            elif periods.is_end:
+                edge = edge - (days < periods.day(edge))
+            return periods.day(base + (edge - base) // self.step * self.step + self.step * self.right_label)
+
+        out[~missing] = for_distinct(label, days[~missing])
+        return Vector(Type.DATE, out)
+
+    def all_labels(self, times: Vector, base: int) -> Vector:
+        """The labels from that of the first time to that of the last."""
+        ends = self.labels(times.take(np.array([0, len(times) - 1])), base)
+        first, last = (int(raw) for raw in ends.data)
+        if self.periods is None:
+            length = self.length(times.type)
+            return ends.with_data(np.arange(first, last + 1, length).astype(ends.data.dtype))
+        low, high = self.periods.index(np.array([first, last], dtype=np.int64))
+        return Vector(Type.DATE, self.periods.day(np.arange(low, high + 1, self.step)).astype(np.int32))
 
 
 @functions.builtin("transFreq", "X, rule, [closed], [label], [origin='start_day']", kind=Kind.ELEMENTWISE)
+@every_form
 def transform_frequency(
-    x: Vector, rule: Value, closed: Value | None = None, label: Value | None = None, origin: Value | None = None
-) -> Vector:
-    return Frequency.of(rule, closed, label, origin, default="left").labels(x)
+    x: Value, rule: Value, closed: Value | None = None, label: Value | None = None, origin: Value | None = None
+) -> Value:
+    """The label of each time: the period, the step or the trading day it belongs to."""
+    frequency = Frequency.of(rule, closed, label, origin, default="left")
 
+    def labels(times: Vector) -> Vector:
+        base = frequency.base(times)
+        labelled: Vector = blockwise(lambda part: frequency.labels(part, base))(times)
+        return labelled
 
-def _ends(times: Vector) -> Vector:
-    return times.take(np.array([0, len(times) - 1]))
-
-
-def all_labels(frequency: Frequency, times: Vector) -> Vector:
-    """The labels from that of the first time to that of the last."""
-    ends = _ends(times)
-    base = None if frequency.is_calendar else frequency.base(times)
-    labels = frequency.labels(ends, base)
-    first, last = int(labels.data[0]), int(labels.data[-1])
-    return frequency.between(first, last, labels.type)
+    return elementwise(labels, [x])
 
 
 @functions.builtin("temporalSeq", "start, end, rule, [closed], [label], [origin='start_day']")
@@ -174,7 +196,8 @@ def temporal_sequence(
     times = tuple_to_vector([start, end])
     if not isinstance(times, Vector) or start.type is not end.type or times.data[0] > times.data[1]:
         raise CallError("start and end must be of the same temporal type, and end must come after start.")
-    return all_labels(Frequency.of(rule, closed, label, origin, default="origin"), times)
+    frequency = Frequency.of(rule, closed, label, origin, default="origin")
+    return frequency.all_labels(times, frequency.base(times))
 
 
 def _indexed(x: Value) -> tuple[Vector, list[Vector]]:
@@ -196,13 +219,19 @@ def _rebuilt(x: Value, labels: Vector, columns: list[Vector]) -> Value:
 def as_frequency(
     x: Value, rule: Value, closed: Value | None = None, label: Value | None = None, origin: Value | None = None
 ) -> Value:
-    """The elements whose time is a label, and NULL for the other labels."""
+    """The elements whose time is a label, the first of several, and NULL for the other labels."""
     index, columns = _indexed(x)
+    if isinstance(rule, Vector) and rule.type in TEMPORAL:
+        source = positions_in(index, rule)
+        return _rebuilt(x, rule, [gather(column, source) for column in columns])
     frequency = Frequency.of(rule, closed, label, origin, default="closed")
-    labels = all_labels(frequency, index)
-    if frequency.is_calendar or not frequency.right_label:
-        last = int(days_of(_ends(index))[0][-1]) if labels.type is Type.DATE else int(index.data[-1])
-        labels = labels.take(labels.data <= last)
+    if not len(index):
+        return x
+    labels = frequency.all_labels(index, frequency.base(index))
+    if frequency.periods is not None:
+        index = Vector(Type.DATE, days_of(index)[0].astype(np.int32))
+    if frequency.periods is not None or not frequency.right_label:
+        labels = labels.take(labels.data <= index.data[-1])
     source = positions_in(index, labels)
     return _rebuilt(x, labels, [gather(column, source) for column in columns])
 
@@ -221,20 +250,35 @@ def resample(
     index, columns = _indexed(x)
     called = function_argument(function, "func")
     frequency = Frequency.of(rule, closed, label, origin, default="origin")
-    base = None if frequency.is_calendar else frequency.base(index)
-    own = frequency.labels(index, base)
-    labels = all_labels(frequency, index)
-    if frequency.is_calendar and len(own):
-        labels = frequency.between(int(own.data[0]), int(own.data[-1]), own.type)
-    place = positions_in(labels, own)
+    if not len(index):
+        return x
+    if index.nulls().any() or (np.diff(index.data) < 0).any():
+        raise CallError("the row labels of X must be increasing, without NULLs.")
+    base = frequency.base(index)
+    labels = frequency.all_labels(index, base)
+    bounds = np.searchsorted(frequency.labels(index, base).data, labels.data)
     results = []
     for column in columns:
-        parts: list[Value] = []
-        for number in range(len(labels)):
-            ctx.check()
-            parts.append(ctx.call(called, [column.take(np.flatnonzero(place == number))]))
-        merged = tuple_to_vector(parts)
+        merged = _aggregated(ctx, called, column, np.append(bounds, len(index)))
         if not isinstance(merged, Vector):
             raise CallError("func must be an aggregate function.")
         results.append(merged)
     return _rebuilt(x, labels, results)
+
+
+def _aggregated(ctx: Context, function: Function, column: Vector, bounds: Array) -> Value:
+    """The results of a function for the runs of a column between bounds, empty ones among them."""
+    sizes = np.diff(bounds)
+    if isinstance(function, Builtin) and function.kind is Kind.AGGREGATE and function.grouped is not None:
+        found = call_grouped(function, ContiguousGroups(sizes[sizes > 0]), [column])
+        if (sizes > 0).all():
+            return found  # type: ignore[no-any-return]
+        of_none = ctx.call(function, [column.take(slice(0, 0))])
+        together = tuple_to_vector([*elements(found), of_none])
+        if isinstance(together, Vector):
+            return together.take(np.where(sizes > 0, np.cumsum(sizes > 0) - 1, len(together) - 1))
+    parts: list[Value] = []
+    for first, last in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+        ctx.check()
+        parts.append(ctx.call(function, [column.take(slice(first, last))]))
+    return tuple_to_vector(parts)

@@ -10,45 +10,117 @@ from engine.errors import CallError, ScriptError
 from engine.functions.accounts import require_admin
 from engine.functions.registry import Registry
 from engine.functions.tabular import listing
-from engine.rights import DATABASE_RIGHTS, EVERYTHING, RIGHTS, TABLE_RIGHTS, Rights, single_rights
+from engine.rights import (
+    CATALOG_RIGHTS,
+    DATABASE_RIGHTS,
+    EVERYTHING,
+    GLOBAL_RIGHTS,
+    RIGHTS,
+    TABLE_RIGHTS,
+    VIEW_EXEC,
+    Rights,
+    single_rights,
+)
 from engine.storage.access import database_of, has_right
 from engine.storage.databases import PREFIX
 from engine.types import Type
 from engine.users import Users
-from engine.values import NOTHING, Nothing, Table, Value, Vector, vector
+from engine.values import NOTHING, Closure, Nothing, Table, Value, Vector, string, vector
+from engine.views import FunctionViews
 
 functions = Registry()
 
 _OWNERS_GRANT = (*TABLE_RIGHTS, *DATABASE_RIGHTS[:6])
 
 
-def _objects(value: Value) -> list[str]:
+def _objects(context: Context, access: str, value: Value) -> list[str]:
     """What a right is about; everything unless said."""
     if is_omitted(value):
         return [EVERYTHING]
-    names = [name.rstrip("/") for name in names_argument(value, "objs")]
-    for name in names:
-        if name != EVERYTHING and not name.startswith(PREFIX):
-            raise CallError(f"objs must be dfs:// paths of databases or tables, or *, not [{name}].")
-    return names
+    if isinstance(value, Closure):
+        value = string(value.name or "")
+    names = names_argument(value, "objs")
+    rights = single_rights(access)
+    if rights[0] == VIEW_EXEC:
+        return [_view(context, name) for name in names]
+    if rights[0] in GLOBAL_RIGHTS and names != [EVERYTHING]:
+        raise CallError(f"{access} is a right on everything: leave objs out.")
+    if rights[0] in CATALOG_RIGHTS:
+        return [name if name == EVERYTHING else context.node.catalogs.name(name) for name in names]
+    return [name if name == EVERYTHING else _path(context, name) for name in names]
+
+
+def _view(context: Context, name: str) -> str:
+    """A function view, or `module::*`. Both must be there."""
+    name = name.removeprefix("::")
+    namespace, _, rest = name.rpartition("::")
+    if namespace and rest == EVERYTHING:
+        if not context.node.views.namespace(namespace):
+            raise ScriptError(f"There are no function views in the namespace [{namespace}].")
+    elif name != EVERYTHING:
+        context.node.views.view(name)
+    return name
+
+
+def _path(context: Context, name: str) -> str:
+    """The path of a database or a table, which may be written `catalog.schema` or `catalog.schema.table`."""
+    if name.startswith(PREFIX):
+        return name.rstrip("/")
+    parts = name.split(".")
+    if len(parts) not in (2, 3):
+        raise CallError(
+            "objs must be dfs:// paths of databases or tables, catalog.schema, catalog.schema.table, or *, "
+            f"not [{name}]."
+        )
+    return "/".join([context.node.catalogs.database(parts[0], parts[1]), *parts[2:]])
 
 
 def _change(context: Context, what: str, who: Value, right: Value, objects: Value) -> Nothing:
     """Grant, deny or revoke, by an administrator or, in their databases, by owners."""
-    name, access, named = text_argument(who, "userId"), text_argument(right, "accessType"), _objects(objects)
-    rights = single_rights(access)
+    name, access = text_argument(who, "userId"), text_argument(right, "accessType")
+    named, rights = _objects(context, access, objects), single_rights(access)
     users: Users = context.node.users
     if not users.is_admin(context.session.user):
-        owned = all(_owns(context, each) for each in named) and set(rights) <= set(_OWNERS_GRANT)
+        if access == VIEW_EXEC:
+            owned = all(_owns_view(context, each) for each in named)
+        else:
+            owned = all(_owns(context, each) for each in named) and set(rights) <= set(_OWNERS_GRANT)
         if not owned:
-            raise ScriptError(f"Only administrators and owners of the database can {what} {access}.")
+            owner = "owners of the function view" if access == VIEW_EXEC else "owners of the database"
+            raise ScriptError(f"Only administrators and {owner} can {what} {access}.")
     if access == "DB_OWNER" and what == "deny" and named != [EVERYTHING]:
         raise CallError("DB_OWNER can only be denied globally, without objs.")
     if name in users.names() and users.is_admin(name):
         raise ScriptError(f"The user [{name}] is an administrator and has all rights.")
     with users.changed_rights(name) as held:
+        if what != "revoke" and rights[0] in CATALOG_RIGHTS[:4]:
+            _cover(context, held.denied if what == "grant" else held.allowed, rights, named)
         {"grant": held.grant, "deny": held.deny, "revoke": held.revoke}[what](access, named)
     return NOTHING
+
+
+def _cover(context: Context, states: dict[str, list[str]], rights: Sequence[str], catalogs: Sequence[str]) -> None:
+    """What is said about a catalog takes the place of the opposite that was said about its databases and tables."""
+    listed = context.node.catalogs.names() if EVERYTHING in catalogs else catalogs
+    urls = tuple(url for name in listed for url in context.node.catalogs.schemas(name).values())
+    for right in rights:
+        for narrower in (right.replace("CATALOG", "DB"), right.replace("CATALOG", "TABLE")):
+            kept = [
+                name
+                for name in states.get(narrower, ())
+                if not any(name == url or name.startswith(f"{url}/") for url in urls)
+            ]
+            if kept:
+                states[narrower] = kept
+            else:
+                states.pop(narrower, None)
+
+
+def _owns_view(context: Context, name: str) -> bool:
+    views: FunctionViews = context.node.views
+    namespace, _, rest = name.rpartition("::")
+    found = views.namespace(namespace) if rest == EVERYTHING else [views.view(name)]
+    return bool(found) and all(view.owner == context.session.acting_user for view in found)
 
 
 def _owns(context: Context, name: str) -> bool:

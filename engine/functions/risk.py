@@ -1,19 +1,17 @@
-"""Measures of risk, and fractions of years."""
+"""Measures of risk."""
 
 from __future__ import annotations
 
-from datetime import date, timedelta
 from statistics import NormalDist
 
 import numpy as np
 
 from engine.arguments import choice_argument, float_argument
-from engine.cast import cast, to_float
+from engine.cast import to_float
 from engine.errors import CallError, UnsupportedError
 from engine.forms import as_vector
 from engine.functions.registry import Registry
-from engine.types import Type
-from engine.values import NOTHING, Array, Scalar, Value, double
+from engine.values import NOTHING, Array, Value, double
 
 functions = Registry()
 
@@ -63,36 +61,3 @@ def conditional_value_at_risk(returns: Value, method: Value, level: Value = NOTH
     logs = np.log1p(data)
     mean, spread = float(logs.mean()), float(logs.std(ddof=1))
     return double(abs(1 - float(np.exp(mean + spread**2 / 2)) * normal.cdf(quantile - spread) / tail))
-
-
-def _day(value: Value, name: str) -> date:
-    converted = cast(value, Type.DATE) if isinstance(value, Scalar) else None
-    if not isinstance(converted, Scalar) or converted.value is None:
-        raise CallError(f"{name} must be a DATE scalar.")
-    return date(1970, 1, 1) + timedelta(days=converted.value)
-
-
-@functions.builtin("yearFrac", "dayCountConvention, start, end, [referenceStart], [referenceEnd]")
-def year_fraction(
-    convention: Value, start: Value, end: Value, reference_start: Value = NOTHING, reference_end: Value = NOTHING
-) -> Value:
-    """The years between two dates by a day count convention."""
-    kinds = ("ActualActualISMA", "Actual360", "Actual365", "ActualActualISDA")
-    kind = choice_argument(convention, "dayCountConvention", kinds)
-    first, last = _day(start, "start"), _day(end, "end")
-    days = (last - first).days
-    if kind in ("Actual360", "Actual365"):
-        return double(days / int(kind[-3:]))
-    if kind == "ActualActualISDA":
-        return double(sum(_share_of_year(year, first, last) for year in range(first.year, last.year + 1)))
-    period = _day(reference_end, "referenceEnd"), _day(reference_start, "referenceStart")
-    length = (period[0] - period[1]).days
-    if length <= 0:
-        raise CallError("referenceEnd must come after referenceStart.")
-    months = max(1, round(12 * length / 365))
-    return double(months / 12 * days / length)
-
-
-def _share_of_year(year: int, first: date, last: date) -> float:
-    begin, following = date(year, 1, 1), date(year + 1, 1, 1)
-    return (min(last, following) - max(first, begin)).days / (following - begin).days

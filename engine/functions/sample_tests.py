@@ -13,7 +13,7 @@ from engine.cast import to_float
 from engine.errors import CallError
 from engine.forms import as_vector
 from engine.functions.registry import Registry
-from engine.probability.distributions import f_cdf
+from engine.probability import F
 from engine.types import LITERAL, Type
 from engine.values import (
     NOTHING,
@@ -59,7 +59,7 @@ def anova(value: Value) -> Value:
     df_between, df_within = len(groups) - 1, len(everything) - len(groups)
     f = float(between / df_between / (within / df_within)) if df_within > 0 and within else math.nan
     parts: dict[object, Value] = {
-        "pValue": double(1 - f_cdf(f, df_between, df_within) if f == f else f),
+        "pValue": double(float(F.sf(f, df_between, df_within)) if f == f else f),
         "fValue": double(f),
         "ssBetween": double(float(between)),
         "dfBetween": integer(df_between),

@@ -220,7 +220,7 @@ def _linear_fill(column: Vector) -> Vector:
     inside = np.arange(known[0], known[-1] + 1)
     values = values.copy()
     values[inside] = np.interp(inside, known, values[known])
-    return cast_vector(doubles(values), column.type) if column.data.dtype.kind in "if" else doubles(values)
+    return cast_vector(doubles(values), column.type, column.scale)
 
 
 @functions.builtin("lfill", "obj")
@@ -483,6 +483,18 @@ def if_null(x: Vector, y: Vector) -> Vector:
 @functions.elementwise("ifValid", "X, Y", vectors=2)
 def if_valid(x: Vector, y: Vector) -> Vector:
     return _chosen(x, y, ~x.nulls())
+
+
+def _first_valid(x: Vector, y: Vector) -> Vector:
+    return y if x.type is Type.VOID else _chosen(x, y, ~x.nulls())
+
+
+@functions.builtin("coalesce", "X1, X2, [args...]")
+def coalesce(x: Value, *others: Value) -> Value:
+    """The first value that is not NULL, place by place."""
+    for other in others:
+        x = lifting.elementwise(_first_valid, [x, other])
+    return x
 
 
 @functions.builtin("tmove", "T, X, window", kind=Kind.SEQUENCE, vectors=2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 
@@ -18,8 +17,7 @@ from engine.errors import CallError
 from engine.forms import as_vector
 from engine.functions.linear_algebra import dense
 from engine.functions.registry import Registry
-from engine.probability.distributions import DISTRIBUTIONS, chi_square_cdf, f_cdf
-from engine.probability.special import normal_cdf, normal_quantile, student_cdf
+from engine.probability import CHI_SQUARE, NORMAL, STUDENT, F
 from engine.types import Type
 from engine.values import (
     AnyVector,
@@ -43,7 +41,20 @@ def _sample(value: Value | None, name: str = "X") -> Array:
     if value is None:
         raise CallError(f"{name} must be a vector.")
     values = numbers(as_vector(value), name)
+    if np.isinf(values).any():
+        raise CallError(f"{name} must be finite.")
     return values[~np.isnan(values)]
+
+
+def _pairs(x: Value, y: Value | None) -> tuple[Array, Array]:
+    """Two columns where neither is NULL."""
+    if y is None:
+        raise CallError("Y must be a vector.")
+    a, b = numbers(as_vector(x)), numbers(as_vector(y), "Y")
+    if len(a) != len(b):
+        raise CallError("X and Y must have the same length.")
+    kept = ~(np.isnan(a) | np.isnan(b))
+    return a[kept], b[kept]
 
 
 def _result(**parts: Value) -> Dictionary:
@@ -84,18 +95,11 @@ def spearman(x: Value, y: Value) -> Value:
 @functions.builtin("kendall", "X, Y")
 def kendall(x: Value, y: Value) -> Value:
     """Kendall's tau-b."""
+    from scipy import stats
 
     def reduce(first: Vector, second: Vector) -> Scalar:
-        a, b = numbers(first), numbers(second, "Y")
-        kept = ~(np.isnan(a) | np.isnan(b))
-        a, b = a[kept], b[kept]
-        agreement = ties_a = ties_b = 0.0
-        for row in range(1, len(a)):
-            da, db = np.sign(a[row] - a[:row]), np.sign(b[row] - b[:row])
-            agreement += float(da @ db)
-            ties_a += float(np.count_nonzero(da))
-            ties_b += float(np.count_nonzero(db))
-        return double(agreement / math.sqrt(ties_a * ties_b) if ties_a and ties_b else math.nan)
+        a, b = _pairs(first, second)
+        return double(float(stats.kendalltau(a, b).statistic) if len(a) > 1 else math.nan)
 
     return lifting.aggregate(reduce, [x, y])
 
@@ -125,10 +129,9 @@ def autocorrelation(x: Value, lag: Value) -> Scalar:
 
 @functions.builtin("crossStat", "X, Y")
 def cross_statistics(x: Value, y: Value) -> AnyVector:
-    a, b = numbers(as_vector(x)), numbers(as_vector(y), "Y")
-    kept = ~(np.isnan(a) | np.isnan(b))
-    a, b = a[kept], b[kept]
-    sums = [double(float(part)) for part in (a.sum(), b.sum(), a @ a, b @ b, a @ b)]
+    a, b = _pairs(x, y)
+    with np.errstate(all="ignore"):
+        sums = [double(float(part)) for part in (a.sum(), b.sum(), a @ a, b @ b, a @ b)]
     return AnyVector([integer(len(a)), *sums])
 
 
@@ -156,42 +159,20 @@ def histogram(
 
 @functions.builtin("boxcox", "X, [lmbda]")
 def box_cox(x: Value, parameter: Value | None = None) -> Value:
+    """The transformation of Box and Cox; without `lmbda` by the power that makes the result most nearly normal."""
+    from scipy import special, stats
+
     values = numbers(as_vector(x))
-
-    def transformed(power: Array | float) -> Array:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            powered = (values**power - 1) / np.where(power, power, 1)
-            return np.asarray(np.where(np.equal(power, 0), np.log(values), powered))
-
-    if not is_omitted(parameter) and parameter is not None:
+    if parameter is not None and not is_omitted(parameter):
         powers = numbers(as_vector(parameter), "lmbda")
-        return doubles(transformed(float(powers[0]) if len(powers) == 1 else powers))
-    if np.isnan(values).any() or (values <= 0).any() or len(np.unique(values)) < 2:
-        raise CallError("X must be positive, without NULLs, and not constant.")
-    logs = float(np.log(values).sum())
-
-    def likelihood(power: float) -> float:
-        return (power - 1) * logs - len(values) / 2 * math.log(float(np.var(transformed(power))))
-
-    best = _maximum(likelihood, -5.0, 5.0)
-    return AnyVector([doubles(transformed(best)), double(best)])
-
-
-def _maximum(function: Callable[[float], float], low: float, high: float) -> float:
-    """Golden-section search for the greatest value of a function with one peak."""
-    golden = (math.sqrt(5) - 1) / 2
-    a, b = high - golden * (high - low), low + golden * (high - low)
-    value_a, value_b = function(a), function(b)
-    while high - low > 1e-10:
-        if value_a > value_b:
-            high, b, value_b = b, a, value_a
-            a = high - golden * (high - low)
-            value_a = function(a)
-        else:
-            low, a, value_a = a, b, value_b
-            b = low + golden * (high - low)
-            value_b = function(b)
-    return (low + high) / 2
+        if len(powers) not in (1, len(values)):
+            raise CallError("lmbda must be a scalar or as long as X.")
+        with np.errstate(all="ignore"):
+            return doubles(special.boxcox(values, powers))
+    if not np.isfinite(values).all() or (values <= 0).any() or len(np.unique(values)) < 2:
+        raise CallError("X must be positive and finite, without NULLs, and not constant.")
+    transformed, best = stats.boxcox(values)
+    return AnyVector([doubles(transformed), double(float(best))])
 
 
 HYPOTHESES = ("not equal to", "less than", "greater than")
@@ -234,16 +215,13 @@ def _location_test(estimate: float, error: float, mu: float, level: float, subje
     if not error:
         raise CallError("the data must not be constant.")
     statistic = (estimate - mu) / error
-    below = student_cdf(statistic, df) if df is not None else normal_cdf(statistic)
-
-    def quantile(p: float) -> float:
-        return DISTRIBUTIONS["Student"].inverse(p, df) if df is not None else normal_quantile(p)
-
-    two, one = quantile((1 + level) / 2) * error, quantile(level) * error
+    distribution, parameters = (NORMAL, (0.0, 1.0)) if df is None else (STUDENT, (df,))
+    below, above = float(distribution.cdf(statistic, *parameters)), float(distribution.sf(statistic, *parameters))
+    two, one = (error * distribution.inverse([(1 + level) / 2, level], *parameters)).tolist()
     return _hypotheses(
         subject,
         mu,
-        [2 * min(below, 1 - below), below, 1 - below],
+        [2 * min(below, above), below, above],
         [estimate - two, -math.inf, estimate - one],
         [estimate + two, estimate + one, math.inf],
     )
@@ -272,6 +250,8 @@ def t_test(
             method = "Two sample t-test"
         else:
             a, b = variance / n, other / m
+            if not a + b:
+                raise CallError("the data must not be constant.")
             error, df = math.sqrt(a + b), (a + b) ** 2 / (a**2 / (n - 1) + b**2 / (m - 1))
             method = "Welch two sample t-test"
     table = _location_test(estimate, error, goal, confidence, subject, df)
@@ -318,16 +298,16 @@ def f_test(x: Value, y: Value, ratio: Value | None = None, level: Value | None =
         raise CallError("Y must not be constant.")
     estimate = numerator / denominator
     statistic = estimate / goal
-    below = f_cdf(statistic, a, b)
+    below, above = float(F.cdf(statistic, a, b)), float(F.sf(statistic, a, b))
 
     def quantile(p: float) -> float:
-        return DISTRIBUTIONS["F"].inverse(p, a, b)
+        return float(F.inverse(p, a, b))
 
     outer = (1 - confidence) / 2
     table = _hypotheses(
         "ratio of variances",
         goal,
-        [2 * min(below, 1 - below), below, 1 - below],
+        [2 * min(below, above), below, above],
         [estimate / quantile(1 - outer), 0.0, estimate / quantile(confidence)],
         [estimate / quantile(outer), estimate / quantile(1 - confidence), math.inf],
     )
@@ -344,21 +324,20 @@ def f_test(x: Value, y: Value, ratio: Value | None = None, level: Value | None =
 @functions.builtin("chiSquareTest", "X, [Y]")
 def chi_square_test(x: Value, y: Value | None = None) -> Dictionary:
     if isinstance(x, Matrix | Table):
-        data = dense(x) if isinstance(x, Matrix) else np.column_stack([_sample(column) for column in x.columns])
-        if not data.sum() > 0:
+        columns = x.columns if isinstance(x, Table) else []
+        data = dense(x) if isinstance(x, Matrix) else np.column_stack([numbers(as_vector(each)) for each in columns])
+        if not 0 < data.sum() < math.inf:
             raise CallError("the frequencies must be positive.")
         expected = np.outer(data.sum(axis=1), data.sum(axis=0)) / data.sum()
         df, method = (data.shape[0] - 1) * (data.shape[1] - 1), "Pearson's Chi-squared test"
     else:
-        data, weights = _sample(x), _sample(y, "Y")
-        if len(data) != len(weights):
-            raise CallError("X and Y must have the same length.")
-        if not weights.sum() > 0:
+        data, weights = _pairs(x, y)
+        if not 0 < weights.sum() < math.inf:
             raise CallError("the weights of Y must be positive.")
         expected = weights / weights.sum() * data.sum()
         df, method = len(data) - 1, "Chi-squared test for given expected values"
-    if not np.all(expected > 0):
-        raise CallError("the expected frequencies must be positive.")
+    if not (np.all(expected > 0) and np.isfinite(data).all()):
+        raise CallError("the frequencies must be finite and the expected ones positive.")
     statistic = float(((data - expected) ** 2 / expected).sum())
-    p = 1 - chi_square_cdf(statistic, df)
+    p = float(CHI_SQUARE.sf(statistic, df))
     return _result(pValue=double(p), df=integer(df), chiSquaredValue=double(statistic), method=string(method))

@@ -10,11 +10,12 @@ import numpy as np
 from engine import lifting
 from engine.arguments import integer_argument, is_omitted, text_argument
 from engine.cast import cast_vector
+from engine.coded import changed, per_text
 from engine.errors import CallError
 from engine.forms import array_vector, as_vector
 from engine.functions.registry import Registry
 from engine.texts import element_texts
-from engine.types import LITERAL, Type, null
+from engine.types import DTYPES, LITERAL, Type, null
 from engine.values import AnyVector, Array, Scalar, Table, Value, Vector, string, vector
 
 functions = Registry()
@@ -42,17 +43,35 @@ def object_array(items: list[Any]) -> Array:
 
 
 def mapped(x: Vector, compute: Callable[[str], Any], name: str = "X") -> list[Any]:
-    """A function of each text; of a SYMBOL column it is called once per distinct text."""
-    if x.symbols is not None:
-        results = [compute(text) for text in x.symbols.strings]
-        return [results[code] for code in x.data.tolist()]
-    return [compute(text) for text in texts_of(x, name)]
+    """A function of each text; where texts recur it is called once for each."""
+    coded = x.coded()
+    if coded is None:
+        return [compute(text) for text in texts_of(x, name)]
+    results, places = per_text(coded, compute)
+    return list(map(results.__getitem__, places.tolist()))
+
+
+def changed_texts(x: Vector, change: Callable[[str], str], name: str = "X") -> Vector:
+    """The STRING column of a function of each text."""
+    coded = x.coded()
+    if coded is None:
+        return Vector(Type.STRING, object_array([change(text) for text in texts_of(x, name)]))
+    return changed(coded, change)
+
+
+def measured_texts(x: Vector, type_: Type, measure: Callable[[str], int], name: str = "X") -> Vector:
+    """The column of a whole number, never NULL, for each text."""
+    coded = x.coded()
+    if coded is None:
+        return vector(type_, np.array([measure(text) for text in texts_of(x, name)], dtype=DTYPES[type_]))
+    results, places = per_text(coded, measure)
+    return vector(type_, np.array(results, dtype=DTYPES[type_])[places])
 
 
 def _declare_text(name: str, compute: Callable[[str], str]) -> None:
     @functions.elementwise(name, "X")
     def of(x: Vector) -> Vector:
-        return Vector(Type.STRING, object_array(mapped(x, compute)))
+        return changed_texts(x, compute)
 
 
 def _capitalized(text: str) -> str:
@@ -78,7 +97,7 @@ for _name, _compute in (
 def _declare_number(name: str, compute: Callable[[str], int]) -> None:
     @functions.elementwise(name, "X")
     def of(x: Vector) -> Vector:
-        return vector(Type.INT, np.array(mapped(x, compute), dtype=np.int32))
+        return measured_texts(x, Type.INT, compute)
 
 
 _declare_number("strlen", lambda text: len(text) if text.isascii() else len(text.encode()))
@@ -89,7 +108,7 @@ _declare_number("wc", lambda text: len(text.split()))
 def _declare_test(name: str, holds: Callable[[str], bool]) -> None:
     @functions.elementwise(name, "X")
     def of(x: Vector) -> Vector:
-        return vector(Type.BOOL, np.array(mapped(x, holds), dtype=np.int8))
+        return measured_texts(x, Type.BOOL, holds)
 
 
 def _only(characters: str) -> Callable[[str], bool]:
@@ -124,12 +143,15 @@ def _declare_slice(name: str, cut: Callable[[str, int, int | None], str]) -> Non
         lengths = None if is_omitted(length) else cast_vector(as_vector(length), Type.LONG).data  # type: ignore[arg-type]
         if lengths is not None and (lengths < 0).any():
             raise CallError("length must be a positive integer.")
+        if len(starts) == 1 and (lengths is None or len(lengths) == 1):
+            first, stop = int(starts[0]), None if lengths is None else int(starts[0] + lengths[0])
+            return changed_texts(x, lambda text: cut(text, first, stop))
         texts = texts_of(x)
         begin = np.broadcast_to(starts, len(texts)).tolist()
         sizes = np.broadcast_to(lengths, len(texts)).tolist() if lengths is not None else [None] * len(texts)
         parts = [
-            cut(text, first, None if size is None else first + size)
-            for text, first, size in zip(texts, begin, sizes, strict=True)
+            cut(text, start, None if size is None else start + size)
+            for text, start, size in zip(texts, begin, sizes, strict=True)
         ]
         return Vector(Type.STRING, object_array(parts))
 
@@ -155,7 +177,7 @@ def _declare_sized(name: str, signature: str, shape: Callable[[str, int, str], s
         fill = text_argument(pattern, "pattern", " ") or " "
 
         def change(column: Vector) -> Vector:
-            return Vector(Type.STRING, object_array(mapped(column, lambda text: shape(text, number, fill))))
+            return changed_texts(column, lambda text: shape(text, number, fill))
 
         return _text_columns(x, change)
 
@@ -176,12 +198,16 @@ def repeat(x: Value, n: Value) -> Value:
     number = integer_argument(n, "n")
     if number <= 0:
         raise CallError("n must be a positive integer.")
-    return _text_columns(x, lambda c: Vector(Type.STRING, object_array(mapped(c, lambda text: text * number))))
+    return _text_columns(x, lambda column: changed_texts(column, lambda text: text * number))
 
 
 def _declare_pair(name: str, signature: str, type_: Type, compute: Callable[[str, str], Any]) -> None:
     @functions.elementwise(name, signature, vectors=2)
     def of(x: Vector, y: Vector) -> Vector:
+        other = y.coded()
+        if other is not None and len(y) and (other.data == other.data[0]).all():
+            part = str(y.scalar(0).value or "")
+            return measured_texts(x, type_, lambda text: compute(text, part))
         pairs = zip(texts_of(x), texts_of(y, "str"), strict=True)
         return vector(type_, np.array([compute(a, b) for a, b in pairs], dtype=np.int32))
 
@@ -198,7 +224,7 @@ def replace_text(x: Vector, pattern: Value, replacement: Value) -> Vector:
     old, new = text_argument(pattern, "pattern"), text_argument(replacement, "replacement")
     if not old:
         return Vector(Type.STRING, texts_of(x))
-    return Vector(Type.STRING, object_array(mapped(x, lambda text: text.replace(old, new), "str")))
+    return changed_texts(x, lambda text: text.replace(old, new), "str")
 
 
 @functions.builtin("split", "str, [delimiter]")

@@ -9,7 +9,15 @@ from pathlib import Path
 
 import psutil
 
-from engine.arguments import boolean_argument, float_argument, function_argument, is_omitted, text_argument
+from engine.arguments import (
+    boolean_argument,
+    choice_argument,
+    float_argument,
+    function_argument,
+    is_omitted,
+    text_argument,
+)
+from engine.console import console_text
 from engine.context import Context
 from engine.errors import CallError, ScriptError, UnsupportedError
 from engine.functions.accounts import require_admin
@@ -17,7 +25,7 @@ from engine.functions.registry import Registry
 from engine.functions.tabular import listing
 from engine.node import Node
 from engine.server_node import ALIAS, VERSION, ServerNode
-from engine.types import Type
+from engine.types import INTEGRAL, Type
 from engine.values import (
     NOTHING,
     AnyVector,
@@ -44,7 +52,7 @@ logger = logging.getLogger("engine")
 _OBJECT_BYTES = 56
 
 
-def _served(context: Context) -> ServerNode:
+def served(context: Context) -> ServerNode:
     node = context.node
     if not isinstance(node, ServerNode):
         raise ScriptError("This function needs a server process.")
@@ -61,7 +69,7 @@ def license_(context: Context, file: Value = NOTHING, key: Value = NOTHING, read
     """The embedded engine needs no licence; the keys are those clients look at."""
     if not all(is_omitted(argument) for argument in (file, key, read)):
         raise UnsupportedError("Reading a licence file")
-    node = _served(context)
+    node = served(context)
     entries: dict[str, Value] = {
         "authorization": string("embedded"),
         "licenseType": integer(0),
@@ -103,12 +111,12 @@ def get_node_type() -> Scalar:
 
 @functions.builtin("getNodeHost", "", context=True)
 def get_node_host(context: Context) -> Scalar:
-    return string(_served(context).host)
+    return string(served(context).host)
 
 
 @functions.builtin("getNodePort", "", context=True)
 def get_node_port(context: Context) -> Scalar:
-    return integer(_served(context).port)
+    return integer(served(context).port)
 
 
 @functions.builtin("getHomeDir", "", context=True)
@@ -162,6 +170,11 @@ def flush_tsdb_cache() -> Nothing:
 @functions.builtin("mem", "[freeUnusedBlocks=false]")
 def mem(free: Value = NOTHING) -> Dictionary:
     boolean_argument(free, "freeUnusedBlocks", False)
+    return memory_in_use()
+
+
+def memory_in_use() -> Dictionary:
+    """The bytes the process has taken from the system, and those of them that it does not use."""
     information = psutil.Process().memory_info()
     entries = {"freeBytes": max(0, information.vms - information.rss), "allocatedBytes": information.rss}
     return Dictionary(
@@ -171,7 +184,7 @@ def mem(free: Value = NOTHING) -> Dictionary:
 
 @functions.builtin("getMemLimitOfQueryResult", "", context=True)
 def get_mem_limit_of_query_result(context: Context) -> Scalar:
-    return double(float(_served(context).result_limit))
+    return double(float(served(context).result_limit))
 
 
 @functions.builtin("setMemLimitOfQueryResult", "memLimit", context=True)
@@ -179,7 +192,7 @@ def set_mem_limit_of_query_result(context: Context, limit: Value) -> Nothing:
     """In gigabytes, until the server ends."""
     require_admin(context, "set the limit of query results")
     gigabytes = float_argument(limit, "memLimit")
-    node = _served(context)
+    node = served(context)
     if not 0 < gigabytes * 2**30 <= node.memory_limit:
         raise CallError(f"memLimit must be between 0 and {node.memory_limit / 2**30:g} (GB).")
     node.result_limit = int(gigabytes * 2**30)
@@ -210,7 +223,7 @@ def get_system_load_average() -> Scalar:
 @functions.builtin("getClusterPerf", "[includeMaster=false]", context=True)
 def get_cluster_perf(context: Context, include_master: Value = NOTHING) -> Table:
     boolean_argument(include_master, "includeMaster", False)
-    return _node_row(_served(context))
+    return _node_row(served(context))
 
 
 def _node_row(node: ServerNode) -> Table:
@@ -250,7 +263,7 @@ def _node_row(node: ServerNode) -> Table:
 
 @functions.builtin("getPerf", "", context=True)
 def get_perf(context: Context) -> Table:
-    return _node_row(_served(context))
+    return _node_row(served(context))
 
 
 @functions.builtin("rpc", "nodeAlias, func, [args...]", context=True)
@@ -333,7 +346,7 @@ def close_sessions(context: Context, sessions: Value) -> Nothing:
 
 @functions.builtin("getConfig", "[key]", context=True)
 def get_config(context: Context, key: Value = NOTHING) -> Value:
-    node = _served(context)
+    node = served(context)
     settings = {
         "mode": "single",
         "localSite": f"{node.host}:{node.port}:{ALIAS}",
@@ -369,3 +382,32 @@ def write_log(context: Context, *lines: Value) -> Nothing:
     for line in lines:
         logger.info("%s: %s", context.session.user, text_argument(line, "X1"))
     return NOTHING
+
+
+_LEVELS = {"DEBUG": logging.DEBUG, "INFO": logging.INFO, "WARNING": logging.WARNING, "ERROR": logging.ERROR}
+
+
+@functions.builtin("writeLogLevel", "level, X1, [X2...]", context=True)
+def write_log_with_level(context: Context, level: Value, *lines: Value) -> Nothing:
+    """Lines for the engine's log, if it takes those of the level."""
+    require_admin(context, "write to the log with a level")
+    wanted = _level(level, "level")
+    if not lines:
+        raise CallError("X1 is missing.")
+    for line in lines:
+        logger.log(wanted, "%s: %s", context.session.user, console_text(line))
+    return NOTHING
+
+
+@functions.builtin("setLogLevel", "logLevel", context=True)
+def set_log_level(context: Context, level: Value) -> Nothing:
+    """Until the server ends."""
+    require_admin(context, "set the level of the log")
+    logger.setLevel(_level(level, "logLevel"))
+    return NOTHING
+
+
+def _level(value: Value, name: str) -> int:
+    if isinstance(value, Scalar) and value.type in INTEGRAL and value.value in range(len(_LEVELS)):
+        return list(_LEVELS.values())[int(value.value)]
+    return _LEVELS[choice_argument(value, name, tuple(_LEVELS))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time as clock
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
@@ -14,11 +15,12 @@ from engine.arguments import (
     is_omitted,
     text_argument,
 )
+from engine.calendars import days_between, trading_days
 from engine.cast import CLOCKS, DAY, INSTANTS
 from engine.declarations import declare_sequence
-from engine.errors import CallError, UnsupportedError
+from engine.errors import CallError
 from engine.forms import as_vector
-from engine.functions.calendar import business_roll, days_of, month_number, month_start
+from engine.functions.calendar import days_of, month_number, month_start
 from engine.functions.registry import Kind, Registry
 from engine.grouping import Groups
 from engine.operators import binary
@@ -131,20 +133,12 @@ def temporal_add(x: Vector, duration: Vector, unit: Value | None = None) -> Vect
         return add_durations(x, duration, 1)
     name = text_argument(unit, "unit")
     missing = duration.nulls()
-    moved = add_duration(x, np.where(missing, 0, duration.data).astype(np.int64), name)
+    amounts = np.where(missing, 0, duration.data).astype(np.int64)
+    alike = len(amounts) > 0 and bool((amounts == amounts[0]).all())
+    moved = add_duration(x, int(amounts[0]) if alike else amounts, name)
     if missing.any():
         moved.data[missing] = null(x.type)
     return moved
-
-
-def business_days_between(start: Array, end: Array) -> Array:
-    """Business days from one day to another; days that are none count as the business day before."""
-
-    def number(days: Array) -> Array:
-        rolled = business_roll(days, forward=False) + 3
-        return np.asarray(rolled // 7 * 5 + rolled % 7)
-
-    return np.asarray(number(end) - number(start))
 
 
 def _difference(x: Vector, y: Vector, unit: Value | None) -> Vector:
@@ -153,11 +147,13 @@ def _difference(x: Vector, y: Vector, unit: Value | None) -> Vector:
     name = text_argument(unit, "unit")
     if x.type is not Type.DATE or y.type is not Type.DATE:
         raise CallError("with a unit X must be of type DATE.")
-    if name not in ("d", "B"):
-        raise UnsupportedError(f"The trading calendar {name}")
     (end, no_end), (start, no_start) = days_of(x), days_of(y)
-    apart = end - start if name == "d" else business_days_between(start, end)
-    return _integers(apart, no_end | no_start)
+    missing = no_end | no_start
+    if name == "d":
+        return _integers(end - start, missing)
+    apart = np.zeros(len(missing), dtype=np.int64)
+    apart[~missing] = days_between(trading_days(name), start[~missing], end[~missing])
+    return _integers(apart, missing)
 
 
 @functions.elementwise("temporalDiff", "X, Y, [unit]", vectors=2, aliases=("datetimeDiff",))
@@ -243,6 +239,8 @@ def daily_aligned_bar(
     unit = INSTANTS.get(x.type) or CLOCKS.get(x.type)
     if unit is None or starts.type not in CLOCKS or CLOCKS[starts.type] != unit:
         raise CallError("timeOffset must be a time of the same accuracy as X.")
+    if starts.nulls().any() or (np.diff(starts.data) <= 0).any() or not len(starts):
+        raise CallError("timeOffset must be increasing, without NULLs.")
     length = interval_length(starts, n)
     per_day = DAY // unit
     missing = x.nulls()
@@ -254,11 +252,16 @@ def daily_aligned_bar(
     start = np.where(overnight, begin[-1] - per_day, begin[np.maximum(session, 0)])
     past = within - start
     if boolean_argument(merge, "mergeSessionEnd", False) and not is_omitted(end) and end is not None:
-        ends = as_vector(end).data.astype(np.int64)
+        ending = as_vector(end)
+        if ending.type is not starts.type or len(ending) != len(starts):
+            raise CallError("timeEnd must be of the type and length of timeOffset.")
+        ends = ending.data.astype(np.int64)
         close = np.where(overnight, ends[-1], ends[np.maximum(session, 0)])
         close = np.where(close < start, close + per_day, close)
         past = np.where((within == close) & (past % length == 0) & (past > 0), past - length, past)
     out = data - within + start + past // length * length
+    if x.type in CLOCKS:
+        out = out % per_day
     return x.with_data(np.where(missing, null(x.type), out).astype(x.data.dtype))
 
 
@@ -279,29 +282,57 @@ def _whole_seconds(data: Array, unit: int) -> Array:
     return data // (SECOND // unit) if unit <= SECOND else data * (unit // SECOND)
 
 
+def offsets_of(seconds: Array, offset: Callable[[int], int]) -> Array:
+    """`offset` at each of the seconds; it is asked once for all of a day that begins and ends with the same."""
+    days, codes = np.unique(seconds // 86400, return_inverse=True)
+    ends = np.array([(offset(day * 86400), offset(day * 86400 + 86399)) for day in days.tolist()], dtype=np.int64)
+    found = np.asarray(ends.reshape(-1, 2)[codes, 0])
+    changing = np.flatnonzero((ends.reshape(-1, 2)[:, 0] != ends.reshape(-1, 2)[:, 1])[codes])
+    single, places = np.unique(seconds[changing], return_inverse=True)
+    found[changing] = np.array([offset(second) for second in single.tolist()], dtype=np.int64)[places]
+    return found
+
+
+def _shifted(x: Vector, offsets: Callable[[Array], Array]) -> Vector:
+    """Times moved by the seconds that `offsets` gives for their seconds since 1970."""
+    unit = INSTANTS[x.type]
+    missing = x.nulls()
+    data = np.where(missing, 0, x.data).astype(np.int64)
+    moved = data + offsets(_whole_seconds(data, unit)) * SECOND // unit
+    return x.with_data(np.where(missing, null(x.type), moved).astype(x.data.dtype))
+
+
 def in_zone(x: Vector, source: str, target: str) -> Vector:
     """Wall-clock times of one time zone as those of another."""
-    from datetime import UTC, datetime
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
     if x.type not in (Type.DATETIME, Type.TIMESTAMP, Type.NANOTIMESTAMP, Type.DATEHOUR):
         raise CallError(f"X must be of type DATETIME, TIMESTAMP or NANOTIMESTAMP, not {x.type.name}.")
-    try:
-        origin, goal = ZoneInfo(source), ZoneInfo(target)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise CallError(f"unknown time zone {source} or {target}.") from None
-    unit = INSTANTS[x.type]
-    missing = x.nulls()
-    data = np.where(missing, 0, x.data).astype(np.int64)
-    seconds, codes = np.unique(_whole_seconds(data, unit), return_inverse=True)
-    shifts = np.empty(len(seconds), dtype=np.int64)
-    epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    for position, second in enumerate(seconds.tolist()):
-        wall = datetime.fromtimestamp(second, UTC).replace(tzinfo=origin)
-        there = wall.astimezone(goal).replace(tzinfo=UTC)
-        shifts[position] = int((there - epoch).total_seconds()) - second
-    moved = data + shifts[codes] * SECOND // unit
-    return x.with_data(np.where(missing, null(x.type), moved).astype(x.data.dtype))
+    zones = []
+    for name in (source, target):
+        try:
+            zones.append(ZoneInfo(name))
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise CallError(f"unknown time zone {name}.") from None
+    origin, goal = zones
+    if origin is goal:
+        return x
+
+    def of_wall(second: int) -> int:
+        return _seconds(datetime.fromtimestamp(second, UTC).replace(tzinfo=origin).utcoffset())
+
+    def of_instant(second: int) -> int:
+        return _seconds(datetime.fromtimestamp(second, goal).utcoffset())
+
+    def offsets(wall: Array) -> Array:
+        back = offsets_of(wall, of_wall)
+        return offsets_of(wall - back, of_instant) - back
+
+    return _shifted(x, offsets)
+
+
+def _seconds(offset: timedelta | None) -> int:
+    return 0 if offset is None else offset.days * 86400 + offset.seconds
 
 
 @functions.elementwise("convertTZ", "obj, srcTZ, destTZ")
@@ -310,20 +341,15 @@ def convert_zone(x: Vector, source: Value, target: Value) -> Vector:
 
 
 def _local_shift(x: Vector, sign: int) -> Vector:
-    unit = INSTANTS.get(x.type)
-    if unit is None or x.type is Type.DATE:
+    if INSTANTS.get(x.type) is None or x.type is Type.DATE:
         raise CallError(f"X must be of type DATETIME, TIMESTAMP or NANOTIMESTAMP, not {x.type.name}.")
-    missing = x.nulls()
-    data = np.where(missing, 0, x.data).astype(np.int64)
-    seconds, codes = np.unique(_whole_seconds(data, unit), return_inverse=True)
-    shifts = []
-    for second in seconds.tolist():
+
+    def offset(second: int) -> int:
         if sign > 0:
-            shifts.append(clock.localtime(second).tm_gmtoff)
-        else:
-            shifts.append(-clock.localtime(clock.mktime((*clock.gmtime(second)[:8], -1))).tm_gmtoff)
-    moved = data + np.array(shifts, dtype=np.int64)[codes] * SECOND // unit
-    return x.with_data(np.where(missing, null(x.type), moved).astype(x.data.dtype))
+            return clock.localtime(second).tm_gmtoff
+        return -clock.localtime(clock.mktime((*clock.gmtime(second)[:8], -1))).tm_gmtoff
+
+    return _shifted(x, lambda seconds: offsets_of(seconds, offset))
 
 
 @functions.elementwise("localtime", "X")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
-import numpy as np
+import regex
 
 from engine.arguments import boolean_argument, integer_argument, text_argument
 from engine.errors import CallError
 from engine.forms import as_vector
 from engine.functions.registry import Registry
-from engine.functions.strings import mapped, object_array
+from engine.functions.strings import changed_texts, mapped, measured_texts, object_array
+from engine.operators.membership import like_pattern
 from engine.types import Type
-from engine.values import AnyVector, Scalar, Value, Vector, string, vector
+from engine.values import AnyVector, Scalar, Value, Vector, string
 
 functions = Registry()
 
@@ -20,10 +23,47 @@ TEXT_LIMIT = 1 << 20
 """Longer texts are refused: the work of a pattern can grow faster than the text."""
 
 
-def compiled(pattern: Value) -> re.Pattern[str]:
+SECONDS = 2.0
+"""How long a pattern may work on one text: some take twice as long with every character."""
+SHORT = 256
+"""Texts up to this length are searched without letting other threads run meanwhile, which is faster."""
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A regular expression that gives up in time. Raises CallError for texts that are too long or take too long."""
+
+    pattern: regex.Pattern[str]
+
+    def first(self, text: str) -> regex.Match[str] | None:
+        with _in_time(text) as concurrent:
+            return self.pattern.search(text, timeout=SECONDS, concurrent=concurrent)
+
+    def each(self, text: str) -> Iterator[regex.Match[str]]:
+        with _in_time(text) as concurrent:
+            yield from self.pattern.finditer(text, timeout=SECONDS, concurrent=concurrent)
+
+    def replaced(self, text: str, replacement: Callable[[regex.Match[str]], str]) -> str:
+        with _in_time(text) as concurrent:
+            return str(self.pattern.sub(replacement, text, timeout=SECONDS, concurrent=concurrent))
+
+
+@contextmanager
+def _in_time(text: str) -> Iterator[bool]:
+    if len(text) > TEXT_LIMIT:
+        raise CallError(f"texts of more than {TEXT_LIMIT} characters cannot be searched.")
     try:
-        return re.compile(text_argument(pattern, "pattern"))
-    except re.error as error:
+        yield len(text) > SHORT
+    except TimeoutError:
+        raise CallError(
+            f"the pattern takes more than {SECONDS:g} seconds on one text. Avoid repetitions inside repetitions."
+        ) from None
+
+
+def compiled(pattern: Value) -> Expression:
+    try:
+        return Expression(regex.compile(text_argument(pattern, "pattern")))
+    except regex.error as error:
         raise CallError(f"the pattern is not a regular expression: {error}.") from None
 
 
@@ -34,17 +74,14 @@ def _start(offset: Value | None) -> int:
     return number
 
 
-def _checked(text: str) -> str:
-    if len(text) > TEXT_LIMIT:
-        raise CallError(f"texts of more than {TEXT_LIMIT} characters cannot be searched.")
-    return text
-
-
 @functions.elementwise("regexCount", "str, pattern, [offset=0]")
 def regex_count(x: Vector, pattern: Value, offset: Value | None = None) -> Vector:
     expression, start = compiled(pattern), _start(offset)
-    found = mapped(x, lambda text: sum(1 for _ in expression.finditer(_checked(text)[start:])), "str")
-    return vector(Type.INT, np.array(found, dtype=np.int32))
+
+    def count(text: str) -> int:
+        return sum(1 for _ in expression.each(text[start:]))
+
+    return measured_texts(x, Type.INT, count, "str")
 
 
 @functions.elementwise("regexFind", "str, pattern, [offset=0]")
@@ -52,10 +89,10 @@ def regex_find(x: Vector, pattern: Value, offset: Value | None = None) -> Vector
     expression, start = compiled(pattern), _start(offset)
 
     def position(text: str) -> int:
-        match = expression.search(_checked(text)[start:])
+        match = expression.first(text[start:])
         return start + match.start() if match else -1
 
-    return vector(Type.INT, np.array(mapped(x, position, "str"), dtype=np.int32))
+    return measured_texts(x, Type.INT, position, "str")
 
 
 @functions.builtin("regexFindStr", "str, pattern, [onlyFirst=true], [offset=0]")
@@ -63,7 +100,7 @@ def regex_find_text(x: Value, pattern: Value, only_first: Value | None = None, o
     expression, start = compiled(pattern), _start(offset)
 
     def matches(text: str) -> list[str]:
-        return [match.group(0) for match in expression.finditer(_checked(text)[start:]) if match.group(0)]
+        return [match.group(0) for match in expression.each(text[start:]) if match.group(0)]
 
     rows = mapped(as_vector(x), matches, "str")
     if boolean_argument(only_first, "onlyFirst", True):
@@ -78,36 +115,29 @@ def regex_replace(x: Vector, pattern: Value, replacement: Value, offset: Value |
     expression, start = compiled(pattern), _start(offset)
     template = text_argument(replacement, "replacement")
 
-    def filled(match: re.Match[str]) -> str:
-        def group(reference: re.Match[str]) -> str:
+    def filled(match: regex.Match[str]) -> str:
+        def group(reference: regex.Match[str]) -> str:
             mark = reference.group(1)
             if mark == "$":
                 return "$"
             if mark == "&":
-                return match.group(0)
+                return str(match.group(0))
             number = int(mark)
-            return (match.group(number) or "") if number <= (match.lastindex or 0) else ""
+            return str(match.group(number) or "") if number <= (match.lastindex or 0) else ""
 
-        return re.sub(r"\$(\$|&|\d{1,2})", group, template)
+        return str(regex.sub(r"\$(\$|&|\d{1,2})", group, template))
 
     def changed(text: str) -> str:
-        return text[:start] + expression.sub(filled, _checked(text)[start:])
+        return text[:start] + expression.replaced(text[start:], filled)
 
-    return Vector(Type.STRING, object_array(mapped(x, changed, "str")))
-
-
-def wildcard(pattern: str, *, ignore_case: bool) -> re.Pattern[str]:
-    """`%` stands for any characters, `?` for one."""
-    parts = [".*" if each == "%" else "." if each == "?" else re.escape(each) for each in pattern]
-    return re.compile("".join(parts), re.DOTALL | (re.IGNORECASE if ignore_case else 0))
+    return changed_texts(x, changed, "str")
 
 
 def _declare_like(name: str, *, ignore_case: bool, negated: bool) -> None:
     @functions.elementwise(name, "X, pattern")
     def matches(x: Vector, pattern: Value) -> Vector:
-        expression = wildcard(text_argument(pattern, "pattern"), ignore_case=ignore_case)
-        found = mapped(x, lambda text: (expression.fullmatch(text) is not None) != negated)
-        return vector(Type.BOOL, np.array(found, dtype=np.int8))
+        expression = like_pattern(text_argument(pattern, "pattern"), ignore_case)
+        return measured_texts(x, Type.BOOL, lambda text: (expression.fullmatch(text) is not None) != negated)
 
 
 _declare_like("ilike", ignore_case=True, negated=False)

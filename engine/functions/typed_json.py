@@ -24,6 +24,7 @@ from engine.values import (
     Value,
     Vector,
     elements,
+    nulls,
     string,
     vector,
 )
@@ -97,6 +98,8 @@ def from_json(text: Value) -> Value:
 
 
 def _column(raws: list[Any], type_: Type) -> Vector:
+    if type_ is Type.VOID:
+        return nulls(type_, len(raws))
     if type_ in (*INTEGRAL, *FLOATING, Type.BOOL, *LITERAL) and type_ is not Type.BLOB:
         return vector(type_, ["" if raw is None and type_ in LITERAL else raw for raw in raws])
     if type_ in DECIMAL:

@@ -8,11 +8,13 @@ import numpy as np
 
 from engine.arguments import choice_argument, is_omitted, optional_integer, text_argument
 from engine.cast import to_float
-from engine.errors import CallError, UnsupportedError
+from engine.context import Context
+from engine.errors import CallError
 from engine.forms import as_vector
 from engine.functions.interpolation import model
-from engine.functions.optimization import described, minimum
+from engine.functions.optimization import limits
 from engine.functions.registry import Registry
+from engine.minima import EVOLUTION, METHODS, described, least
 from engine.types import Type
 from engine.values import NOTHING, Array, Dictionary, Scalar, Value, vector
 
@@ -36,20 +38,20 @@ def _yield_at(parameters: Array, times: Array) -> Array:
 
 
 def _declare_curve(name: str, guess: tuple[float, ...]) -> None:
-    @functions.builtin(name, "maturity, yield, [method='nm'], [maxIter], [bounds], [initialGuess], [seed]")
+    @functions.builtin(
+        name, "maturity, yield, [method='nm'], [maxIter], [bounds], [initialGuess], [seed]", context=True
+    )
     def fitted(
+        ctx: Context,
         maturity: Value,
         rates: Value,
         method: Value = NOTHING,
         most: Value = NOTHING,
-        _bounds: Value = NOTHING,
+        bounds: Value = NOTHING,
         initial: Value = NOTHING,
-        _seed: Value = NOTHING,
+        seed: Value = NOTHING,
     ) -> Value:
         """The yield curve through observed yields."""
-        kind = choice_argument(method, "method", ("nm", "bfgs", "lbfgs", "slsqp", "de"), "nm")
-        if kind != "nm":
-            raise UnsupportedError(f"{name} with method='{kind}'")
         times, observed = to_float(as_vector(maturity)), to_float(as_vector(rates))
         if len(times) != len(observed):
             raise CallError("maturity and yield must have the same length.")
@@ -60,13 +62,17 @@ def _declare_curve(name: str, guess: tuple[float, ...]) -> None:
             raise CallError(f"initialGuess must have {len(guess)} elements.")
 
         def error(point: Array) -> float:
+            ctx.check()
             out = float(((_yield_at(point, times) - observed) ** 2).sum())
             return out if out == out else math.inf
 
-        found = minimum(error, start, "Nelder-Mead", options={"maxiter": optional_integer(most, "maxIter")})
+        kind = METHODS[choice_argument(method, "method", tuple(METHODS), "nm")]
+        asked = optional_integer(most, "maxIter"), optional_integer(seed, "seed")
+        anywhere = kind == EVOLUTION and is_omitted(initial)
+        found = least(error, None if anywhere else start, kind, limits(bounds, len(guess)), *asked)
         parts: dict[object, Value] = {
             "params": vector(Type.DOUBLE, found.x),
-            "fminResult": Dictionary(Type.STRING, Type.ANY, described(found), ordered=True),
+            "fminResult": described(found, kind),
         }
         return model(
             name, "nssPredict", parts, lambda x: vector(Type.DOUBLE, _yield_at(found.x, to_float(as_vector(x))))

@@ -101,7 +101,7 @@ def define_class(interpreter: Interpreter, node: syntax.ClassDefinition, scope: 
             made.attributes[part.name] = part.type
         elif isinstance(part, syntax.FunctionDefinition):
             if not part.declaration:
-                closure = make_closure(part.function, scope, captures=False)
+                closure = make_closure(part.function, scope, False, interpreter.session.acting)
                 closure.name = part.name
                 made.methods[part.name] = closure
         else:

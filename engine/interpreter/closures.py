@@ -35,8 +35,11 @@ def is_constant(scope: Scope, name: str) -> bool:
     return isinstance(scope, FunctionScope) and name in scope.constants
 
 
-def make_closure(node: syntax.Lambda, scope: Scope, captures: bool) -> Closure:
-    """A function value; with `captures` the variables its body mentions are copied from the scope."""
+def make_closure(node: syntax.Lambda, scope: Scope, captures: bool, owner: str | None = None) -> Closure:
+    """A function value; with `captures` the variables its body mentions are copied from the scope.
+
+    `owner` is whose rights the function that makes it has, if not those of its caller.
+    """
     captured: dict[str, Value] = {}
     if captures:
         own = {parameter.name for parameter in node.parameters}
@@ -45,7 +48,7 @@ def make_closure(node: syntax.Lambda, scope: Scope, captures: bool) -> Closure:
                 value = scope.lookup(name)
                 if value is not None:
                     captured[name] = copy_value(value)
-    return Closure(node.name, node.parameters, node.body, captured, is_aggregate=node.kind == "defg")
+    return Closure(node.name, node.parameters, node.body, captured, node.kind == "defg", node.text, owner)
 
 
 def free_names(node: syntax.Lambda) -> list[str]:

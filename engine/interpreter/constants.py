@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from dolphin.script.builtin_names import BUILTIN_NAMES
-from engine.errors import ScriptError, UnsupportedError
+from dolphin.script.remedies import remedy
+from engine.errors import ScriptError, UnknownNameError, UnsupportedError
 from engine.source import HINT_CODES
 from engine.types import Type
 from engine.values import Scalar, Value
@@ -24,10 +26,12 @@ _RIGHTS = (
     "MVCC_MANAGE", "CATALOG_CREATE", "ORCA_TABLE_CREATE",
 )  # fmt: skip
 
+_LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _FORMS = ("SCALAR", "VECTOR", "PAIR", "MATRIX", "SET", "DICT", "TABLE")
 
 CONSTANTS: dict[str, Value] = {
     **{name: Scalar(Type.INT, code) for code, name in enumerate(_FORMS)},
+    **{name: Scalar(Type.INT, code) for code, name in enumerate(_LOG_LEVELS)},
     **{type_.name: Scalar(Type.INT, int(type_)) for type_ in Type},
     **{name: Scalar(Type.INT, code) for name, code in (_PARTITIONS | HINT_CODES).items()},
     **{name: Scalar(Type.STRING, name) for name in (*_KINDS, *_RIGHTS, "HEAD", "CURRENT", "TAIL")},
@@ -36,8 +40,11 @@ CONSTANTS: dict[str, Value] = {
 }
 
 
-def unknown_name(name: str) -> ScriptError:
-    """The error for a name without a meaning here: DolphinDB's own functions are told from misspelt ones."""
+def unknown_name(name: str, known: Iterable[str] = ()) -> ScriptError:
+    """The error for a name without a meaning here: DolphinDB's own functions are told from misspelt ones.
+
+    `known` are variables and functions that are there.
+    """
     if name in BUILTIN_NAMES:
         return UnsupportedError(f"The function {name}")
-    return ScriptError(f"Cannot recognize the token {name}")
+    return UnknownNameError(name, remedy(name, known))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from dolphin.script import syntax
 from engine.embedded import Embedded
 from engine.errors import ScriptError
@@ -13,7 +15,7 @@ from engine.functions.registry import Builtin
 from engine.indexing import get_index, member
 from engine.interpreter.classes import call_method, instance_of
 from engine.interpreter.closures import bind_closure, is_constant, make_closure
-from engine.interpreter.constants import ARRAY_VECTOR_OFFSET, CONSTANTS, unknown_name
+from engine.interpreter.constants import ARRAY_VECTOR_OFFSET, CONSTANTS
 from engine.interpreter.quotes import expand_macros
 from engine.interpreter.scope import Scope
 from engine.operators import OPERATOR_NAMES, binary, unary
@@ -64,6 +66,9 @@ def literal_value(node: syntax.Literal) -> Scalar:
     type_ = Type[node.type]
     if type_ is Type.STRING and node.value is None:
         return string("")
+    if type_ is Type.FLOAT and node.value is not None:
+        with np.errstate(over="ignore"):
+            return Scalar(type_, float(np.float32(node.value)))
     return Scalar(type_, node.value)
 
 
@@ -140,18 +145,12 @@ def _binary(interpreter: Interpreter, node: syntax.Binary, scope: Scope) -> Valu
     right = EXPRESSIONS[type(node.right)](interpreter, node.right, scope)
     if node.operator == "..":
         return sequence(left, right, interpreter.node)
-    if node.operator == "@":
-        return _each_at(interpreter, left, right)
+    each_at = interpreter.registry.find("eachAt") if node.operator == "@" else None
+    if each_at is not None:
+        return interpreter.call(each_at, [left, right])
+    if type(left) is Vector or type(right) is Vector:
+        interpreter.session.check()
     return binary(node.operator, left, right)
-
-
-def _each_at(interpreter: Interpreter, left: Value, right: Value) -> Value:
-    """`x @ index`: elements of x, for a tuple those of each of its members; a function of its argument."""
-    if isinstance(left, FUNCTIONS):
-        return interpreter.call(left, [right])
-    if isinstance(right, AnyVector):
-        return AnyVector([get_index(left, [item]) for item in right.items])
-    return get_index(left, [right])
 
 
 def _ternary(interpreter: Interpreter, node: syntax.Ternary, scope: Scope) -> Value:
@@ -190,12 +189,22 @@ def _index(interpreter: Interpreter, node: syntax.Index, scope: Scope) -> Value:
     target = interpreter.evaluate(node.target, scope)
     indices = [place_of(interpreter, each, scope) for each in node.indices]
     if len(indices) == 1 and isinstance(indices[0], Closure) and isinstance(target, _DATA):
-        indices = [interpreter.call(indices[0], [target])]
+        indices = [_chosen(interpreter, indices[0], target)]
     if isinstance(target, Handle):
         return _handle_index(interpreter, target, indices)
     if isinstance(target, FUNCTIONS):
         return interpreter.call(target, [each for each in indices if each is not None])
     return get_index(target, indices)
+
+
+def _chosen(interpreter: Interpreter, condition: Closure, target: Value) -> Value:
+    """What a condition written as an index chooses: of a matrix the columns for which it holds."""
+    if not isinstance(target, Matrix):
+        return interpreter.call(condition, [target])
+    held = [interpreter.call(condition, [target.column(index)]) for index in range(target.columns)]
+    if not all(isinstance(each, Scalar) and each.type is Type.BOOL for each in held):
+        raise ScriptError("A condition on the columns of a matrix must be a Boolean scalar.")
+    return tuple_to_vector(held)
 
 
 def _handle_index(interpreter: Interpreter, target: Handle, indices: list[Value | None]) -> Value:
@@ -217,6 +226,10 @@ def _member(interpreter: Interpreter, node: syntax.Member, scope: Scope) -> Valu
         qualified = scope.lookup(f"{node.target.id}.{node.name}")
         if qualified is not None:
             return qualified
+    if interpreter.node.catalogs is not None:
+        named = catalog_table(interpreter, node, scope)
+        if named is not None:
+            return named
     target = interpreter.evaluate(node.target, scope)
     instance = instance_of(target)
     if instance is not None:
@@ -227,6 +240,9 @@ def _member(interpreter: Interpreter, node: syntax.Member, scope: Scope) -> Valu
     if found is not None:
         return found
     if isinstance(target, Handle):
+        load = interpreter.registry.find("loadTable")
+        if load is not None and node.name in getattr(target.target, "tables", ()):
+            return interpreter.call(load, [target, string(node.name)])
         column = interpreter.registry.find("at")
         if column is not None:
             return interpreter.call(column, [target, string(node.name)])
@@ -234,6 +250,28 @@ def _member(interpreter: Interpreter, node: syntax.Member, scope: Scope) -> Valu
     if function is not None:
         return interpreter.call(function, [target])
     raise ScriptError(f"The object has no member [{node.name}].")
+
+
+def catalog_table(interpreter: Interpreter, node: syntax.Member, scope: Scope) -> Value | None:
+    """The stored table `catalog.schema.table`, or `schema.table` of the current catalog. Variables come first."""
+    names = _dotted(node)
+    if len(names) not in (2, 3) or scope.lookup(names[0]) is not None:
+        return None
+    catalog, schema = names[:2] if len(names) == 3 else (interpreter.session.catalog, names[0])
+    url = interpreter.node.catalogs.url(catalog, schema) if catalog is not None else None
+    load = interpreter.registry.find("loadTable")
+    if url is None or load is None:
+        return None
+    return interpreter.call(load, [string(url), string(names[-1])])
+
+
+def _dotted(node: Any) -> list[str]:
+    """The names of `a.b.c`; none for other expressions."""
+    names: list[str] = []
+    while isinstance(node, syntax.Member):
+        names.insert(0, node.name)
+        node = node.target
+    return [node.id, *names] if isinstance(node, syntax.Name) else []
 
 
 def _operator_function(interpreter: Interpreter, node: syntax.OperatorFunction, _scope: Scope) -> Value:
@@ -259,8 +297,8 @@ def function_value(interpreter: Interpreter, node: Any, scope: Scope) -> Functio
     raise ScriptError("A function is expected.")
 
 
-def _lambda(_interpreter: Interpreter, node: syntax.Lambda, scope: Scope) -> Value:
-    return make_closure(node, scope, captures=True)
+def _lambda(interpreter: Interpreter, node: syntax.Lambda, scope: Scope) -> Value:
+    return make_closure(node, scope, True, interpreter.session.acting)
 
 
 def _quote(_interpreter: Interpreter, node: syntax.Quote, scope: Scope) -> Value:
@@ -353,7 +391,7 @@ def _call_constant(interpreter: Interpreter, node: syntax.Call, name: str, scope
         digits = None if argument is None else interpreter.evaluate(argument, scope)
         if isinstance(digits, Scalar) and isinstance(digits.value, int):
             return Scalar(Type.INT, constant.value, digits.value)
-    raise unknown_name(name)
+    raise interpreter.unknown(name)
 
 
 def arguments_of(
@@ -473,7 +511,7 @@ def _method(interpreter: Interpreter, node: syntax.Call, scope: Scope) -> Value:
     if function is None and isinstance(owner, Handle):
         function = interpreter.registry.find(f"{owner.kind}::{name}")
     if function is None:
-        raise unknown_name(name)
+        raise interpreter.unknown(name)
     return apply(interpreter, function, positional, named, node, scope)
 
 

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from dolphin.script import ScriptSyntaxError, parse, syntax
-from engine.calls import call_builtin, describe
-from engine.errors import ScriptError
+from engine.calendars import calendars_in_use
+from engine.calls import call_builtin
+from engine.errors import INTERNAL, ScriptError, refusal
 from engine.functions.registry import Builtin
 from engine.interpreter.adverbs import ADVERB_FUNCTIONS
 from engine.interpreter.closures import bind_closure
@@ -74,16 +75,19 @@ class Interpreter:
         outer, depth, inside = self.scope, self.depth, self.inside
         self.scope, self.inside = scope, True
         try:
-            yield
+            with calendars_in_use(self.node.calendars):
+                yield
         except ScriptError:
             raise
         except RecursionError:
             raise ScriptError("The recursion is too deep.") from None
         except MemoryError:
             raise ScriptError("Out of memory.") from None
+        except OSError as error:
+            raise ScriptError(refusal(error)) from error
         except Exception as error:
             _LOG.exception("A script made the engine fail")
-            raise ScriptError(f"Internal error: {describe(error)}") from error
+            raise ScriptError(INTERNAL) from error
         finally:
             self.scope, self.depth, self.inside = outer, depth, inside
 
@@ -160,7 +164,11 @@ class Interpreter:
         """A function by name: of the session, of the node, built in; `::name` is the built-in one first."""
         if name.startswith("::"):
             return self.registry.find(name[2:]) or self.function(name[2:])
-        found: Function | None = self.session.functions.get(name) or self.node.functions.get(name)
+        session = self.session
+        # What a function view calls is not for the session of its caller to define.
+        found: Function | None = session.functions.get(name) if session.acting is None else None
+        if found is None:
+            found = self.node.functions.get(name)
         if found is None:
             found = self.registry.find(name)
         if found is None and "::" in name:
@@ -174,8 +182,12 @@ class Interpreter:
             return function
         constant = CONSTANTS.get(name)
         if constant is None:
-            raise unknown_name(name)
+            raise self.unknown(name)
         return constant
+
+    def unknown(self, name: str) -> ScriptError:
+        """The error for a name that is neither a variable nor a function."""
+        return unknown_name(name, [*self.scope.names(), *self.session.functions])
 
     def call(self, function: Function, arguments: Sequence[Value], named: Mapping[str, Value] | None = None) -> Value:
         """Call any function value. Raises only ScriptError when called from outside a running script."""
@@ -215,8 +227,13 @@ class Interpreter:
         """Run the body of a function whose parameters are bound in `scope`."""
         if self.depth >= MAX_DEPTH:
             raise ScriptError(f"The recursion is too deep: more than {MAX_DEPTH} calls inside one another.")
-        outer = self.scope
-        self.scope = scope
+        session = self.session
+        if closure.is_view:
+            from engine.views import require_view
+
+            require_view(session, closure.name or "")
+        outer, acting = self.scope, session.acting
+        self.scope, session.acting = scope, closure.owner
         self.depth += 1
         try:
             if isinstance(closure.body, syntax.Block):
@@ -224,7 +241,7 @@ class Interpreter:
             return self.evaluate(closure.body, scope)
         finally:
             self.depth -= 1
-            self.scope = outer
+            self.scope, session.acting = outer, acting
 
     def _run_body(self, body: syntax.Block, scope: Scope) -> Value:
         last: Value = NOTHING

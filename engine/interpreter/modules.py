@@ -1,7 +1,8 @@
-"""`use a::b`: functions from the module files of the node's data folder."""
+"""Modules: `use a::b` defines the functions of a file of the node's data folder, or of a script loaded as a module."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,46 +19,80 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class Module:
-    """The functions of a module. Inside of it their plain names mean them, built-in functions or not."""
+    """The functions of a module. Inside of it their plain names mean them, built-in functions or not, and after them
+    those of the modules it uses (`imported`). `text` is the script it was loaded from, if not from a file."""
 
     name: str
     members: dict[str, Closure] = field(default_factory=dict)
+    imported: dict[str, Closure] = field(default_factory=dict)
+    text: str | None = None
     _mentioned: dict[str, frozenset[str]] = field(default_factory=dict)
 
-    def define(self, interpreter: Interpreter, node: syntax.FunctionDefinition) -> None:
+    def define(self, interpreter: Interpreter, node: syntax.FunctionDefinition, plain: bool = True) -> None:
         """Add a function: for scripts `module::function`, and its plain name if no built-in function has it."""
-        closure = make_closure(node.function, shared_scope(interpreter.session), captures=False)
+        session = interpreter.session
+        closure = make_closure(node.function, shared_scope(session), False, session.acting)
         closure.name = node.name
         self.members[node.name] = closure
-        self._mentioned[node.name] = frozenset(free_names(node.function))
+        self._mentioned[node.name] = mentioned = frozenset(free_names(node.function))
+        closure.captured.update({name: each for name, each in self.imported.items() if name in mentioned})
         for name, member in self.members.items():
             if node.name in self._mentioned[name]:
                 member.captured[node.name] = closure
-            if name in self._mentioned[node.name]:
+            if name in mentioned:
                 closure.captured[name] = member
-        functions = interpreter.session.functions
-        functions[f"{self.name}::{node.name}"] = closure
-        if interpreter.registry.find(node.name) is None:
-            functions[node.name] = closure
+        session.functions[f"{self.name}::{node.name}"] = closure
+        if plain:
+            self.name_plainly(interpreter, node.name)
+
+    def name_in_full(self, interpreter: Interpreter) -> None:
+        for name, member in self.members.items():
+            interpreter.session.functions[f"{self.name}::{name}"] = member
+
+    def name_plainly(self, interpreter: Interpreter, *names: str) -> None:
+        """Let scripts call functions without the module's name."""
+        for name in names:
+            if interpreter.registry.find(name) is None:
+                interpreter.session.functions[name] = self.members[name]
 
 
-def use_module(interpreter: Interpreter, name: str) -> None:
+def use_module(interpreter: Interpreter, name: str) -> Module:
     """Define the functions of a module, as `name::function` and by their plain names."""
+    module = load_module(interpreter, name)
+    module.name_plainly(interpreter, *module.members)
+    return module
+
+
+def load_module(interpreter: Interpreter, name: str, scripts: Mapping[str, str] | None = None) -> Module:
+    """Define the functions of a module as `name::function`.
+
+    Its text is one of `scripts`, one that was loaded as a script before, or a file, which is read each time.
+    """
+    known = interpreter.session.modules.get(name)
+    text = (scripts or {}).get(name)
+    if text is None and known is not None and known.text is not None:
+        known.name_in_full(interpreter)
+        return known
     if name in interpreter.loading:
         raise ScriptError(f"The modules {' and '.join(interpreter.loading)} use each other.")
-    tree = _parsed(module_path(interpreter, name), name)
+    tree = _parsed(module_path(interpreter, name), name) if text is None else _parsed_text(text, name)
     interpreter.loading.append(name)
     try:
-        module = Module(name)
+        module = Module(name, text=text)
         for statement in tree.statements:
-            if isinstance(statement, syntax.Use):
-                use_module(interpreter, statement.name)
+            if isinstance(statement, syntax.Use) and not (statement.catalog or statement.include):
+                if text is None:
+                    module.imported |= use_module(interpreter, statement.name).members
+                else:
+                    module.imported |= load_module(interpreter, statement.name, scripts).members
             elif isinstance(statement, syntax.FunctionDefinition) and not statement.declaration:
-                module.define(interpreter, statement)
+                module.define(interpreter, statement, plain=False)
             elif not isinstance(statement, syntax.Module | syntax.FunctionDefinition):
                 raise ScriptError(f"The module {name} may contain only function definitions.")
     finally:
         interpreter.loading.pop()
+    interpreter.session.modules[name] = module
+    return module
 
 
 def include_module(interpreter: Interpreter, name: str, scope: Scope) -> None:
@@ -76,8 +111,14 @@ def module_path(interpreter: Interpreter, name: str) -> Path:
 
 def _parsed(path: Path, name: str) -> syntax.Script:
     try:
-        return parse(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ScriptError(f"Can't find the module {name}: there is no file {path}.") from None
+    return _parsed_text(text, name)
+
+
+def _parsed_text(text: str, name: str) -> syntax.Script:
+    try:
+        return parse(text)
     except ScriptSyntaxError as error:
         raise ScriptError(f"{name}: {error}") from error

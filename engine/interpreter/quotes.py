@@ -14,9 +14,13 @@ from engine.values import Scalar, Vector
 
 def expand_macros(node: Any, scope: Scope) -> Any:
     """The tree without macros; the same object if there were none."""
-    if not any(isinstance(each, syntax.Macro) for each in syntax.walk(node)):
+    if not any(isinstance(each, syntax.Macro) or _names_macro(each) for each in syntax.walk(node)):
         return node
     return _expand(node, scope)
+
+
+def _names_macro(node: syntax.Node) -> bool:
+    return isinstance(node, syntax.SelectItem) and any(alias.startswith("_$") for alias in node.aliases)
 
 
 def _expand(node: Any, scope: Scope) -> Any:
@@ -29,7 +33,7 @@ def _expand(node: Any, scope: Scope) -> Any:
             if macro is None:
                 out.append(_expand(item, scope))
             elif isinstance(item, syntax.SelectItem):
-                out.extend(replace(item, value=name) for name in _names(macro, scope))
+                out.extend(_columns(item, macro, scope))
             elif isinstance(item, syntax.Argument):
                 names = tuple(_names(macro, scope))
                 out.append(replace(item, value=syntax.TupleLiteral(span=macro.span, items=names)))
@@ -43,11 +47,33 @@ def _expand(node: Any, scope: Scope) -> Any:
         value = getattr(node, field.name)
         if isinstance(value, syntax.Macro) and value.many:
             changed[field.name] = syntax.TupleLiteral(span=value.span, items=tuple(_names(value, scope)))
+        elif field.name == "aliases":
+            changed[field.name] = _aliases(value, scope)
         elif isinstance(value, syntax.Node | tuple):
             changed[field.name] = _expand(value, scope)
-        elif field.name == "aliases":
-            changed[field.name] = value
     return replace(node, **changed)
+
+
+def _columns(item: syntax.SelectItem, macro: syntax.Macro, scope: Scope) -> list[syntax.SelectItem]:
+    """`_$$names as _$$aliases`: one column for every name."""
+    names = _names(macro, scope)
+    aliases = _aliases(item.aliases, scope)
+    if not aliases:
+        return [replace(item, value=name) for name in names]
+    if len(aliases) != len(names):
+        raise ScriptError("The number of aliases does not match the number of columns of the macro.")
+    return [replace(item, value=name, aliases=(alias,)) for name, alias in zip(names, aliases, strict=True)]
+
+
+def _aliases(aliases: tuple[str, ...], scope: Scope) -> tuple[str, ...]:
+    """Aliases with those that are macros replaced by the names they stand for."""
+    out: list[str] = []
+    for alias in aliases:
+        if alias.startswith("_$"):
+            out += _texts(alias.removeprefix("_$").removeprefix("$").strip('"'), scope)
+        else:
+            out.append(alias)
+    return tuple(out)
 
 
 def _many(item: Any) -> syntax.Macro | None:
@@ -56,12 +82,13 @@ def _many(item: Any) -> syntax.Macro | None:
 
 
 def _names(macro: syntax.Macro, scope: Scope) -> list[syntax.Name]:
-    value = scope.lookup(macro.id)
-    texts: list[str]
+    return [syntax.Name(span=macro.span, id=text) for text in _texts(macro.id, scope)]
+
+
+def _texts(variable: str, scope: Scope) -> list[str]:
+    value = scope.lookup(variable)
     if isinstance(value, Scalar) and value.type in LITERAL:
-        texts = [str(value.value or "")]
-    elif isinstance(value, Vector) and value.type in LITERAL:
-        texts = value.strings().tolist()
-    else:
-        raise ScriptError(f"The variable [{macro.id}] of a macro must hold a column name or a vector of them.")
-    return [syntax.Name(span=macro.span, id=text) for text in texts]
+        return [str(value.value or "")]
+    if isinstance(value, Vector) and value.type in LITERAL:
+        return [str(text) for text in value.strings().tolist()]
+    raise ScriptError(f"The variable [{variable}] of a macro must hold a column name or a vector of them.")

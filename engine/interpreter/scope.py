@@ -31,6 +31,10 @@ class Scope:
             return self.parent.lookup(name)
         return value
 
+    def names(self) -> list[str]:
+        """The variables that can be looked up."""
+        return [*self.variables, *(self.parent.names() if self.parent is not None else ())]
+
     def assign(self, name: str, value: Value) -> None:
         self.variables[name] = value
 

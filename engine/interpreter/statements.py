@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dolphin.script import syntax
 from engine.assignment import set_index
-from engine.errors import CancelledError, ScriptError
+from engine.errors import CancelledError, ScriptError, refusal
 from engine.forms import as_vector, dictionary_keys, element, row_of
 from engine.indexing import get_index
 from engine.interpreter.classes import define_class, instance_of
@@ -23,6 +23,7 @@ from engine.texts import float_text
 from engine.types import LITERAL, Type
 from engine.values import (
     NOTHING,
+    NULL,
     AnyVector,
     ArrayVector,
     Code,
@@ -70,7 +71,7 @@ def _expression(interpreter: Interpreter, node: syntax.ExpressionStatement, scop
 def _assign(interpreter: Interpreter, node: syntax.Assign, scope: Scope) -> None:
     value = interpreter.evaluate(node.value, scope)
     if value is NOTHING:
-        raise ScriptError("The right side of the assignment has no value.")
+        value = NULL
     if len(node.targets) == 1:
         target = node.targets[0]
         if node.operator == "=" and type(target) is syntax.Name:
@@ -82,7 +83,7 @@ def _assign(interpreter: Interpreter, node: syntax.Assign, scope: Scope) -> None
         else:
             assign_to(interpreter, target, node.operator, value, scope)
         return
-    parts = unpacked(value)
+    parts = [value] * len(node.targets) if isinstance(value, Scalar) else unpacked(value)
     if len(parts) != len(node.targets):
         raise ScriptError(f"{len(parts)} values can't be assigned to {len(node.targets)} variables.")
     for target, part in zip(node.targets, parts, strict=True):
@@ -96,7 +97,7 @@ def unpacked(value: Value) -> list[Value]:
     if isinstance(value, Matrix):
         return [value.column(index) for index in range(value.columns)]
     if isinstance(value, Table):
-        return list(value.columns)
+        return [row_of(value, index) for index in range(value.rows)]
     raise ScriptError("Only a vector, a tuple, a matrix or a table can be assigned to several variables.")
 
 
@@ -116,7 +117,7 @@ def assign_to(interpreter: Interpreter, target: Any, operator: str, value: Value
         container = container_of(interpreter, target.target, scope)
         indices = [place_of(interpreter, each, scope) for each in target.indices]
         if operator != "=":
-            value = binary(operator[:-1], get_index(container, indices), value)
+            value = binary(operator[:-1], _old_elements(container, indices), value)
         if isinstance(container, Table) and any(map(_is_metacode, [value, *indices])):
             _set_by_metacode(interpreter, container, indices, value, scope)
         else:
@@ -136,6 +137,12 @@ def assign_to(interpreter: Interpreter, target: Any, operator: str, value: Value
         set_index(container, [key], value)
         return
     raise ScriptError("The left side of the assignment can't be assigned to.")
+
+
+def _old_elements(container: Value, indices: list[Value | None]) -> Value:
+    """What a compound assignment combines with: a row or a column of a matrix as a vector."""
+    old = get_index(container, indices)
+    return as_vector(old) if isinstance(old, Matrix) and 1 in (old.rows, old.columns) else old
 
 
 def _replace(scope: Scope, name: str, old: Value, new: Value) -> None:
@@ -193,7 +200,7 @@ def _define(interpreter: Interpreter, node: syntax.FunctionDefinition, scope: Sc
         raise ScriptError(f"The built-in function [{node.name}] can't be redefined. Choose another name.")
     # A function of a script sees no variables of the session, unless it is defined within a block, such as timer's.
     nested = isinstance(scope, FunctionScope) or interpreter.block_depth > 0
-    closure = make_closure(node.function, scope, captures=nested)
+    closure = make_closure(node.function, scope, nested, interpreter.session.acting)
     closure.name = node.name
     if isinstance(scope, FunctionScope):
         closure.captured[node.name] = closure
@@ -331,6 +338,9 @@ def _try(interpreter: Interpreter, node: syntax.Try, scope: Scope) -> Signal | N
     except RecursionError:
         interpreter.depth, interpreter.scope = depth, outer
         caught = vector(Type.STRING, ["SYSTEM", "The recursion is too deep."])
+    except OSError as error:
+        interpreter.depth, interpreter.scope = depth, outer
+        caught = vector(Type.STRING, ["SYSTEM", refusal(error)])
     except MemoryError:
         interpreter.depth, interpreter.scope = depth, outer
         caught = vector(Type.STRING, ["SYSTEM", "Out of memory."])
@@ -423,6 +433,10 @@ def _module(interpreter: Interpreter, node: syntax.Module, _scope: Scope) -> Non
 def _use(interpreter: Interpreter, node: syntax.Use, scope: Scope) -> None:
     if node.include:
         include_module(interpreter, node.name, scope)
+    elif node.catalog:
+        if interpreter.node.catalogs is None:
+            raise ScriptError("Catalogs need a server process.")
+        interpreter.session.catalog = interpreter.node.catalogs.name(node.name)
     else:
         use_module(interpreter, node.name)
 

@@ -20,7 +20,7 @@ __all__ = ["OPERATOR_NAMES", "binary", "unary"]
 
 ARITHMETIC = ("+", "-", "*", "/", "\\", "%")
 COMPARISON = ("<", "<=", ">", ">=", "==", "!=")
-LOGIC = {"and": "and", "&&": "and", "or": "or", "||": "or", "xor": "xor"}
+LOGIC = {"and": "and", "&&": "and", "or": "or", "||": "||", "xor": "xor"}
 BITWISE = ("&", "|", "^", "<<", ">>")
 
 # The functions the operators stand for.

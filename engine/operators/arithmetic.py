@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from engine.cast import cast_vector, common_type, decimal_raws, decimal_vector, rescale, to_float
+from engine.coded import changed
 from engine.errors import ScriptError
 from engine.operators.temporal import temporal_arithmetic
 from engine.types import DECIMAL, DTYPES, FLOATING, INTEGRAL, LITERAL, TEMPORAL, Type, null
@@ -103,9 +104,15 @@ def _with_void(operator: str, left: Vector, right: Vector) -> Vector:
 def _concatenate(operator: str, left: Vector, right: Vector) -> Vector:
     if operator != "+":
         raise ScriptError(f"The operator {operator} can't be applied to {left.type.name} and {right.type.name}.")
-    a = cast_vector(left, Type.STRING).data
-    b = cast_vector(right, Type.STRING).data
-    return Vector(Type.STRING, np.asarray(a + b, dtype=object))
+    a, b = cast_vector(left, Type.STRING), cast_vector(right, Type.STRING)
+    coded, other = a.coded(), b.coded()
+    if coded is not None and len(b) == 1:
+        after = str(b.strings()[0])
+        return changed(coded, lambda text: text + after)
+    if other is not None and len(a) == 1:
+        before = str(a.strings()[0])
+        return changed(other, lambda text: before + text)
+    return Vector(Type.STRING, np.asarray(a.strings() + b.strings(), dtype=object))
 
 
 def _complex(operator: str, left: Vector, right: Vector) -> Vector:

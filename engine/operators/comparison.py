@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from engine.cast import cast_vector, common_type, decimal_raws, rescale, to_float
+from engine.coded import same_texts
 from engine.errors import ScriptError
 from engine.types import BINARY, DECIMAL, FLOATING, INTEGRAL, LITERAL, TEMPORAL, Type, null
-from engine.values import Array, SymbolBase, Vector
+from engine.values import Array, Vector
 
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {"<": lt, "<=": le, ">": gt, ">=": ge, "==": eq, "!=": ne}
 SAMPLE = 1024
@@ -82,20 +83,21 @@ def _widen(column: Vector, dtype: Any) -> Array:
 
 def _compare_floats(operator: str, a: Array, b: Array) -> Any:
     with np.errstate(invalid="ignore"):
-        if len(b) == 1 and b[0] == b[0]:
+        if len(b) == 1 and b[0] > -np.inf:
             return _compare_with_number(operator, a, b)
-        if len(a) == 1 and a[0] == a[0]:
+        if len(a) == 1 and a[0] > -np.inf:
             return _compare_with_number(MIRRORED.get(operator, operator), b, a)
-        out = _COMPARE[operator](a, b)
-    missing_a, missing_b = np.isnan(a), np.isnan(b)
-    if not missing_a.any() and not missing_b.any():
-        return out
-    ranks = _COMPARE[operator]((~missing_a).astype(np.int8), (~missing_b).astype(np.int8))
-    return np.where(missing_a | missing_b, ranks, out)
+    return _COMPARE[operator](_with_least(a), _with_least(b))
+
+
+def _with_least(values: Array) -> Array:
+    """NULL as the smallest finite number, which it is on servers: only the negative infinity is smaller."""
+    missing = np.isnan(values)
+    return np.where(missing, -np.finfo(np.float64).max, values) if missing.any() else values
 
 
 def _compare_with_number(operator: str, a: Array, number: Array) -> Any:
-    """NULL is smaller than any number; NaN only fails to be as large."""
+    """NULL is smaller than any finite number; NaN only fails to be as large."""
     if operator in ("<", "<="):
         return ~_COMPARE[">=" if operator == "<" else ">"](a, number)
     return _COMPARE[operator](a, number)
@@ -136,26 +138,38 @@ def _compare_binary(operator: str, left: Vector, right: Vector) -> Any:
     return _COMPARE[operator](numbers[0], numbers[1])
 
 
+def _are_words(column: Vector) -> bool:
+    """Whether no element can equal a number by being converted: texts that are words, numbers that are not NULL."""
+    if column.type not in LITERAL:
+        return not bool(column.nulls().any())
+    return not any(not text or text[0] in "+-.0123456789" for text in set(column.strings().tolist()))
+
+
 def _compare_literals(operator: str, left: Vector, right: Vector) -> Any:
-    if left.type is Type.SYMBOL and len(right) == 1 and right.type in LITERAL:
-        return _compare_symbols(operator, left, _text(right))
-    if right.type is Type.SYMBOL and len(left) == 1 and left.type in LITERAL:
-        return _compare_symbols(MIRRORED.get(operator, operator), right, _text(left))
-    if left.symbols is not None and left.symbols is right.symbols and operator in ("==", "!="):
-        return _COMPARE[operator](left.data, right.data)
+    own, its = left.coded(), right.coded()
+    if own is not None and len(right) == 1 and right.type in LITERAL:
+        return _compare_symbols(operator, own, _text(right))
+    if its is not None and len(left) == 1 and left.type in LITERAL:
+        return _compare_symbols(MIRRORED.get(operator, operator), its, _text(left))
+    if own is not None and its is not None and operator in ("==", "!="):
+        return same_texts(own, its) if operator == "==" else ~same_texts(own, its)
     lt_, rt = left.type, right.type
     if lt_ not in LITERAL or rt not in LITERAL:
         other = lt_ if rt in LITERAL else rt
         if other not in TEMPORAL and other not in BINARY and other is not Type.CHAR:
+            if operator in ("==", "!=") and _are_words(left) and _are_words(right):
+                return np.full(max(len(left), len(right)), operator == "!=")
             raise _incomparable(left, right)
         if other is Type.CHAR:
-            return _COMPARE[operator](cast_vector(left, Type.STRING).data, cast_vector(right, Type.STRING).data)
+            return _COMPARE[operator](
+                cast_vector(left, Type.STRING).strings(), cast_vector(right, Type.STRING).strings()
+            )
         if lt_ in LITERAL:
             left = cast_vector(cast_vector(left, Type.STRING), other)
         else:
             right = cast_vector(cast_vector(right, Type.STRING), other)
         return _compare(operator, left, right)
-    return _COMPARE[operator](cast_vector(left, Type.STRING).data, cast_vector(right, Type.STRING).data)
+    return _COMPARE[operator](cast_vector(left, Type.STRING).strings(), cast_vector(right, Type.STRING).strings())
 
 
 def _text(column: Vector) -> str:
@@ -187,22 +201,24 @@ class _Remembered(dict[str, bool]):
 
 def symbol_mask(column: Vector, test: Callable[[str], bool]) -> Array:
     """Which elements of a STRING or SYMBOL column pass a test, asked once per distinct text if texts recur."""
-    base: SymbolBase | None = column.symbols
-    if base is None:
-        texts = column.data.tolist()
+    coded = column.coded()
+    if coded is None or coded.symbols is None:
+        texts = column.strings().tolist()
         sample = texts[:SAMPLE]
         recur = 2 * len(set(sample)) <= len(sample)
         return np.fromiter(map(_Remembered(test).__getitem__ if recur else test, texts), bool, count=len(texts))
-    passed = np.fromiter((test(text) for text in base.strings), dtype=bool, count=len(base))
-    return np.asarray(passed[column.data])
+    passed = np.fromiter(map(test, coded.symbols.strings), dtype=bool, count=len(coded.symbols))
+    if np.count_nonzero(passed) == 1:
+        return np.asarray(coded.data == np.argmax(passed))
+    return np.asarray(passed[coded.data])
 
 
 def logic(operator: str, left: Vector, right: Vector) -> Vector:
-    """`and or xor`. NULL makes the result NULL."""
+    """`and or || xor`. NULL makes the result NULL, but `or` leaves it out of account if the other side is not NULL."""
     a, b = truth(left), truth(right)
-    missing = (a == -128) | (b == -128)
+    missing = (a == -128) & (b == -128) if operator == "or" else (a == -128) | (b == -128)
     x, y = a == 1, b == 1
-    out = x & y if operator == "and" else x | y if operator == "or" else x ^ y
+    out = x & y if operator == "and" else x | y if operator in ("or", "||") else x ^ y
     return Vector(Type.BOOL, np.where(missing, -128, out).astype(np.int8))
 
 

@@ -43,6 +43,9 @@ def contains(left: Value, right: Value) -> Value:
     if isinstance(right, AnyVector):
         if isinstance(left, AnyVector) and len(left) == len(right):
             return AnyVector([contains(a, b) for a, b in zip(left.items, right.items, strict=True)])
+        if {item.type for item in right.items if isinstance(item, Scalar)} == {Type.STRING, Type.CHAR}:
+            # Texts of one character in single quotes are CHAR.
+            right = AnyVector([cast(item, Type.STRING) for item in right.items])
         right = as_vector(right)
     if isinstance(right, Scalar):
         if right.is_null:
@@ -62,10 +65,10 @@ def member_mask(column: Vector, members: Vector) -> np.ndarray[Any, Any]:
         return np.zeros(len(column), dtype=bool)
     if column.type in LITERAL:
         texts = members if members.type in LITERAL else cast_vector(members, Type.STRING)
-        wanted = set(cast_vector(texts, Type.STRING).data.tolist())
+        wanted = set(cast_vector(texts, Type.STRING).strings().tolist())
         source = column if column.type is not Type.BLOB else cast_vector(column, Type.STRING)
-        if source.symbols is None:
-            return np.fromiter(map(wanted.__contains__, source.data.tolist()), bool, count=len(source))
+        if source.coded() is None:
+            return np.fromiter(map(wanted.__contains__, source.strings().tolist()), bool, count=len(source))
         return symbol_mask(source, wanted.__contains__)
     if members.type in LITERAL:
         members = cast_vector(members, column.type, column.scale)
@@ -125,9 +128,11 @@ def between(left: Value, right: Value) -> Value:
 
 @lru_cache(maxsize=256)
 def like_pattern(pattern: str, ignore_case: bool = False) -> re.Pattern[str]:
-    """`%` any text, `?` one character."""
-    parts = [".*" if char == "%" else "." if char == "?" else re.escape(char) for char in pattern]
-    return re.compile("".join(parts), re.DOTALL | (re.IGNORECASE if ignore_case else 0))
+    """`%` any text, `?` one character. What stands between two `%` is looked for once, from left to right."""
+    first, *rest = ["".join("." if char == "?" else re.escape(char) for char in part) for part in pattern.split("%")]
+    if rest:
+        first += "".join(f"(?>.*?{part})" for part in rest[:-1] if part) + f".*{rest[-1]}"
+    return re.compile(first, re.DOTALL | (re.IGNORECASE if ignore_case else 0))
 
 
 def like(left: Value, right: Value, ignore_case: bool = False) -> Value:
@@ -167,7 +172,7 @@ def set_of(value: Value) -> Set:
         return value
     column = as_vector(value)
     type_ = column.type
-    items = column.strings().tolist() if type_ is Type.SYMBOL else column.data.tolist()
+    items = column.strings().tolist() if type_ in (Type.SYMBOL, Type.STRING) else column.data.tolist()
     if type_ is Type.BOOL:
         items = [None if item == -128 else bool(item) for item in items]
     members = {(None if null else item): None for item, null in zip(items, column.nulls().tolist(), strict=True)}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from engine.calendars import move_days, trading_days
 from engine.cast import CLOCKS, DAY, INSTANTS, cast_vector, common_type
-from engine.errors import ScriptError, UnsupportedError
+from engine.errors import ScriptError
 from engine.types import DTYPES, INTEGRAL, TEMPORAL, Type, null
 from engine.values import Array, Vector
 
@@ -103,10 +104,11 @@ def add_duration(times: Vector, amount: int | Array, unit: str) -> Vector:
         out = data + moved
         if type_ in CLOCKS:
             out = out % (DAY // per_unit)
-    elif unit == "B":
-        out = _add_business_days(type_, data, amount)
     else:
-        raise UnsupportedError(f"The trading calendar {unit}")
+        out = _add_trading_days(type_, data, missing, amount, unit)
+    limit = np.iinfo(times.data.dtype).max
+    if len(out) and (out.max() > limit or out.min() < -limit):
+        raise ScriptError(f"The result lies outside the times a {type_.name} can be.")
     result = out.astype(times.data.dtype)
     result[missing] = null(type_)
     return times.with_data(result)
@@ -127,11 +129,15 @@ def _add_months(type_: Type, data: Array, months: int | Array) -> Array:
     return np.asarray((first + np.minimum(day, last)) * per_day + within)
 
 
-def _add_business_days(type_: Type, data: Array, amount: int | Array) -> Array:
+def _add_trading_days(type_: Type, data: Array, missing: Array, amount: int | Array, unit: str) -> Array:
+    calendar = trading_days(unit)
     if type_ not in INSTANTS:
-        raise ScriptError(f"Business days can't be added to {type_.name}.")
+        raise ScriptError(f"Trading days can't be added to {type_.name}.")
     per_day = DAY // INSTANTS[type_]
-    days = (data // per_day).astype("datetime64[D]")
-    roll = "preceding" if np.all(np.asarray(amount) > 0) else "following"
-    moved = np.busday_offset(days, amount, roll=roll)  # type: ignore[call-overload]
-    return np.asarray(moved.astype(np.int64) * per_day + data % per_day)
+    days, within = np.divmod(data, per_day)
+    if not missing.any():
+        return np.asarray(move_days(calendar, days, amount) * per_day + within)
+    if isinstance(amount, np.ndarray) and amount.ndim:
+        amount = np.broadcast_to(amount, days.shape)[~missing]
+    within[~missing] += move_days(calendar, days[~missing], amount) * per_day
+    return within

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import re
 import secrets
+import select
 import socket
 import time
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
-from engine.errors import CancelledError, ScriptError
+from engine.errors import INTERNAL, CancelledError, ScriptError, refusal
 from engine.functions.registry import Builtin, Registry
 from engine.interpreter import Interpreter
 from engine.jobs import ConsoleJob, described
@@ -35,6 +36,7 @@ logger = logging.getLogger("engine")
 _BEFORE_CONNECT = 1 << 16
 _JOIN_BELOW = 1 << 16
 _RESEND_GRACE = 10.0
+_PRINT_MILLISECONDS = 200
 _IDENTIFIER = re.compile(r"[^\W\d]\w*")
 _FETCH_ERROR = "Fetch size can only be set when executing scripts that return a table."
 
@@ -117,7 +119,7 @@ class Connection:
         self.busy = False
         host, port = connected.getpeername()[:2]
         self.address = f"{host}:{port}"
-        self.session = Session(secrets.randbelow(2**31 - 2**20) + 2**20, node, output=self._print)
+        self.session = Session(secrets.randbelow(2**31 - 2**20) + 2**20, node, output=self._print, address=self.address)
         self._interpreter = Interpreter(self.session, registry)
 
     def run(self) -> None:
@@ -136,6 +138,8 @@ class Connection:
             logger.info("%s went away in the middle of a request", self.address)
         except ProtocolError as error:
             logger.warning("closing the connection of %s: %s", self.address, error)
+        except MemoryError:
+            logger.warning("closing the connection of %s: there is no memory for its request", self.address)
         except OSError as error:
             logger.info("lost the connection of %s: %s", self.address, error)
         finally:
@@ -170,6 +174,12 @@ class Connection:
         except OSError:
             return False
 
+    def _takes_more(self) -> bool:
+        """Whether something can be sent to the client without waiting; waits a little for it."""
+        writable = select.poll()
+        writable.register(self._socket, select.POLLOUT)
+        return bool(writable.poll(_PRINT_MILLISECONDS))
+
     def _send(self, buffers: list[Buffer]) -> None:
         with self._sending:
             self._transport.send_message(buffers)
@@ -178,6 +188,9 @@ class Connection:
         if not self._prints:
             return
         try:
+            # A client that does not read what is printed must not keep a cancelled job from ending.
+            while not self._takes_more():
+                self.session.check()
             self._send([requests.message(text)])
         except OSError:
             self.session.cancelled.set()
@@ -205,9 +218,11 @@ class Connection:
             error = "Out of memory"
         except RecursionError:
             error = "The script is nested too deeply (stack overflow)."
-        except Exception as problem:
+        except OSError as problem:
+            error = refusal(problem)
+        except Exception:
             logger.exception("a request failed unexpectedly")
-            error = f"Internal error of the embedded engine: {type(problem).__name__}: {problem}"
+            error = INTERNAL
         finally:
             self._prints = False
             if options.flags & requests.FLAG_CLEAR_MEMORY:
@@ -265,6 +280,8 @@ class Connection:
             raise ScriptError("The embedded engine runs DolphinDB script only; use the default parser.")
         if options.flags & requests.FLAG_SQL_DIALECT:
             raise ScriptError("The embedded engine runs DolphinDB SQL only; leave out the SQL dialect (sqlStd).")
+        if not request.is_text:
+            raise ScriptError("The text of the request is not UTF-8. Convert it before it is sent.")
         silent = bool(options.flags & requests.FLAG_ASYNCHRONOUS)
         job = ConsoleJob(
             self.session,

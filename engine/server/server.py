@@ -19,6 +19,7 @@ from threading import Event, Lock, Thread
 from engine.data_folder import DataFolder, Endpoint
 from engine.functions import builtin_functions
 from engine.functions.registry import Registry
+from engine.functions.scheduled_jobs import run_scheduled_job
 from engine.interpreter.stack import STACK_BYTES
 from engine.jobs import Jobs
 from engine.limits import keep_freed_memory
@@ -33,6 +34,7 @@ logger = logging.getLogger("engine")
 
 _FIRST_BYTES_SECONDS = 30.0
 _DRAIN_SECONDS = 5.0
+_LEAVE_SECONDS = 10.0
 _SPARE_THREADS = 13
 FROZEN_SECONDS = 60.0
 
@@ -50,7 +52,8 @@ class Server:
         self._lock = Lock()
         self._idle_since = time.monotonic()
         self._listening: socket.socket | None = None
-        self._watch = Watch(node.jobs, self._limits.memory)
+        node.connection_limit = self._limits.connections
+        self._watch = Watch(node.jobs, lambda: node.memory_limit)
         self._threads: set[Thread] = set()
         self.caps_memory = False
         """Whether the limit on memory is also set for the process as a whole."""
@@ -69,18 +72,21 @@ class Server:
         self.node.host = host
         self.node.port = int(listening.getsockname()[1])
         self._watch.start()
+        self.node.schedule.start(lambda job: run_scheduled_job(self.node, self._registry, job))
         Thread(target=self._accept, args=(listening,), name="accept", daemon=True).start()
 
     def idle_seconds(self) -> float:
-        """How long nobody has been connected and nothing has run."""
+        """How long nobody has been connected and nothing has run, or is to run at a later time."""
+        scheduled = self.node.schedule.next_time() is not None
         with self._lock:
-            if self._connections or self._pending or self.node.jobs.busy():
+            if self._connections or self._pending or scheduled or self.node.jobs.busy():
                 self._idle_since = time.monotonic()
             return time.monotonic() - self._idle_since
 
     def stop(self) -> None:
         if self._listening is not None:
             self._close_listening(self._listening)
+        self.node.schedule.stop()
         deadline = time.monotonic() + _DRAIN_SECONDS
         for connection in self._open():
             connection.drain()
@@ -116,14 +122,14 @@ class Server:
                 return
             with self._lock:
                 count = len(self._connections) + self._pending
-                full = count >= self._limits.connections
+                full = count >= self.node.connection_limit
                 self._pending += not full
             if full:
-                logger.warning("refused a connection: %d are open", self._limits.connections)
+                logger.warning("refused a connection: %d are open", count)
                 connected.close()
                 continue
             if self.caps_memory:
-                limit_memory(self._limits.memory, count + 1)
+                limit_memory(self.node.memory_limit, count + 1)
             thread = Thread(target=self._serve, args=(connected,), name="connection", daemon=True)
             self._threads.add(thread)
             try:
@@ -217,7 +223,8 @@ def serve(
     expression, cannot be cancelled: the process then ends by itself, as if it were killed.
 
     Prints one line of JSON with the address when ready. The password of `user` is generated if not given; it is in
-    the folder's `engine.json`, which only the owner can read. Returns the exit status.
+    the folder's `engine.json`, which only the owner can read. Returns the exit status, with which the process has to
+    end within seconds: libraries that ran out of memory may wait for ever for their threads, and it is ended then.
     """
     limits = limits or Limits()
     folder = DataFolder(data)
@@ -231,10 +238,10 @@ def serve(
     keep_freed_memory()
     threading.stack_size(STACK_BYTES)
     secret = password if password is not None else secrets.token_urlsafe(15)
-    node = assemble(data, admin=user, admin_password=secret, memory_limit=limits.memory)
-    node.connection_limit = limits.connections
+    registry = builtin_functions()
+    node = assemble(data, registry, admin=user, admin_password=secret, memory_limit=limits.memory)
     node.result_limit = limits.result_bytes
-    server = Server(node, builtin_functions(), limits)
+    server = Server(node, registry, limits)
     server.caps_memory = True
     _end_when_frozen(frozen_seconds)
     try:
@@ -255,9 +262,10 @@ def serve(
         if not folder.state_path.exists():
             logger.warning("%s is gone, and with it whatever could be served", folder.state_path)
             break
-    faulthandler.cancel_dump_traceback_later()
+    _end_when_frozen(frozen_seconds + 3 * _DRAIN_SECONDS)
     folder.withdraw()
     server.stop()
+    _end_when_frozen(_LEAVE_SECONDS)
     logger.info("stopped")
     folder.release()
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from threading import Event, Thread
 
 import psutil
@@ -19,7 +20,8 @@ _SMALL = 16 * 2**20
 class Watch:
     """A thread that looks at the running jobs ten times a second."""
 
-    def __init__(self, jobs: Jobs, memory_limit: int) -> None:
+    def __init__(self, jobs: Jobs, memory_limit: Callable[[], int]) -> None:
+        """`memory_limit` tells the bytes the process may use now."""
         self._jobs = jobs
         self._limit = memory_limit
         self._stopped = Event()
@@ -52,7 +54,7 @@ class Watch:
         growth, self._last = used - self._last, used
         for job in running:
             job.memory = max(0, job.memory + growth // len(running))
-        if used > self._limit and running:
+        if used > self._limit() and running:
             grown = [job for job in running if job.cancel_reason is None and job.memory >= _SMALL]
             self._cancel_largest(grown, used)
 
@@ -62,6 +64,6 @@ class Watch:
         largest = max(jobs, key=lambda job: job.memory)
         logger.warning("cancelling %s: the process uses %d bytes", largest.id, used)
         largest.cancel(
-            f"Out of memory: the server uses {used / 2**30:.2f} GB of {self._limit / 2**30:.2f} GB "
+            f"Out of memory: the server uses {used / 2**30:.2f} GB of {self._limit() / 2**30:.2f} GB "
             "and this job grew most. Select fewer rows or columns, or raise the memory limit."
         )

@@ -145,7 +145,7 @@ def _smallest_of_groups(
 
 def _in_group_order(column: Column, groups: Groups) -> Column:
     if isinstance(column, Vector):
-        return column.with_data(groups.arrange(column.data))
+        return column.moved(groups.arrange)
     return take(column, groups.order)
 
 
@@ -156,6 +156,6 @@ def _keys_by_group(frame: Frame, keys: Sequence[syntax.SelectItem], groups: Grou
     for item in keys:
         index = frame.find(item.value.id) if isinstance(item.value, syntax.Name) else -1
         column = frame.column(index) if index >= 0 else None
-        if isinstance(column, Vector) and column.data.dtype.kind == "i":
-            found[index] = column.with_data(np.repeat(column.data[firsts], groups.sizes))
+        if isinstance(column, Vector) and (column.coded() is not None or column.kind == "i"):
+            found[index] = column.moved(lambda data: np.repeat(data[firsts], groups.sizes))
     return found

@@ -54,7 +54,8 @@ def _in_batches(evaluator: GroupEvaluator, nodes: Mapping[int, syntax.Expression
         )
         for index, node in nodes.items():
             column = part.per_row(node) if index not in unlike else None
-            if isinstance(column, Vector):
+            # Texts held as codes are quick to make at once, and would be texts in a result put together.
+            if isinstance(column, Vector) and column.held_codes() is None:
                 if index not in results:
                     results.setdefault(index, column.with_data(np.empty(groups.rows, dtype=column.data.dtype)))
                 whole = results[index]
@@ -107,6 +108,9 @@ def _is_grouped(function: object) -> bool:
     """Whether a function works on elements or, in one call, on any number of groups."""
     if not isinstance(function, Builtin) or function.wants_context:
         return False
-    if function.kind is Kind.ELEMENTWISE or function.name in ROWWISE_FUNCTIONS:
+    if function.name in ROWWISE_FUNCTIONS:
         return True
+    if function.kind is Kind.ELEMENTWISE:
+        # What takes a column apart itself may look at all of it, such as for its first time.
+        return not getattr(function.implementation, "every_form", False)
     return function.kind in (Kind.AGGREGATE, Kind.SEQUENCE) and function.grouped is not None

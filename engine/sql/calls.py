@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dolphin.script import syntax
+from engine.arguments import is_omitted
 from engine.calls import refused
-from engine.errors import CallError, ScriptError
+from engine.errors import CallError, ScriptError, UnsupportedError
 from engine.functions.registry import Builtin
 from engine.interpreter.scope import Scope
 from engine.sql import joining
@@ -22,6 +23,7 @@ from engine.sql.construct import (
 from engine.sql.evaluation import Executor
 from engine.sql.pruning import Need
 from engine.sql.statements import stacked
+from engine.types import LITERAL, Type
 from engine.values import NOTHING, AnyVector, Dictionary, Matrix, Scalar, Table, Value, Vector
 
 KEYED_KINDS = {
@@ -29,7 +31,7 @@ KEYED_KINDS = {
     "latestIndexedTable": "INDEXED TABLE",
 }  # fmt: skip
 DECIMALS = ("DECIMAL32", "DECIMAL64", "DECIMAL128")
-NAMED_CALLS = frozenset(("table", *KEYED_KINDS, *joining.JOIN_FUNCTIONS))
+NAMED_CALLS = frozenset(("table", "mvccTable", *KEYED_KINDS, *joining.JOIN_FUNCTIONS))
 
 
 def call_named(node: syntax.Call, context: Executor, scope: Scope) -> Value:
@@ -81,6 +83,8 @@ def make_table(name: str, values: Sequence[Value], names: Sequence[str]) -> Tabl
     """The table a call of `table`, `keyedTable` … makes of evaluated arguments with the names they go by."""
     if name == "table":
         return plain_table(values, names)
+    if name == "mvccTable":
+        return versioned_table(values, names)
     if not values:
         raise CallError(f"Usage: {name}(keyColumns, X, [X1], …). keyColumns must be specified.")
     keys = _strings(values[0], name, "keyColumns")
@@ -95,6 +99,22 @@ def make_table(name: str, values: Sequence[Value], names: Sequence[str]) -> Tabl
         latest.time_column = times[0]
         return latest
     return keyed(plain_table(values[1:], names[1:]), keys, KEYED_KINDS[name])
+
+
+def versioned_table(values: Sequence[Value], names: Sequence[str]) -> Table:
+    """A table whose readers never wait for writers, which all tables in memory are; rows it begins with are 0."""
+    first = values[0] if values else NOTHING
+    if not isinstance(first, Vector) or not first.is_pair:
+        table = plain_table(values, names)
+    else:
+        if any(not is_omitted(value) for value in values[3:]):
+            raise UnsupportedError("A table of versions on disk, or with default values or columns without NULL")
+        table = plain_table(values[:3], names[:3])
+        for column in table.columns:
+            if isinstance(column, Vector) and column.type not in (*LITERAL, Type.UUID, Type.INT128):
+                column.data[:] = 0
+    table.kind = "MVCC TABLE"
+    return table
 
 
 def _strings(value: Value, name: str, parameter: str) -> list[str]:

@@ -83,7 +83,7 @@ def fresh(column: Column) -> Column:
         return Vector(column.type, column.data.copy(), column.symbols, column.scale)
     if isinstance(column, ArrayVector):
         return ArrayVector(column.flat.copy(), column.offsets.copy())
-    return AnyVector(list(column.items))
+    return AnyVector(list(column.items), column.columnar)
 
 
 def spread(value: Value) -> list[Column | Scalar]:
@@ -96,6 +96,8 @@ def spread(value: Value) -> list[Column | Scalar]:
         return [value.index, value.values]
     if isinstance(value, Matrix):
         return [value.column(index) for index in range(value.columns)]
+    if isinstance(value, AnyVector) and value.columnar:
+        return [value]
     if isinstance(value, AnyVector):
         vectors = [item for item in value.items if isinstance(item, Vector | ArrayVector | AnyVector)]
         if vectors and len(vectors) == len(value.items) and len({len(item) for item in vectors}) == 1:

@@ -364,7 +364,10 @@ class GroupEvaluator:
             if not self._uniform(data):
                 return self._each_group(node)
             level, values = self._aligned(arguments)
-            return Result(self.executor.call(function, values), level, _is_collected(level, arguments))
+            value = self.executor.call(function, values)
+            if level is Level.ROWS and isinstance(value, Scalar):
+                return self._each_group(node)
+            return Result(value, level, _is_collected(level, arguments))
         if function.name == "size" and len(data) == 1 and isinstance(data[0].value, Vector) and Level.ROWS in levels:
             return Result(vector(Type.INT, self.groups.sizes), Level.GROUPS)
         if function.kind is Kind.OTHER and function.grouped is not None and Level.GROUPS not in levels:
@@ -460,6 +463,9 @@ class GroupEvaluator:
         argument = node.arguments[0].value
         assert argument is not None
         result = self.evaluate(argument)
+        if result.level is Level.GROUPS and isinstance(result.value, AnyVector):
+            # What each group made, a matrix column after column, is its row.
+            return Result(array_vector(result.value.items), Level.GROUPS)
         if result.level is not Level.ROWS or not isinstance(result.value, Vector):
             return self._each_group(node)
         rows = self._collect(result.value)

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dolphin.script import syntax
-from engine.errors import ScriptError, UnsupportedError
+from engine.errors import ScriptError, UnknownNameError, UnsupportedError, unknown_column
 from engine.sql.definitions import alter, create_database, create_table, drop
 from engine.sql.keys import combined_codes
 from engine.sql.ordering import distinct_rows
 from engine.sql.quantifiers import quantified
+from engine.sql.rewrite import SUBQUERIES
 from engine.sql.select import select
 from engine.sql.statements import delete, insert, stacked, update
+from engine.sql.subqueries import inside
 from engine.values import NOTHING, Table, Value
 
 if TYPE_CHECKING:
@@ -22,27 +24,26 @@ if TYPE_CHECKING:
     from engine.sql.evaluation import Executor
 
 
-UNKNOWN_NAME = "Cannot recognize the token "
-
-
 def execute(node: Any, context: Executor, scope: Scope) -> Value:
     """The value of a query; NOTHING for statements. Raises ScriptError."""
     handler = HANDLERS.get(type(node))
     if handler is None:
         raise UnsupportedError(f"{type(node).__name__} in a query")
+    if isinstance(node, SUBQUERIES):
+        scope = inside(node, scope)
     try:
         with np.errstate(all="ignore"):
             result: Value | None = handler(node, context, scope)
     except ScriptError as error:
-        raise _about_columns(error, node) from error
+        raise _about_columns(error, node, scope) from error
     return NOTHING if result is None else result
 
 
-def _about_columns(error: ScriptError, node: syntax.Node) -> ScriptError:
+def _about_columns(error: ScriptError, node: syntax.Node, scope: Scope) -> ScriptError:
     """Inside a query an unknown name is an unknown column, unless it stands for a table."""
-    if not error.message.startswith(UNKNOWN_NAME):
+    if not isinstance(error, UnknownNameError):
         return error
-    name = error.message.removeprefix(UNKNOWN_NAME).strip()
+    name = error.name
     tables = {
         each.value.id
         for each in syntax.walk(node)
@@ -59,7 +60,11 @@ def _about_columns(error: ScriptError, node: syntax.Node) -> ScriptError:
     mentioned = any(isinstance(each, syntax.Name) and each.id == name for each in syntax.walk(node))
     if name in tables or name in called or not mentioned:
         return error
-    return ScriptError(f"Unrecognized column name [{name}].", error.line)
+    if isinstance(node, syntax.Select) and any(name in item.aliases for item in node.items):
+        remedy = "It names a result, which where does not know: repeat its expression."
+        return ScriptError(f"Unrecognized column name [{name}]. {remedy}", error.line)
+    columns = [column for each in tables if isinstance(table := scope.lookup(each), Table) for column in table.names]
+    return unknown_column(name, columns, error.line)
 
 
 def set_operation(node: syntax.SetOperation, executor: Executor, scope: Scope) -> Table:
@@ -85,8 +90,13 @@ def set_operation(node: syntax.SetOperation, executor: Executor, scope: Scope) -
 
 def with_tables(node: syntax.With, executor: Executor, scope: Scope) -> Value:
     inner = scope.child({})
-    for name, query in node.tables:
-        inner.assign(name, executor.evaluate(query, inner))
+    for (name, query), columns in zip(node.tables, node.columns or ((),) * len(node.tables), strict=True):
+        value = executor.evaluate(query, inner)
+        if columns:
+            if not isinstance(value, Table) or len(value.names) != len(columns):
+                raise ScriptError(f"The query of [{name}] must return as many columns as names are given for them.")
+            value = Table(list(columns), value.columns)
+        inner.assign(name, value)
     return executor.evaluate(node.body, inner)
 
 

@@ -145,7 +145,7 @@ class Frame:
         column = self.column(index)
         self._taken.pop(index, None)
         if isinstance(column, Vector):
-            return column.with_data(groups.arrange(column.data))
+            return column.moved(groups.arrange)
         return take(column, groups.order)
 
     def table(self) -> Table:

@@ -18,6 +18,7 @@ from engine.sql.frame import ROW_MARK, Field, Frame, RowScope, frame_of
 from engine.sql.keys import group_rows
 from engine.sql.naming import column_name
 from engine.sql.output import Output, split_columns
+from engine.sql.quantifiers import prepare_condition
 from engine.sql.rewrite import prepare, references
 from engine.values import (
     AnyVector,
@@ -156,7 +157,9 @@ def per_group(evaluator: GroupEvaluator, node: syntax.Expression, keys: Keys) ->
     result = evaluator.evaluate(node)
     if result.level is Level.ROWS and not result.collected and _only_keys(node, keys, evaluator.frame):
         starts = evaluator.groups.order[evaluator.groups.offsets[:-1]]
-        return take(result.value, starts)  # type: ignore[arg-type]
+        if not isinstance(result.value, Vector | AnyVector | ArrayVector):
+            raise ScriptError("A column of a query must be a vector.")
+        return take(result.value, starts)
     return evaluator.per_group(node)
 
 
@@ -205,7 +208,7 @@ def of_groups(node: syntax.Expression, grouped: Grouped) -> Column | Scalar:
     evaluator = grouped.evaluator
     table = grouped.output.table(evaluator.groups.count)
     result = frame_of(table)
-    prepared = prepare(node, evaluator.frame)
+    prepared = prepare_condition(prepare(node, evaluator.frame), evaluator.frame, evaluator.executor, evaluator.scope)
     names = {name for name in references(prepared, result) if name != ROW_MARK}
     new = {name: table.columns[result.find(name)] for name in names if evaluator.frame.find(name) < 0}
     if new:

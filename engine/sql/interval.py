@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, TypeGuard
 import numpy as np
 
 from dolphin.script import syntax
-from engine.cast import cast, cast_vector
-from engine.errors import CallError, ScriptError
+from engine.calendars import TradingDays, for_distinct, trading_days
+from engine.cast import DAY, INSTANTS, cast, cast_vector
+from engine.errors import CallError, ScriptError, UnsupportedError
+from engine.forms import as_vector
 from engine.functions.registry import parse_parameters
 from engine.interpreter.scope import Scope
 from engine.limits import check_allocation
@@ -48,6 +50,18 @@ class Interval:
     step: int
     fill: str | Scalar
     first: int | None = None
+    calendar: TradingDays | None = None
+
+    def positions(self, labels: Vector) -> Array:
+        """Labels on the scale of width and step: units of their type, or numbers of trading days."""
+        raws = labels.data.astype(np.int64)
+        return raws if self.calendar is None else for_distinct(self.calendar.number, raws // _per_day(labels.type))
+
+    def labels(self, positions: Array) -> Vector:
+        """The labels at positions on that scale."""
+        if self.calendar is not None:
+            positions = for_distinct(self.calendar.day, positions) * _per_day(self.column.type)
+        return self.column.with_data(positions.astype(self.column.data.dtype))
 
 
 def is_interval(node: syntax.Expression | None) -> TypeGuard[syntax.Call]:
@@ -71,40 +85,67 @@ def interval_of(
     column = given.get("X")
     if not isinstance(column, Vector) or column.type not in (*INTEGRAL, *TEMPORAL):
         raise CallError(f"{USAGE} X must be a vector of an integral or temporal type.")
-    width = _length(given.get("duration"), column.type, "duration")
-    step = _length(given["step"], column.type, "step") if "step" in given else width
+    calendar = _calendar(given.get("duration"), column)
+    if "step" in given and _calendar(given["step"], column) is not calendar:
+        raise CallError(f"{USAGE} step must be in the unit of duration.")
+    type_ = column.type if calendar is None else Type.INT
+    width = _length(given.get("duration"), type_, "duration")
+    step = _length(given["step"], type_, "step") if "step" in given else width
     if width % step:
         raise CallError(f"{USAGE} step must divide duration.")
     if not _flag(given.get("explicitOffset")):
         start = None
     elif start is None:
         raise CallError(f"{USAGE} With explicitOffset=true the where clause has to say where X starts.")
-    return _placed(column, node, width, step, _fill(given.get("fill")), given, start)
+    return _placed(Interval(column, node, width, step, _fill(given.get("fill")), None, calendar), given, start)
 
 
-def _placed(
-    column: Vector,
-    node: syntax.Expression,
-    width: int,
-    step: int,
-    fill: str | Scalar,
-    given: dict[str, Value],
-    start: Scalar | None,
-) -> Interval:
+def _placed(spec: Interval, given: dict[str, Value], start: Scalar | None) -> Interval:
+    """The interval of times as that of their labels."""
+    column, step = spec.column, spec.step
     closed, label = (_word(given.get(name), "left") for name in ("closed", "label"))
-    first = None if start is None else cast(start, column.type).value  # type: ignore[union-attr]
-    origin = _origin(given.get("origin"), column) if first is None else first
-    data = column.data.astype(np.int64) - origin
+    present = ~column.nulls() if column.has_nulls() else slice(None)
+    first = None
+    if start is not None:
+        first = int(spec.positions(as_vector(cast(start, column.type)))[0])
+    origin = _origin(given.get("origin"), spec) if first is None else first
+    times = column.with_data(column.data[present])
+    data = spec.positions(times) - origin
+    if spec.calendar is not None and closed == "right":
+        # A day between two trading days comes after the first of them.
+        data = data + (spec.labels(data + origin).data < times.data // _per_day(column.type) * _per_day(column.type))
     starts = (-((-data) // step) - 1) * step if closed == "right" else data // step * step
-    starts = starts + origin + (width if label == "right" else 0)
-    out = starts.astype(column.data.dtype)
-    out[column.nulls()] = nulls(column.type, 1).data[0]
+    starts = starts + origin + (spec.width if label == "right" else 0)
+    out = nulls(column.type, len(column)).data
+    out[present] = spec.labels(starts).data
     if first is not None and label == "right":
-        first += width
-    return Interval(column.with_data(out), node, width, step, fill, first)
+        first += spec.width
+    return replace(spec, column=column.with_data(out), first=first)
 
 
-def _origin(value: Value | None, column: Vector) -> int:
+def _calendar(value: Value | None, column: Vector) -> TradingDays | None:
+    """The calendar in whose days a length is given."""
+    if not isinstance(value, Scalar) or value.type is not Type.DURATION or value.value is None:
+        return None
+    unit = value.value[1]
+    if unit in DURATION_NANOSECONDS or unit in ("M", "y"):
+        return None
+    if column.type not in INSTANTS:
+        raise CallError(f"{USAGE} Trading days do not go with the type of X.")
+    return trading_days(unit)
+
+
+def _per_day(type_: Type) -> int:
+    return DAY // INSTANTS[type_]
+
+
+def _origin(value: Value | None, spec: Interval) -> int:
+    column = spec.column
+    if spec.calendar is not None:
+        if value is not None:
+            raise UnsupportedError("origin with trading days")
+        days = column.data[~column.nulls()]
+        return int(spec.positions(column.with_data(days.min(keepdims=True)))[0]) if len(days) else 0
     if value is None:
         return 0
     if isinstance(value, Scalar) and value.type is column.type and isinstance(value.value, int):
@@ -132,6 +173,8 @@ def _length(value: Value | None, type_: Type, name: str) -> int:
         amount, unit = value.value
         if type_ is Type.MONTH and unit in ("M", "y"):
             length = amount * (12 if unit == "y" else 1)
+        elif unit not in DURATION_NANOSECONDS and unit not in ("M", "y"):
+            length = amount
         elif unit not in DURATION_NANOSECONDS or type_ not in UNIT_NANOSECONDS:
             raise CallError(f"{USAGE} The unit {unit} of {name} does not go with the type of X.")
         else:
@@ -179,7 +222,10 @@ def spread(frame: Frame, keys: Keys) -> tuple[Frame, Keys]:
         columns: list[Column] = [take(column, rows) for column in keys.columns]
         starts = columns[position]
         assert isinstance(starts, Vector)
-        columns[position] = starts.with_data((starts.data - back).astype(starts.data.dtype))
+        present = ~starts.nulls()
+        data = starts.data.copy()
+        data[present] = spec.labels(spec.positions(starts.take(present)) - back[present]).data
+        columns[position] = starts.with_data(data)
         keys = replace(keys, columns=columns)
     return frame, keys
 
@@ -193,8 +239,10 @@ def filled(table: Table, key_columns: Sequence[Column], labels: Sequence[str], i
     assert isinstance(starts, Vector)
     if spec.fill == "none" or not len(starts):
         return table
-    present = starts.data[~starts.nulls()].astype(np.int64)
-    low, high = int(present.min()), int(present.max())
+    if starts.nulls().any():
+        raise CallError(f"{USAGE} X must not contain NULLs unless fill is none.")
+    positions = spec.positions(starts)
+    low, high = int(positions.min()), int(positions.max())
     low = low if spec.first is None else min(low, spec.first)
     check_allocation((high - low) // spec.step + 1)
     grid = np.arange(low, high + 1, spec.step, dtype=np.int64)
@@ -202,12 +250,12 @@ def filled(table: Table, key_columns: Sequence[Column], labels: Sequence[str], i
     codes, count = combined_codes(others) if others else (np.zeros(len(starts), dtype=np.int64), 1)
     check_allocation(count * len(grid))
     row_of = np.full(count * len(grid), -1, dtype=np.int64)
-    row_of[codes * len(grid) + (starts.data.astype(np.int64) - low) // spec.step] = np.arange(len(starts))
+    row_of[codes * len(grid) + (positions - low) // spec.step] = np.arange(len(starts))
     first = first_rows(codes, count)
     columns: list[Column] = []
     for name, column in zip(table.names, table.columns, strict=True):
         if name == labels[position]:
-            columns.append(starts.with_data(np.tile(grid, count).astype(starts.data.dtype)))
+            columns.append(starts.with_data(np.tile(spec.labels(grid).data, count)))
         elif name in labels:
             columns.append(take(column, np.repeat(first, len(grid))))
         else:
@@ -216,7 +264,12 @@ def filled(table: Table, key_columns: Sequence[Column], labels: Sequence[str], i
 
 
 def _fill_column(column: Column, row_of: Array, length: int, fill: str | Scalar) -> Column:
-    """`row_of` are the rows of the grid in runs of `length` per group of the other keys; -1 for an empty one."""
+    """`row_of` are the rows of the grid in runs of `length` per group of the other keys; -1 for an empty one.
+
+    A NULL is filled as if the interval were empty.
+    """
+    if isinstance(column, Vector) and column.has_nulls():
+        row_of = np.where((row_of >= 0) & column.nulls()[row_of], -1, row_of)
     missing = row_of < 0
     if isinstance(fill, Scalar):
         out = take_or_null(column, row_of)

@@ -247,9 +247,12 @@ def standard_join(node: syntax.Join, executor: Executor, scope: Scope, need: Nee
     name = STANDARD_JOINS.get(kind.replace("semijoin", "semi"))
     if name is None:
         raise ScriptError(f"The join [{node.kind}] is not supported.")
+    _check_columns(node.on, left, right)
     left_keys, right_keys, filters = [], [], []
     for condition in conjuncts(node.on):
         pair = _key_pair(condition, left, right)
+        if pair is None:
+            pair, left, right = _computed_pair(condition, left, right, executor, scope)
         if pair is None:
             filters.append(condition)
         else:
@@ -260,6 +263,14 @@ def standard_join(node: syntax.Join, executor: Executor, scope: Scope, need: Nee
     for condition in filters:
         left, right = _filtered(condition, name, left, right, executor, scope)
     return equal_join(name, left, right, left_keys, right_keys)
+
+
+def _check_columns(node: syntax.Expression | None, left: Frame, right: Frame) -> None:
+    for each in syntax.walk(node) if node is not None else ():
+        if isinstance(each, syntax.Member) and isinstance(each.target, syntax.Name):
+            owners = [frame for frame in (left, right) if frame.has_qualifier(each.target.id)]
+            if owners and all(_column_of(each, frame) < 0 for frame in owners):
+                raise ScriptError(f"Unrecognized column name [{each.target.id}.{each.name}].")
 
 
 def _words(node: syntax.Node) -> set[str]:
@@ -286,6 +297,27 @@ def _key_pair(node: syntax.Expression, left: Frame, right: Frame) -> tuple[int, 
         if a >= 0 and b >= 0:
             return a, b
     return None
+
+
+def _computed_pair(
+    node: syntax.Expression, left: Frame, right: Frame, executor: Executor, scope: Scope
+) -> tuple[tuple[int, int] | None, Frame, Frame]:
+    """Two equal expressions, each of columns of one table, as hidden columns of the frames returned."""
+    if not isinstance(node, syntax.Binary) or node.operator not in ("=", "=="):
+        return None, left, right
+    owners = [[frame for frame in (left, right) if _mentions(side, frame)] for side in (node.left, node.right)]
+    if any(len(each) != 1 for each in owners) or owners[0][0] is owners[1][0]:
+        return None, left, right
+    first, second = (node.left, node.right) if owners[0][0] is left else (node.right, node.left)
+    left, right = (_with_key(side, frame, executor, scope) for side, frame in ((first, left), (second, right)))
+    return (len(left.fields) - 1, len(right.fields) - 1), left, right
+
+
+def _with_key(node: syntax.Expression, frame: Frame, executor: Executor, scope: Scope) -> Frame:
+    value = executor.evaluate(prepare(node, frame), RowScope(frame, scope))
+    if not isinstance(value, Vector) or len(value) != frame.rows:
+        raise ScriptError("An expression compared in a join condition must have a value for every row of its table.")
+    return frame.extended([Field(f"\0key{len(frame.fields)}", value, hidden=True)])
 
 
 def _column_of(node: syntax.Expression, frame: Frame) -> int:

@@ -22,16 +22,18 @@ def rank_codes(column: Column) -> tuple[Array, int]:
     """Codes 0 … n - 1 in the order of the values (NULL first), and n."""
     if not isinstance(column, Vector):
         raise ScriptError(f"{form_name(column).capitalize()} cannot be used as a key.")
-    if column.type is Type.SYMBOL:
-        return _symbol_codes(column)
+    coded = column.coded()
+    if coded is not None:
+        return _symbol_codes(coded)
     data = column.data
     if data.dtype.kind == "i":
         return _integer_codes(data)
     if data.dtype.kind == "c":
-        data = np.array([None if value != value else (value.real, value.imag) for value in data.tolist()], dtype=object)
+        real, imaginary = _float_codes(data.real), _float_codes(data.imag)
+        return _compress(_widened(real[0], imaginary[1], imaginary[0]), real[1] * imaginary[1])
     if data.dtype.kind == "f":
         return _float_codes(data)
-    return _object_codes(data, may_be_none=column.type is Type.DURATION or column.data.dtype.kind == "c")
+    return _object_codes(data, may_be_none=column.type is Type.DURATION)
 
 
 def _integer_codes(data: Array) -> tuple[Array, int]:

@@ -27,7 +27,8 @@ SEARCHES = 1 << 10
 def common_codes(left: Sequence[Column], right: Sequence[Column]) -> tuple[Array, Array, int]:
     """Codes of the rows on both sides, equal exactly where all key columns are, and how many there are."""
     if len(left) == 1 and isinstance(left[0], Vector) and isinstance(right[0], Vector):
-        shared = _common_symbols(left[0], right[0])
+        both = left[0].coded(), right[0].coded()
+        shared = None if both[0] is None or both[1] is None else _common_symbols(both[0], both[1])
         if shared is not None:
             return shared
     merged = [_together(a, b) for a, b in zip(left, right, strict=True)]
@@ -60,7 +61,8 @@ def _together(left: Column, right: Column) -> Vector:
         type_ = common_type(left.type, right.type)
         if type_ in (Type.ANY, Type.VOID):
             raise ScriptError(f"The join columns have different types: {left.type.name} and {right.type.name}.")
-        left, right = cast_vector(left, type_), cast_vector(right, type_)
+        scale = max(left.scale, right.scale)
+        left, right = cast_vector(left, type_, scale), cast_vector(right, type_, scale)
     merged = concat([left, right], Type.SYMBOL if Type.SYMBOL in (left.type, right.type) else None)
     assert isinstance(merged, Vector)
     return merged
@@ -236,7 +238,9 @@ def take_or_null(column: Column, rows: Array) -> Column:
             blank = nulls(column.type, len(rows), column.scale)
             return blank if column.symbols is None else Vector(column.type, blank.data, column.symbols)
         taken = column.take(np.maximum(rows, 0))
-        taken.data[missing] = nulls(column.type, 1, column.scale).data[0]
+        codes = taken.held_codes()
+        target = taken if codes is None else codes
+        target.data[missing] = nulls(target.type, 1, target.scale).data[0]
         return taken
     if isinstance(column, ArrayVector):
         sizes = np.diff(column.offsets)
@@ -252,10 +256,8 @@ def comparable(left: Column, right: Column) -> tuple[Array, Array]:
     """The last join columns of an asof or window join as integers on one scale."""
     if not isinstance(left, Vector) or not isinstance(right, Vector):
         raise ScriptError("The last join column must be a vector.")
-    if left.type is right.type and left.data.dtype.kind == "i" and left.type is not Type.SYMBOL:
+    if left.type is right.type and left.kind == "i" and left.type is not Type.SYMBOL:
         return left.data, right.data
     merged = _together(left, right)
-    numbers = merged.data
-    if numbers.dtype.kind != "i" or merged.type is Type.SYMBOL:
-        numbers, _ = rank_codes(merged)
+    numbers = rank_codes(merged)[0] if merged.kind != "i" or merged.type is Type.SYMBOL else merged.data
     return numbers[: len(left)], numbers[len(left) :]

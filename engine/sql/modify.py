@@ -10,12 +10,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from engine.cast import cast_vector
+from engine.coded import aligned
 from engine.errors import ScriptError
 from engine.forms import concat, symbol_codes
 from engine.sql.construct import LatestTable, fresh
 from engine.sql.keys import combined_codes
 from engine.sql.matching import take_or_null
-from engine.types import Type
+from engine.types import DECIMAL, LITERAL, NUMERIC, TEMPORAL, Type
 from engine.values import (
     NULL,
     AnyVector,
@@ -32,6 +33,9 @@ from engine.values import (
     repeat,
     take,
 )
+
+FAMILIES = (frozenset((*NUMERIC, *DECIMAL)), frozenset(TEMPORAL), frozenset(LITERAL))
+"""Types that are converted into each other without being asked."""
 
 
 def append_rows(table: Table, rows: Table) -> int:
@@ -74,20 +78,38 @@ def fitted(name: str, column: Column | Scalar, like: Column, rows: int | None = 
     if like.type is Type.SYMBOL:
         assert like.symbols is not None
         if column.type not in (Type.SYMBOL, Type.STRING, Type.VOID):
-            column = _cast(name, column, Type.STRING)
+            column = _cast(name, column, Type.STRING, shown=Type.SYMBOL)
         return Vector(Type.SYMBOL, symbol_codes(column, like.symbols), like.symbols)
     if column.type is like.type and column.scale == like.scale:
         return column
     return _cast(name, column, like.type, like.scale)
 
 
-def _cast(name: str, column: Vector, type_: Type, scale: int = 0) -> Vector:
+def _fits(given: Type, expected: Type) -> bool:
+    """Whether a column of one type may be put into one of another."""
+    alike = any(given in family and expected in family for family in FAMILIES)
+    text = given in LITERAL and expected not in NUMERIC and expected not in DECIMAL
+    return alike or text or given is Type.VOID or (given is Type.CHAR and expected in LITERAL)
+
+
+def _cast(name: str, column: Vector, type_: Type, scale: int = 0, shown: Type | None = None) -> Vector:
+    """A column converted as an insertion does; `shown` is the type to name where that is impossible."""
+    expected = (shown or type_).name
+    if not _fits(column.type, type_):
+        raise ScriptError(f"The column [{name}] expects type of {expected}, but the actual type is {column.type.name}.")
     try:
-        return cast_vector(column, type_, scale)
+        result = cast_vector(column, type_, scale)
     except ScriptError as error:
         raise ScriptError(
-            f"The value of column [{name}] cannot be converted from {column.type.name} to {type_.name}: {error.message}"
+            f"The value of column [{name}] cannot be converted from {column.type.name} to {expected}: {error.message}"
         ) from error
+    if column.type in LITERAL and type_ not in LITERAL:
+        lost = np.flatnonzero(result.nulls() & ~column.nulls())
+        if len(lost):
+            raise ScriptError(
+                f'The column [{name}] expects type of {expected}, which "{column.strings()[lost[0]]}" is not.'
+            )
+    return result
 
 
 def _fitted_arrays(name: str, column: Column, like: ArrayVector) -> Column:
@@ -121,10 +143,15 @@ class GrowingVector(Vector):
 def _joined(old: Column, new: Column) -> Column:
     if not isinstance(old, Vector) or not isinstance(new, Vector):
         return concat([old, new])
+    coded = aligned([old, new], appending=True)
+    if coded is not None:
+        grown = _joined(*coded)
+        assert isinstance(grown, Vector)
+        return Vector.holding(grown)
     rows, total = len(old), len(old) + len(new)
     if len(new) > rows // 8:
         return old.with_data(np.concatenate((old.data, new.data)))
-    buffer = old.buffer if isinstance(old, GrowingVector) else None
+    buffer = old.buffer if isinstance(old, GrowingVector) and old.data.base is old.buffer else None
     if buffer is None or len(buffer) < total:
         buffer = np.empty(total + max(total // 4, 64), dtype=old.data.dtype)
         buffer[:rows] = old.data

@@ -23,6 +23,14 @@ def column_name(node: syntax.Expression, frame: Frame | None = None) -> str:
     return name or "col"
 
 
+def free_name(node: syntax.Expression, frame: Frame | None, taken: Iterable[str]) -> str:
+    """The name of a column beside others: analytic functions are called after their argument where they have to be."""
+    name = column_name(node, frame)
+    if isinstance(node, syntax.Over) and name.lower() in {each.lower() for each in taken}:
+        return column_name(node.call, frame)
+    return name
+
+
 def _name(node: syntax.Expression | None, frame: Frame | None) -> str:
     if isinstance(node, syntax.Name):
         return _spelled(node.id, frame)
@@ -41,7 +49,9 @@ def _name(node: syntax.Expression | None, frame: Frame | None) -> str:
         word = UNARY_NAMES.get(node.operator, node.operator)
         return f"{inner}_{word}" if inner else word
     if isinstance(node, syntax.Over):
-        return _name(node.call, frame)
+        call = node.call
+        named = isinstance(call, syntax.Call) and isinstance(call.function, syntax.Name)
+        return call.function.id if named else _name(call, frame)  # type: ignore[union-attr]
     if isinstance(node, syntax.Index):
         return f"{_name(node.target, frame)}_at"
     if isinstance(node, syntax.Literal):

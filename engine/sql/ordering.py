@@ -12,7 +12,7 @@ from engine.forms import tuple_to_vector
 from engine.grouping import Groups, stable_order
 from engine.parallel import BLOCK
 from engine.sql.keys import combined_codes, first_rows, is_ascending, rank_codes
-from engine.types import Type
+from engine.types import LITERAL, Type
 from engine.values import AnyVector, Array, Column, Scalar, Value, Vector
 
 LARGE = 1 << 15
@@ -49,7 +49,7 @@ def sort_order(keys: Sequence[SortKey], first: int | None = None) -> Array:
 def _order_of_one(key: SortKey, first: int | None) -> Array | None:
     """A single integer or time column without special wishes about NULL: sort the storage itself."""
     column = key.column
-    if not isinstance(column, Vector) or column.type is Type.SYMBOL or column.data.dtype.kind != "i":
+    if not isinstance(column, Vector) or column.type is Type.SYMBOL or column.kind != "i":
         return None
     if key.nulls_first is not None or key.descending or (first is not None and first < len(column) // 8):
         return None
@@ -61,7 +61,7 @@ def _order_of_one(key: SortKey, first: int | None) -> Array | None:
 def is_sorted(key: SortKey) -> bool:
     """Whether the rows are in ascending order of a column of whole numbers or times already."""
     column = key.column
-    if not isinstance(column, Vector) or column.type is Type.SYMBOL or column.data.dtype.kind != "i":
+    if not isinstance(column, Vector) or column.type is Type.SYMBOL or column.kind != "i":
         return False
     if key.descending or key.nulls_first is not None:
         return False
@@ -115,7 +115,7 @@ def _smallest(key: SortKey, count: int) -> Array:
 def sortable(key: SortKey) -> Callable[[slice], Array]:
     """Numbers in the order of the key, by rows; cheaper than ranks where the storage is in order already."""
     column = key.column
-    if isinstance(column, Vector) and column.type is not Type.SYMBOL and key.nulls_first is None:
+    if isinstance(column, Vector) and column.type not in LITERAL and key.nulls_first is None:
         data = column.data
         if data.dtype.kind == "f":
             sign = -1.0 if key.descending else 1.0

@@ -55,8 +55,14 @@ class Output:
 def split_columns(value: Value, names: Sequence[str], rows: int | None = None) -> Iterable[tuple[str, Column | Scalar]]:
     """The columns an expression of a select clause stands for, with their names.
 
-    `names` are the aliases, or the one name made up for the expression.
+    `names` are the aliases, or the one name made up for the expression. Of several columns those without a name are
+    left out.
     """
+    columns = _columns_of(value, names, rows)
+    return columns if len(names) == 1 or all(names) else [(name, column) for name, column in columns if name]
+
+
+def _columns_of(value: Value, names: Sequence[str], rows: int | None) -> Iterable[tuple[str, Column | Scalar]]:
     if isinstance(value, Dictionary):
         parts = [as_column(each, names[0]) for each in value.items.values()]
         labels = [str(key) for key in value.items] if len(names) == 1 else list(names)

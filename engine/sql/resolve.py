@@ -14,6 +14,7 @@ from engine.sql.evaluation import Executor
 from engine.sql.frame import Field, Frame, RowScope, TargetScope, frame_of, numbered
 from engine.sql.pruning import Need
 from engine.sql.source import stored_table
+from engine.sql.subqueries import ConstantScope, OuterScope
 from engine.values import Dictionary, Matrix, Table, Value
 
 ALL = Need()
@@ -35,9 +36,9 @@ def resolve_expression(
     if is_join(node) and isinstance(node, syntax.Call):
         frame = joining.function_join(node, executor, scope, need)
         return requalified(frame, alias) if alias else frame
-    if isinstance(node, syntax.Name):
+    if isinstance(node, syntax.Name | syntax.Member):
         # A table may be called like a column of the query around this one.
-        while isinstance(scope, RowScope) and scope.parent is not None:
+        while isinstance(scope, RowScope | OuterScope | ConstantScope) and scope.parent is not None:
             scope = scope.parent
     value = executor.evaluate(node, scope)
     if isinstance(scope, TargetScope) and value is scope.target and isinstance(value, Table):

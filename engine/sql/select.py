@@ -25,12 +25,13 @@ from engine.sql.grouping import (
     is_all,
     of_groups,
 )
-from engine.sql.naming import column_name
+from engine.sql.naming import column_name, free_name
 from engine.sql.ordering import Limit, SortKey, distinct_rows, limit_of, sort_order
 from engine.sql.output import Output, split_columns
 from engine.sql.pruning import Need, need_of
 from engine.sql.quantifiers import prepare_condition
 from engine.sql.rewrite import SINGLE_ROW, depends_on_rows, prepare, references, value_query
+from engine.sql.subqueries import has_subqueries, with_subqueries
 from engine.sql.windows import has_windows, with_windows
 from engine.types import Type
 from engine.values import Array, Column, Scalar, Table, Value, Vector, repeat, take
@@ -77,13 +78,14 @@ def filtered(frame: Frame, where: Sequence[syntax.Expression], executor: Executo
     """The rows that meet all conditions; each one sees only those that met the ones before."""
     pending: list[Array] = []
     for condition in where:
-        node = prepare_condition(prepare(condition, frame), frame, executor, scope)
+        node, frame, inner = with_subqueries(prepare(condition, frame), frame, executor, scope)
+        node = prepare_condition(node, frame, executor, inner)
         if has_windows(node):
             raise ScriptError("Analytic functions cannot be used in the where clause.")
         # A condition on single elements holds or not whatever the other rows are: nothing need be taken for it.
-        if pending and not (is_elementwise(node, frame, scope) and _are_plain(node, frame)):
+        if pending and not (is_elementwise(node, frame, inner) and _are_plain(node, frame)):
             frame, pending = _kept(frame, pending), []
-        value = executor.evaluate(node, RowScope(frame, scope))
+        value = executor.evaluate(node, RowScope(frame, inner))
         if isinstance(value, Vector) and value.type is Type.BOOL and len(value) == frame.rows:
             pending.append(value.data)
         else:
@@ -107,10 +109,10 @@ def _kept(frame: Frame, conditions: Sequence[Array]) -> Frame:
 
 
 def _are_plain(node: syntax.Expression, frame: Frame) -> bool:
-    """Whether no column in an expression holds objects, which are slow to look at."""
+    """Whether every column in an expression holds numbers or codes, which are quick to look at."""
     names = [each.id for each in syntax.walk(node) if isinstance(each, syntax.Name)]
     columns = [frame.column(index) for index in map(frame.find, names) if index >= 0]
-    return all(isinstance(column, Vector) and column.data.dtype.kind != "O" for column in columns)
+    return all(isinstance(column, Vector) and (column.kind != "O" or column.coded() is not None) for column in columns)
 
 
 # --- without grouping
@@ -133,16 +135,16 @@ def _plain(query: syntax.Select, frame: Frame, limit: Limit | None, executor: Ex
             _add_all(output, item, frame)
             nodes.extend([None] * (len(output.names) - len(nodes)))
             continue
-        node = value_query(prepare(item.value, frame))
-        rows = frame
+        node, rows, inner = with_subqueries(value_query(prepare(item.value, frame)), frame, executor, scope)
         if has_windows(node):
-            node, rows = with_windows(node, frame, executor, scope)
-        value = executor.evaluate(node, RowScope(rows, scope))
-        for name, column in split_columns(value, list(item.aliases) or [column_name(item.value, frame)], frame.rows):
+            node, rows = with_windows(node, rows, executor, inner)
+        value = executor.evaluate(node, RowScope(rows, inner))
+        names = list(item.aliases) or [free_name(item.value, frame, output.names)]
+        for name, column in split_columns(value, names, frame.rows):
             output.add(name, column, qualifier_of(item))
             nodes.append(node)
             aggregated = aggregated and isinstance(column, Scalar)
-        depends = depends or depends_on_rows(node, frame)
+        depends = depends or depends_on_rows(node, rows)
     aggregated = aggregated and depends
     length = _length(output, frame, aggregated)
     table = output.table(length)
@@ -254,7 +256,12 @@ def _sort_column(
     if isinstance(node, syntax.Literal) and isinstance(node.value, int) and 1 <= node.value <= len(table.columns):
         return table.columns[node.value - 1]
     value: Value
-    if of_groups is not None:
+    if has_subqueries(node):
+        if frame is None:
+            raise UnsupportedError("A subquery in the order by clause of this query")
+        prepared, frame, scope = with_subqueries(value_query(prepared), frame, executor, scope)
+        value = executor.evaluate(prepared, RowScope(frame, scope))
+    elif of_groups is not None:
         value = of_groups(node)
     elif frame is None or all(result.find(name) >= 0 for name in references(prepared, frame)):
         value = executor.evaluate(prepare(node, result), RowScope(result, scope))
@@ -350,6 +357,10 @@ def _context(query: syntax.Select, frame: Frame, limit: Limit | None, executor: 
     # Where no expression looks at a whole group, only the rows wanted of it need to be looked at.
     alone = all(node is None or is_elementwise(node, frame, scope) for node in prepared)
     early = limit if alone and query.having is None else None
+    if isinstance(query.top, syntax.Binary):
+        raise ScriptError("A query with context by can't specify a range in the top clause.")
+    # Rows that `limit` takes as they are stay in the order of the table.
+    keep_order = keep_order or (early is not None and query.limit is not None and not query.csort)
     arranged = contiguous(query.grouping.keys, query.csort, frame, executor, scope, early)
     limit = None if early is not None else limit
     frame, groups = arranged.frame, arranged.groups
@@ -378,7 +389,8 @@ def _context(query: syntax.Select, frame: Frame, limit: Limit | None, executor: 
     if query.having is not None:
         extra = [Field(n, c) for n, c in zip(table.names, table.columns, strict=True) if frame.find(n) < 0]
         wide = frame.extended(extra)
-        condition = GroupEvaluator(executor, scope, wide, groups).per_row(prepare(query.having, wide))
+        having = prepare_condition(prepare(query.having, wide), wide, executor, scope)
+        condition = GroupEvaluator(executor, scope, wide, groups).per_row(having)
         kept = np.flatnonzero(boolean_mask(condition, frame.rows))
         sizes = np.bincount(groups.codes[kept])
         groups = ContiguousGroups(sizes[sizes > 0])

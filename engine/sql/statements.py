@@ -22,6 +22,7 @@ from engine.sql.pruning import Need, need_of
 from engine.sql.rewrite import prepare, value_query
 from engine.sql.select import filtered
 from engine.sql.source import Conjunct, StoredTable, stored_table
+from engine.sql.subqueries import with_subqueries
 from engine.values import (
     NOTHING,
     AnyVector,
@@ -107,8 +108,13 @@ def update_table(table: Table, node: syntax.Update, alias: str | None, executor:
             raise ScriptError("having and csort require context by.")
         values = {name: _value(expression, frame, executor, scope) for name, expression in node.sets}
         rows = _row_numbers(frame)
-    for name, value in values.items():
-        modify.assign_column(table, name, None if everything and node.grouping is None else rows, value)
+    names, columns = list(table.names), list(table.columns)
+    try:
+        for name, value in values.items():
+            modify.assign_column(table, name, None if everything and node.grouping is None else rows, value)
+    except ScriptError:
+        table.names, table.columns = names, columns
+        raise
     return len(rows)
 
 
@@ -158,7 +164,7 @@ def _row_numbers(frame: Frame) -> Array:
 
 
 def _value(expression: syntax.Expression, frame: Frame, executor: Executor, scope: Scope) -> Column | Scalar:
-    node = value_query(prepare(expression, frame))
+    node, frame, scope = with_subqueries(value_query(prepare(expression, frame)), frame, executor, scope)
     return as_column(executor.evaluate(node, RowScope(frame, scope)), "")
 
 

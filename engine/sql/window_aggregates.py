@@ -91,9 +91,12 @@ def _aggregate(node: syntax.Call, frame: Frame, executor: Executor, scope: Scope
         return None
     name = node.function.id
     aggregate = FAST.get(name)
-    if aggregate is None or scope.lookup(name) is not None or not isinstance(executor.function(name), Builtin):
+    function = executor.function(name)
+    if aggregate is None or scope.lookup(name) is not None or not isinstance(function, Builtin):
         return None
     if len(node.arguments) != aggregate.vectors or any(each.name or each.value is None for each in node.arguments):
+        return None
+    if any(parameter.required for parameter in function.parameters[aggregate.vectors :]):
         return None
     columns = [executor.evaluate(each.value, RowScope(frame, scope)) for each in node.arguments]
     if not all(isinstance(column, Vector) and len(column) == frame.rows for column in columns):

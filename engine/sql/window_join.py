@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dolphin.script import syntax
-from engine.errors import CallError, ScriptError
+from engine.errors import CallError, ScriptError, UnsupportedError
 from engine.forms import tuple_to_vector
 from engine.grouping import ContiguousGroups, Groups, scattered
 from engine.interpreter.scope import Scope
@@ -139,16 +139,27 @@ def _bounds(window: Value, name: str) -> tuple[Scalar, Scalar]:
 
 
 def evaluate_runs(
-    nodes: Sequence[syntax.Expression], right: Frame, begin: Array, end: Array, executor: Executor, scope: Scope
+    nodes: Sequence[syntax.Expression],
+    right: Frame,
+    begin: Array,
+    end: Array,
+    executor: Executor,
+    scope: Scope,
+    limit: int | None = None,
 ) -> list[Column]:
-    """The expressions over the rows `begin[i]` … `end[i]` - 1 for every i."""
+    """The expressions over the rows `begin[i]` … `end[i]` - 1 for every i.
+
+    `limit` is how many rows all windows may have together where they have to be looked at one by one.
+    """
     fast = [over_windows(node, right, begin, end, executor, scope) for node in nodes]
     empty = begin == end
     columns = [
-        None if column is None else _empty_filled(column, empty, node, right, executor, scope)
+        None if column is None else empty_filled(column, empty, node, right, executor, scope)
         for node, column in zip(nodes, fast, strict=True)
     ]
     slow = [node for node, column in zip(nodes, columns, strict=True) if column is None]
+    if slow and limit is not None and int((end - begin).sum()) > limit:
+        raise UnsupportedError(f"{column_name(slow[0])} over windows of this size")
     rest = iter(_laid_out(slow, right, begin, end, executor, scope) if slow else [])
     return [next(rest) if column is None else column for column in columns]
 
@@ -206,10 +217,10 @@ def _scattered(
         return matching.take_or_null(column, position)
     taken = matching.take_or_null(column, position)
     assert isinstance(taken, Vector)
-    return _empty_filled(taken, position < 0, node, right, executor, scope)
+    return empty_filled(taken, position < 0, node, right, executor, scope)
 
 
-def _empty_filled(
+def empty_filled(
     column: Vector, empty: Array, node: syntax.Expression, right: Frame, executor: Executor, scope: Scope
 ) -> Vector:
     """What the expression gives for no rows, where a window is empty; in place."""

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
 from dolphin.script import syntax
-from engine.cast import cast
-from engine.errors import ScriptError, UnsupportedError
+from engine.errors import ScriptError
+from engine.forms import concat
 from engine.grouping import ContiguousGroups, Groups
 from engine.interpreter.scope import Scope
+from engine.operators import binary
 from engine.sql.evaluation import NO_SPAN, Executor, GroupEvaluator
 from engine.sql.frame import Field, Frame, RowScope
 from engine.sql.keys import combined_codes, groups_of
 from engine.sql.matching import take_or_null
+from engine.sql.modify import fitted
+from engine.sql.naming import column_name
 from engine.sql.ordering import SortKey, is_sorted, sort_order
 from engine.sql.rewrite import SUBQUERIES, prepare, transform
-from engine.sql.window_join import evaluate_runs
+from engine.sql.window_join import empty_filled, evaluate_runs
 from engine.types import Type
-from engine.values import Array, Column, Scalar, Value, Vector, repeat, take
+from engine.values import AnyVector, Array, ArrayVector, Column, Scalar, Value, Vector, repeat, take
 
 COLUMNS_ONLY = "partition by and order by in an over clause require columns."
 MAX_WINDOW_ROWS = 200_000_000
@@ -63,16 +67,10 @@ class Window:
         self.scope = scope
         rows = RowScope(frame, scope)
 
-        def column(part: syntax.Expression) -> Column:
-            value = executor.evaluate(prepare(part, frame), rows)
-            if isinstance(value, Scalar):
-                return repeat(value, frame.rows)
-            if isinstance(value, Vector):
-                return value
-            raise ScriptError(COLUMNS_ONLY)
-
         partition = _partition(node, frame, executor, scope)
-        self._sorting = [SortKey(column(item.value), item.descending, item.nulls_first) for item in node.order]
+        self._sorting = [
+            SortKey(_key(item.value, frame, executor, rows), item.descending, item.nulls_first) for item in node.order
+        ]
         if not self._sorting or (len(self._sorting) == 1 and is_sorted(self._sorting[0])):
             self.order: Array = partition.order
             self._places: Array | None = partition.places
@@ -134,8 +132,8 @@ class Window:
         start, stop = node.start, node.stop if node.stop is not None else "current row"
         if node.frame == "range":
             return self._range_bounds(start, stop)
-        begin = self.start if start == "unbounded preceding" else at + self._offset(start)
-        end = self.stop if stop == "unbounded following" else at + self._offset(stop) + 1
+        begin = self.start if start == "unbounded preceding" else at + self._distance(start)
+        end = self.stop if stop == "unbounded following" else at + self._distance(stop) + 1
         begin = np.clip(begin, self.start, self.stop)
         return begin, np.clip(end, begin, self.stop)
 
@@ -146,45 +144,67 @@ class Window:
         begin = {"unbounded preceding": self.start, "current row": first}.get(start if isinstance(start, str) else "")
         end = {"unbounded following": self.stop, "current row": last}.get(stop if isinstance(stop, str) else "")
         if begin is None:
-            begin = self._reach(start, "left")
+            begin = self._reach(start, "left", first)
         if end is None:
-            end = self._reach(stop, "right")
+            end = self._reach(stop, "right", last)
         return begin, np.maximum(end, begin)
 
-    def _reach(self, bound: syntax.Expression | str | None, side: str) -> Array:
-        """Where the value of the order column plus an offset would be inserted."""
+    def _reach(self, bound: syntax.Expression | str | None, side: Literal["left", "right"], peers: Array) -> Array:
+        """Where the value of the order column plus an offset would be inserted; of a NULL, the end of its `peers`."""
         column = self.order_column
         if not isinstance(column, Vector) or column.data.dtype.kind not in "if" or column.type is Type.SYMBOL:
             raise ScriptError("A range window with an offset requires one numeric or temporal order by column.")
-        values = column.data.astype(np.float64) if column.data.dtype.kind == "f" else column.data.astype(np.int64)
-        offset = self._offset(bound)
+        offset, sign = self._offset(bound), "-" if self.descending else "+"
+        values = column.data.astype(np.float64 if column.data.dtype.kind == "f" else np.int64)
+        if offset.type is Type.DURATION:
+            moved = binary(sign, column, offset)
+            if not isinstance(moved, Vector) or moved.type is not column.type:
+                raise ScriptError("The duration of a range window must not be finer than the column it is ordered by.")
+            wanted = moved.data.astype(np.int64)
+        else:
+            wanted = values + offset.value if sign == "+" else values - offset.value
         if self.descending:
-            values = -values
-        out = np.empty(self.rows, dtype=np.int64)
+            values, wanted = -values, -wanted
+        missing = column.nulls()
+        out = peers.copy()
         for group in range(self.groups.count):
-            run = slice(int(self.groups.offsets[group]), int(self.groups.offsets[group + 1]))
-            out[run] = run.start + np.searchsorted(values[run], values[run] + offset, side=side)  # type: ignore[call-overload]
+            first, last = int(self.groups.offsets[group]), int(self.groups.offsets[group + 1])
+            known = np.flatnonzero(~missing[first:last])
+            if len(known):
+                run = slice(first + int(known[0]), first + int(known[-1]) + 1)
+                out[run] = run.start + np.searchsorted(values[run], wanted[run], side=side)
         return out
 
-    def _offset(self, bound: syntax.Expression | str | None) -> int:
+    def _offset(self, bound: syntax.Expression | str | None) -> Scalar:
         if bound == "current row":
-            return 0
+            return Scalar(Type.INT, 0)
         if bound is None or isinstance(bound, str):
             raise ScriptError(f"The window boundary [{bound}] cannot be used here.")
         value = self.executor.evaluate(bound, self.scope)
-        if isinstance(value, Scalar) and isinstance(value.value, int):
-            return value.value
-        raise UnsupportedError("A window boundary that is not an integer")
+        if isinstance(value, Scalar) and (value.type is Type.DURATION or isinstance(value.value, int)):
+            return value
+        raise ScriptError("The boundaries of a window must be integers or, in a range window, durations.")
+
+    def _distance(self, bound: syntax.Expression | str | None) -> int:
+        offset = self._offset(bound)
+        if offset.type is Type.DURATION:
+            raise ScriptError("The boundaries of a window of rows must be integers.")
+        return int(offset.value)
+
+
+def _key(node: syntax.Expression, frame: Frame, executor: Executor, rows: RowScope) -> Vector:
+    """A column to partition or order by."""
+    value = executor.evaluate(prepare(node, frame), rows)
+    if isinstance(value, Scalar):
+        return repeat(value, frame.rows)
+    if isinstance(value, Vector) and len(value) == frame.rows:
+        return value
+    raise ScriptError(COLUMNS_ONLY)
 
 
 def _partition(node: syntax.Over, frame: Frame, executor: Executor, scope: Scope) -> Groups:
     rows = RowScope(frame, scope)
-    keys: list[Column] = []
-    for part in node.partition:
-        value = executor.evaluate(prepare(part, frame), rows)
-        if not isinstance(value, Scalar | Vector):
-            raise ScriptError(COLUMNS_ONLY)
-        keys.append(repeat(value, frame.rows) if isinstance(value, Scalar) else value)
+    keys = [_key(part, frame, executor, rows) for part in node.partition]
     return groups_of(keys) if keys else ContiguousGroups(np.full(min(frame.rows, 1), frame.rows))
 
 
@@ -227,25 +247,30 @@ def _aggregate(window: Window, node: syntax.Over, call: syntax.Call) -> Column:
     begin, end = window.bounds(node)
     if name in ("first", "last") and len(call.arguments) == 1:
         rows = begin if name == "first" else end - 1
-        return take_or_null(_arguments(window, call)[0], np.where(end > begin, rows, -1))  # type: ignore[arg-type]
+        return take_or_null(_argument(window, call), np.where(end > begin, rows, -1))
     running = f"cum{name}"
-    from_start = bool((begin == window.start).all() and (end > begin).all())
+    from_start = bool(((begin == window.start) | (end <= begin)).all())
     if from_start and name in CUMULATIVE and window.executor.function(running) is not None:
         cumulative = syntax.Call(syntax.Name(running, span=NO_SPAN), call.arguments, span=call.span)
-        return take(evaluator.per_row(cumulative), end - 1)
-    return _expanded(window, call, begin, end)
-
-
-def _expanded(window: Window, call: syntax.Expression, begin: Array, end: Array) -> Column:
-    """Evaluate an aggregate over runs of sorted rows by laying the runs out one after the other."""
-    if int((end - begin).sum()) > MAX_WINDOW_ROWS:
-        raise UnsupportedError("An over clause with windows of this size")
-    return evaluate_runs([call], window.frame, begin, end, window.executor, window.scope)[0]
+        column = take_or_null(evaluator.per_row(cumulative), np.where(end > begin, end - 1, -1))
+        if not isinstance(column, Vector):
+            raise ScriptError(f"{column_name(call)} over a window requires a column.")
+        return empty_filled(column, end <= begin, call, window.frame, window.executor, window.scope)
+    return evaluate_runs([call], window.frame, begin, end, window.executor, window.scope, MAX_WINDOW_ROWS)[0]
 
 
 def _arguments(window: Window, call: syntax.Call) -> list[Value]:
     scope = RowScope(window.frame, window.scope)
     return [window.executor.evaluate(each.value, scope) for each in call.arguments if each.value is not None]
+
+
+def _argument(window: Window, call: syntax.Call) -> Column:
+    """The first argument, for every sorted row."""
+    values = _arguments(window, call)
+    value = repeat(values[0], window.rows) if values and isinstance(values[0], Scalar) else next(iter(values), None)
+    if not isinstance(value, Vector | AnyVector | ArrayVector) or len(value) != window.rows:
+        raise ScriptError(f"{column_name(call)} over a window requires a column.")
+    return value
 
 
 def _integer(values: list[Value], position: int, function: str, default: int | None) -> int:
@@ -262,7 +287,7 @@ def _nth(window: Window, node: syntax.Over, call: syntax.Call) -> Column:
     values = _arguments(window, call)
     begin, end = window.bounds(node)
     rows = begin + _integer(values, 1, "nthValue", None) - 1
-    return take_or_null(values[0], np.where((rows >= begin) & (rows < end), rows, -1))  # type: ignore[arg-type]
+    return take_or_null(_argument(window, call), np.where((rows >= begin) & (rows < end), rows, -1))
 
 
 def _shifted(window: Window, call: syntax.Call) -> Column:
@@ -271,14 +296,11 @@ def _shifted(window: Window, call: syntax.Call) -> Column:
     distance = _integer(values, 1, call.function.id, 1)
     rows = np.arange(window.rows) + (distance if call.function.id == "lead" else -distance)
     inside = (rows >= window.start) & (rows < window.stop)
-    column = values[0]
-    if isinstance(column, Scalar):
-        column = repeat(column, window.rows)
-    shifted = take_or_null(column, np.where(inside, rows, -1))  # type: ignore[arg-type]
-    if len(values) > 2 and isinstance(values[2], Scalar) and isinstance(shifted, Vector):
-        default = cast(values[2], shifted.type)
-        shifted.data[~inside] = repeat(default, 1).data[0]  # type: ignore[arg-type]
-    return shifted
+    column = _argument(window, call)
+    if len(values) > 2 and isinstance(values[2], Scalar):
+        default = fitted(column_name(call), values[2], column, 1)
+        return take(concat([column, default]), np.where(inside, rows, window.rows))
+    return take_or_null(column, np.where(inside, rows, -1))
 
 
 def _row_number(window: Window, _call: syntax.Call) -> Column:

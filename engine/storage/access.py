@@ -10,6 +10,7 @@ from engine.errors import ScriptError
 from engine.session import Session
 from engine.sql.source import Conjunct
 from engine.storage.databases import PREFIX, Database
+from engine.storage.disk_tables import DiskDatabase
 from engine.storage.partitions import Level
 from engine.storage.tables import TableStore
 from engine.types import Type
@@ -94,20 +95,33 @@ def has_right(session: Session, right: str, database: str, table: str = "") -> b
     node = session.node
     if node.users is None:
         return True
-    if node.users.may(session.user, right, database, table):
-        return True
-    if session.user == GUEST or node.databases is None or not node.databases.exists(database):
+    user = session.acting_user
+    if user not in node.users.names():
         return False
-    return bool(node.databases.get(database).owner == session.user)
+    if node.users.may(user, right, database, table, node.catalogs.catalog_of(database) if node.catalogs else ""):
+        return True
+    if node.databases is None or not node.databases.exists(database):
+        return False
+    return bool(node.databases.get(database).owner == user)
 
 
 def require_right(session: Session, right: str, database: str, table: str = "") -> None:
     if not has_right(session, right, database, table):
         what = f"the table [{database}/{table}]" if table else f"the database [{database}]"
-        remedy = (
-            "Log in first." if session.user == GUEST else f'An administrator can grant("{session.user}", {right}, ...).'
-        )
-        raise ScriptError(f"<NoPrivilege>Not granted to {_ACTIONS[right]} {what}. {remedy}")
+        raise ScriptError(f"<NoPrivilege>Not granted to {_ACTIONS[right]} {what}. {_remedy(session, right)}")
+
+
+def _remedy(session: Session, right: str) -> str:
+    user = session.acting_user
+    return "Log in first." if user == GUEST else f'An administrator can grant("{user}", {right}, ...).'
+
+
+def require_catalog(session: Session, catalog: str) -> None:
+    """Whether the user may manage a catalog, or without one make new ones."""
+    users = session.node.users
+    if users is not None and not users.may(session.acting_user, "CATALOG_MANAGE", catalog):
+        what = f"the catalog [{catalog}]" if catalog else "catalogs"
+        raise ScriptError(f"<NoPrivilege>Not granted to manage {what}. {_remedy(session, 'CATALOG_MANAGE')}")
 
 
 def table_handle(store: TableStore, session: Session) -> Handle:
@@ -115,8 +129,9 @@ def table_handle(store: TableStore, session: Session) -> Handle:
     return Handle(kind, store.url, OpenTable(store, session))
 
 
-def database_handle(target: Database | Scheme) -> Handle:
-    return Handle(DATABASE_KIND, f"DB[{target.url if isinstance(target, Database) else ''}]", target)
+def database_handle(target: Database | DiskDatabase | Scheme) -> Handle:
+    place = target.url if isinstance(target, Database) else target.folder if isinstance(target, DiskDatabase) else ""
+    return Handle(DATABASE_KIND, f"DB[{place}]", target)
 
 
 def database_of(value: Value | None, databases: Any) -> Database:

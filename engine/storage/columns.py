@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from engine.cast import cast_vector
+from engine.coded import together
 from engine.errors import ScriptError
 from engine.forms import tuple_to_vector
 from engine.storage.table_schema import ColumnSchema
@@ -52,6 +53,9 @@ def joined(parts: Sequence[Column]) -> Column:
         return ArrayVector(first.flat.with_data(np.concatenate(flats)), np.concatenate(([0], np.cumsum(sizes))))
     assert isinstance(first, Vector)
     vectors = [part for part in parts if isinstance(part, Vector)]
+    coded = together(vectors)
+    if coded is not None:
+        return coded
     if any(part.symbols is not first.symbols for part in vectors):
         data = np.concatenate([part.strings() for part in vectors])
         return Vector(Type.STRING, data)
@@ -65,7 +69,7 @@ def stacked(*tables: Table) -> Table:
 
 def _keys(column: Column) -> Array:
     assert isinstance(column, Vector)
-    return column.strings() if column.type is Type.SYMBOL else column.data
+    return column.strings() if column.type in (Type.SYMBOL, Type.STRING) else column.data
 
 
 def without_duplicates(table: Table, keys: Sequence[str], keep: str) -> Table:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import RLock
@@ -17,6 +19,7 @@ from engine.storage.files import read_document, sync_folder, write_document
 from engine.storage.partitions import COMPO, SEQ, Level, RangeLevel, ValueLevel, level_from
 from engine.storage.table_schema import TableSchema
 from engine.storage.tables import TableStore
+from engine.values import Array, Vector
 
 PREFIX = "dfs://"
 ENGINES = ("OLAP", "TSDB", "PKEY")
@@ -37,6 +40,8 @@ class Database:
     owner: str = "admin"
     tables: dict[str, TableStore] = field(default_factory=dict)
     lock: RLock = field(default_factory=RLock)
+    scheme_lock: RLock = field(default_factory=RLock)
+    """Guards the growth of `levels`, which all tables share; the last one that is taken."""
     dropped: bool = False
 
     @property
@@ -78,7 +83,7 @@ class Database:
 
     def _open(self, name: str) -> TableStore:
         folder = self.folder / "tables" / quote(name, safe="")
-        store = TableStore(folder, self.url, name, self.levels, self.save)
+        store = TableStore(folder, self.url, name, self.levels, self._assign)
         self.tables[name] = store
         return store
 
@@ -89,6 +94,25 @@ class Database:
                 self._open(unquote(folder.name))
             else:
                 shutil.rmtree(folder)
+
+    def _assign(self, columns: Sequence[Vector]) -> list[Array]:
+        """The partitions of rows, level by level. Those of new values are on disk before any row refers to them."""
+        with self._growing():
+            return [level.assign(column, extend=True) for level, column in zip(self.levels, columns, strict=True)]
+
+    @contextmanager
+    def _growing(self) -> Iterator[None]:
+        """Save the scheme if it grew; it is as it was where that fails."""
+        with self.scheme_lock:
+            before = [level.count() for level in self.levels]
+            try:
+                yield
+                if before != [level.count() for level in self.levels]:
+                    self.save()
+            except BaseException:
+                for level, count in zip(self.levels, before, strict=True):
+                    level.shrink(count)
+                raise
 
     def drop_table(self, name: str) -> None:
         with self.lock:
@@ -108,11 +132,12 @@ class Database:
                 raise ScriptError(f"The table [{new_name}] of the database [{self.url}] already exists.")
             with store.lock:
                 target = store.folder.with_name(quote(new_name, safe=""))
+                shutil.rmtree(target, ignore_errors=True)
                 store.folder.rename(target)
-                sync_folder(target.parent)
-                store.folder, store.name = target, new_name
+                store.moved(target, new_name)
                 del self.tables[name]
                 self.tables[new_name] = store
+                sync_folder(target.parent)
 
     def add_values(self, values: Sequence[Any], position: int) -> None:
         """Partitions for values of a VALUE level."""
@@ -121,8 +146,8 @@ class Database:
             level = self.levels[position]
             if not isinstance(level, ValueLevel):
                 raise ScriptError("addValuePartitions only works on a VALUE partition scheme.")
-            level.add(list(values))
-            self.save()
+            with self._growing():
+                level.add(list(values))
 
     def add_ranges(self, bounds: Sequence[Any], position: int) -> None:
         """Ranges that continue those of a RANGE level."""
@@ -136,8 +161,8 @@ class Database:
                 raise ScriptError(
                     "newRanges must be in ascending order and start with the last element of the partition scheme."
                 )
-            level.bounds.extend(bounds[1:])
-            self.save()
+            with self._growing():
+                level.bounds.extend(bounds[1:])
 
     def scheme(self) -> list[dict[str, Any]]:
         return [level.document() for level in self.levels]
@@ -201,8 +226,10 @@ class Databases:
                     )
                 return existing
             folder = self._folder / quote(url.removeprefix(PREFIX), safe="")
+            shutil.rmtree(folder, ignore_errors=True)
             (folder / "tables").mkdir(parents=True)
-            database = Database(url, folder, levels, engine, atomic, owner)
+            # Handles of schemes, whose levels these are, may be used for other databases as well.
+            database = Database(url, folder, deepcopy(levels), engine, atomic, owner)
             database.save()
             sync_folder(self._folder)
             self._databases[url] = database

@@ -43,6 +43,9 @@ class Level(Protocol):
     def count(self) -> int:
         """How many partitions there are."""
 
+    def shrink(self, count: int) -> None:
+        """Forget the partitions from number `count` on, which nothing refers to."""
+
     def name(self, number: int) -> str:
         """The directory name of a partition."""
 
@@ -217,6 +220,11 @@ class ValueLevel:
                 self.numbers[value] = len(self.values)
                 self.values.append(value)
 
+    def shrink(self, count: int) -> None:
+        for value in self.values[count:]:
+            del self.numbers[value]
+        del self.values[count:]
+
     def assign(self, column: Vector, extend: bool) -> Array:
         column = _converted(column, self.type)
         if extend:
@@ -268,6 +276,9 @@ class RangeLevel:
     def count(self) -> int:
         return len(self.bounds) - 1
 
+    def shrink(self, count: int) -> None:
+        del self.bounds[count + 1 :]
+
     def name(self, number: int) -> str:
         low, high = self.bounds[number : number + 2]
         return f"{_directory(self.type, low)}_{_directory(self.type, high)}"
@@ -301,6 +312,9 @@ class ListLevel:
 
     def count(self) -> int:
         return len(self.lists)
+
+    def shrink(self, count: int) -> None:
+        del self.lists[count:]
 
     def name(self, number: int) -> str:
         return f"List{number}"
@@ -340,6 +354,9 @@ class HashLevel:
 
     def count(self) -> int:
         return self.buckets
+
+    def shrink(self, count: int) -> None:
+        self.buckets = count
 
     def name(self, number: int) -> str:
         return f"Key{number}"

@@ -17,7 +17,7 @@ class StoredSymbols:
     """NUL-terminated strings in code order. Only the first `length` bytes count; the manifest keeps that number."""
 
     def __init__(self, path: Path, length: int) -> None:
-        self._path = path
+        self.path = path
         self.length = length
         text = path.read_bytes()[:length].decode("utf-8") if length else ""
         self.base = SymbolBase(text.split("\0")[:-1])
@@ -51,7 +51,7 @@ class StoredSymbols:
         fresh = "".join(f"{text}\0" for text in self.base.strings[self._written : count]).encode("utf-8", "replace")
         if not fresh:
             return
-        with self._path.open("r+b" if self._path.exists() else "w+b") as file:
+        with self.path.open("r+b" if self.path.exists() else "w+b") as file:
             file.truncate(self.length)
             file.seek(self.length)
             file.write(fresh)

@@ -34,6 +34,7 @@ class TableSchema:
     owner: str = "admin"
     next_id: int = 0
     first_columns: int = 0
+    comment: str = ""
 
     def document(self) -> dict[str, Any]:
         columns = [{**vars(column), "type": column.type.name} for column in self.columns]

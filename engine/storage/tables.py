@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
@@ -15,12 +17,13 @@ from engine.sql.source import Conjunct
 from engine.storage.columns import fit, joined, sorted_by, stacked, without_duplicates
 from engine.storage.files import read_document, write_document
 from engine.storage.partitions import OUTSIDE, Level
-from engine.storage.segments import Segment, column_blocks, null_rows, write_segment
+from engine.storage.segments import Segment, coded_blocks, column_blocks, null_rows, write_segment
 from engine.storage.symbols import StoredSymbols
 from engine.storage.table_schema import ColumnSchema, TableSchema
 from engine.storage.upsert import merged_by_key
 from engine.types import DTYPES, Type
-from engine.values import Array, ArrayVector, Column, Table, Vector
+from engine.values import Array, ArrayVector, Column, Table, Vector, based
+from engine.wire.decode import text_vector
 
 _MERGE_PIECES = 16
 _SMALL_ROWS = 1 << 16
@@ -45,13 +48,18 @@ class TableStore:
     """
 
     def __init__(
-        self, folder: Path, database: str, name: str, levels: Sequence[Level], save_levels: Callable[[], None]
+        self,
+        folder: Path,
+        database: str,
+        name: str,
+        levels: Sequence[Level],
+        assign: Callable[[Sequence[Vector]], list[Array]],
     ) -> None:
         self.folder = folder
         self.database = database
         self.name = name
         self.levels = levels
-        self._save_levels = save_levels
+        self._assign_levels = assign
         self.lock = RLock()
         self.dropped = False
         manifest = read_document(folder / "manifest.json")
@@ -79,6 +87,12 @@ class TableStore:
         symbols = {str(column.id): 0 for column in schema.columns if column.type is Type.SYMBOL}
         document = {"version": 0, "next_file": 0, "schema": schema.document(), "pieces": {}, "symbols": symbols}
         write_document(folder / "manifest.json", document)
+
+    def moved(self, folder: Path, name: str) -> None:
+        """Go on in another folder, to which the files were moved."""
+        self.folder, self.name = folder, name
+        for stored in self._symbols.values():
+            stored.path = folder / stored.path.name
 
     # --- what it is ---
 
@@ -180,6 +194,13 @@ class TableStore:
             elif column.is_array:
                 data, offsets = segment.read_rows(column.id, column.type, piece.start, piece.count)
                 parts.append(ArrayVector(Vector(column.type, data, None, column.scale), offsets))
+            elif column.type is Type.STRING and piece.count:
+                coded = segment.coded(column.id, piece.start, piece.count)
+                parts.append(
+                    text_vector(segment.texts(column.id, piece.start, piece.count), piece.count)
+                    if coded is None
+                    else based(*coded)
+                )
             else:
                 data = segment.read(column.id, column.type, piece.start, piece.count)
                 parts.append(Vector(column.type, data, self._base(column), column.scale))
@@ -229,14 +250,8 @@ class TableStore:
         rows = table.rows
         if not self.is_partitioned:
             return {(): np.arange(rows)}
-        numbers: list[Array] = []
-        before = [level.count() for level in self.levels]
-        for name, level in zip(self.schema.partition_columns, self.levels, strict=True):
-            column = table.column(name)
-            assert isinstance(column, Vector)
-            numbers.append(level.assign(column, extend=True))
-        if before != [level.count() for level in self.levels]:
-            self._save_levels()
+        columns = [table.column(name) for name in self.schema.partition_columns]
+        numbers = self._assign_levels([column for column in columns if isinstance(column, Vector)])
         combined = np.zeros(rows, dtype=np.int64)
         outside = np.zeros(rows, dtype=bool)
         for level, assigned in zip(self.levels, numbers, strict=True):
@@ -296,16 +311,32 @@ class TableStore:
         for column, schema in zip(table.columns, self.schema.columns, strict=True):
             if isinstance(column, ArrayVector):
                 blocks[schema.id] = column_blocks(schema.type, column.flat.data, column.offsets)
+            elif schema.type is Type.SYMBOL and isinstance(column, Vector):
+                stored = self._symbols[schema.id]
+                blocks[schema.id] = column_blocks(schema.type, stored.codes(column))
+                stored.flush()
             elif isinstance(column, Vector):
-                data = column.data
-                if schema.type is Type.SYMBOL:
-                    stored = self._symbols[schema.id]
-                    data = stored.codes(column)
-                    stored.flush()
-                blocks[schema.id] = column_blocks(schema.type, data)
+                held = column.coded() if schema.type is Type.STRING else None
+                blocks[schema.id] = (
+                    column_blocks(schema.type, column.data)
+                    if held is None or held.symbols is None
+                    else coded_blocks(held.data, held.symbols.strings)
+                )
         return blocks
 
     def _commit(self, pieces: dict[Partition, list[Piece]]) -> None:
+        try:
+            self._write_manifest(pieces)
+        except BaseException:
+            self._restore()
+            raise
+        self.version += 1
+        before = self._files(self._pieces)
+        self._pieces = pieces
+        for file in before - self._files(pieces):
+            (self.folder / file).unlink(missing_ok=True)
+
+    def _write_manifest(self, pieces: dict[Partition, list[Piece]]) -> None:
         document = {
             "version": self.version + 1,
             "next_file": self._next_file,
@@ -317,11 +348,25 @@ class TableStore:
             "symbols": {str(key): stored.length for key, stored in self._symbols.items()},
         }
         write_document(self.folder / "manifest.json", document)
-        self.version += 1
-        before = self._files(self._pieces)
-        self._pieces = pieces
-        for file in before - self._files(pieces):
-            (self.folder / file).unlink(missing_ok=True)
+
+    def _restore(self) -> None:
+        """Take back what a change that failed has done to the declaration, and the files it has written."""
+        manifest = read_document(self.folder / "manifest.json")
+        self.schema = TableSchema.from_document(manifest["schema"])
+        if manifest["version"] == self.version:
+            self._remove_leftovers()
+
+    @contextmanager
+    def _changed_schema(self) -> Iterator[None]:
+        """Store a change of the declaration, or leave it as it was."""
+        with self.lock:
+            self._check_open()
+            try:
+                yield
+            except BaseException:
+                self._restore()
+                raise
+            self._commit(dict(self._pieces))
 
     @staticmethod
     def _files(pieces: dict[Partition, list[Piece]]) -> set[str]:
@@ -376,14 +421,32 @@ class TableStore:
             gone = set(partitions)
             self._commit({key: pieces for key, pieces in self._pieces.items() if key not in gone})
 
+    def replace(self, table: Table) -> None:
+        """Put rows in the place of all that the partitions they belong to hold."""
+        with self.lock:
+            self._check_open()
+            fitted = self.fitted(table)
+            contents = {key: fitted.take(rows) for key, rows in self._assigned(fitted).items()}
+            if contents:
+                self._write(contents, {key: [] for key in contents})
+
+    def fingerprint(self, partition: Partition) -> str:
+        """A text that changes when the rows of a partition or the declaration of the table do."""
+        with self.lock:
+            self._check_open()
+            pieces = [
+                (piece.file, piece.start, piece.count, (self.folder / piece.file).stat().st_mtime_ns)
+                for piece in self._pieces.get(partition, [])
+            ]
+            return hashlib.sha256(repr((self.schema.document(), pieces)).encode()).hexdigest()
+
     def truncate(self) -> None:
         with self.lock:
             self._check_open()
             self._commit({})
 
     def drop_columns(self, names: Sequence[str]) -> None:
-        with self.lock:
-            self._check_open()
+        with self._changed_schema():
             gone = [self.column(name) for name in names]
             fixed = {*self.schema.partition_columns, *self.schema.sort_columns, *self.schema.primary_key}
             for column in gone:
@@ -395,29 +458,27 @@ class TableStore:
                 column in gone for column in self.schema.columns[: self.schema.first_columns]
             )
             self.schema.columns = [column for column in self.schema.columns if column not in gone]
-            self._commit(dict(self._pieces))
 
     def rename_column(self, name: str, new_name: str) -> None:
-        with self.lock:
-            self._check_open()
+        with self._changed_schema():
             column = self.column(name)
             if any(other.name.lower() == new_name.lower() for other in self.schema.columns if other is not column):
                 raise ScriptError(f"The column [{new_name}] already exists.")
             for group in (self.schema.partition_columns, self.schema.sort_columns, self.schema.primary_key):
                 group[:] = [new_name if other == column.name else other for other in group]
             column.name = new_name
-            self._commit(dict(self._pieces))
 
     def set_comments(self, comments: Mapping[str, str]) -> None:
-        with self.lock:
-            self._check_open()
+        with self._changed_schema():
             for name, text in comments.items():
                 self.column(name).comment = text
-            self._commit(dict(self._pieces))
+
+    def set_comment(self, text: str) -> None:
+        with self._changed_schema():
+            self.schema.comment = text
 
     def add_columns(self, names: Sequence[str], types: Sequence[Type], scales: Sequence[int]) -> None:
-        with self.lock:
-            self._check_open()
+        with self._changed_schema():
             for name, type_, scale in zip(names, types, scales, strict=True):
                 if any(column.name.lower() == name.lower() for column in self.schema.columns):
                     raise ScriptError(f"The column [{name}] already exists.")
@@ -427,4 +488,3 @@ class TableStore:
                 self.schema.columns.append(column)
                 if type_ is Type.SYMBOL:
                     self._symbols[column.id] = StoredSymbols(self.folder / f"{column.id}.symbols", 0)
-            self._commit(dict(self._pieces))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,16 +83,43 @@ def plan_columns(path: Path, layout: Layout) -> list[ColumnPlan]:
 
 
 def read_table(
-    path: Path, layout: Layout, plans: Sequence[ColumnPlan], parse: Callable[[Vector, ColumnPlan], Vector]
+    path: Path,
+    layout: Layout,
+    plans: Sequence[ColumnPlan],
+    parse: Callable[[Vector, ColumnPlan], Vector],
+    part: tuple[int, int] | None = None,
 ) -> Table:
-    """The planned columns; `parse` reads texts by a temporal format. What cannot be read becomes NULL."""
-    _, has_header = _first_row(path, layout)
-    frame = _frame(path, layout, has_header, None)
+    """The planned columns; `parse` reads texts by a temporal format. What cannot be read becomes NULL.
+
+    `part` are the first byte and the one after the last of the rows to read, as `chunks` gives them.
+    """
+    if part is None:
+        frame = _frame(path, layout, _first_row(path, layout)[1], None)
+    else:
+        frame = _frame(path, replace(layout, skip_rows=0), False, None, part)
     columns: list[Column] = []
     for plan in plans:
-        texts = frame.iloc[:, plan.position].to_numpy(dtype=object)
+        texts = frame.iloc[:, plan.position].to_numpy(dtype=object) if len(frame.columns) else np.empty(0, object)
         columns.append(_column(texts, plan, layout, parse))
     return Table([plan.name for plan in plans], columns)
+
+
+def chunks(path: Path, layout: Layout, size: int) -> list[tuple[int, int]]:
+    """The rows of a file as ranges of about `size` bytes that end with lines."""
+    has_header = _first_row(path, layout)[1]
+    ranges: list[tuple[int, int]] = []
+    with path.open("rb") as file:
+        for _ in range(layout.skip_rows + has_header):
+            file.readline()
+        start = file.tell()
+        while True:
+            file.seek(start + size)
+            file.readline()
+            end = min(file.tell(), os.fstat(file.fileno()).st_size)
+            if end <= start:
+                return ranges or [(start, start)]
+            ranges.append((start, end))
+            start = end
 
 
 def infer(texts: Sequence[str]) -> Type:
@@ -127,14 +156,20 @@ def _is_digit_date(text: str) -> bool:
     return len(text) in (6, 8) and text.isdigit() and int(text[-4:-2]) <= 12 and 1 <= int(text[-2:]) <= 31
 
 
-def _frame(path: Path, layout: Layout, has_header: bool, rows: int | None) -> Any:
+def _frame(path: Path, layout: Layout, has_header: bool, rows: int | None, part: tuple[int, int] | None = None) -> Any:
     import pandas as pd
+
+    source: Path | io.BytesIO = path
+    if part is not None:
+        with path.open("rb") as file:
+            file.seek(part[0])
+            source = io.BytesIO(file.read(part[1] - part[0]))
 
     delimiter = layout.delimiter
     single = len(delimiter) == 1
     try:
         return pd.read_csv(
-            path,
+            source,
             sep=delimiter if single else re.escape(delimiter),
             engine="c" if single else "python",
             header=None,
@@ -185,7 +220,9 @@ def _column(texts: Array, plan: ColumnPlan, layout: Layout, parse: Callable[[Vec
     if plan.type is Type.SYMBOL:
         return symbol_vector(texts.tolist())
     if plan.type is Type.STRING:
-        return Vector(Type.STRING, texts)
+        column = Vector(Type.STRING, texts)
+        column.coded()
+        return column
     if plan.format and plan.type in TEMPORAL:
         parsed = parse(Vector(Type.STRING, texts), plan)
         return parsed if parsed.type is plan.type else cast_vector(parsed, plan.type)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from engine import coding
 from engine.types import DECIMAL, DTYPES, FLOATING, Type
 from engine.values import (
     NOTHING,
@@ -24,10 +25,11 @@ from engine.values import (
     Table,
     Value,
     Vector,
+    based,
     scalar_of,
 )
 from engine.wire.compression import BLOCK_LIMIT, delta_block, lz4_block
-from engine.wire.forms import ARRAY, DURATION_UNITS, EXTENDED_SYMBOL, NULL_DOUBLE, NULL_FLOAT, Form
+from engine.wire.forms import ARRAY, EXTENDED_SYMBOL, NULL_DOUBLE, NULL_FLOAT, Form, duration_unit
 from engine.wire.reader import ProtocolError, StreamReader
 
 _DEPTH = 64
@@ -80,10 +82,11 @@ class _Decoder:
         if type_ in _TEXT_TYPES:
             return Scalar(Type.STRING, reader.string())
         if type_ is Type.DURATION:
-            amount, unit = struct.unpack("<ii", reader.read(8))
-            if not 0 <= unit < len(DURATION_UNITS):
-                raise ProtocolError(f"unknown unit of a duration: {unit}")
-            return Scalar(type_, (amount, DURATION_UNITS[unit]))
+            amount, code = struct.unpack("<ii", reader.read(8))
+            unit = duration_unit(code)
+            if unit is None:
+                raise ProtocolError(f"unknown unit of a duration: {code}")
+            return Scalar(type_, (amount, unit))
         scale = self._scale() if type_ in DECIMAL else 0
         if type_ in (Type.STRING, Type.SYMBOL):
             return Scalar(Type.STRING, reader.string() or None)
@@ -123,6 +126,8 @@ class _Decoder:
     def _typed(self, type_: Type, rows: int, scale: int = 0, pair: bool = False) -> Vector:
         if type_ is Type.SYMBOL:
             return symbol_vector(self.reader.strings(rows))
+        if type_ is Type.STRING and rows >= coding.LONG:
+            return text_vector(self.reader.texts(rows), rows)
         return Vector(type_, self._elements(type_, rows), None, scale, pair)
 
     def _elements(self, type_: Type, rows: int) -> Array:
@@ -266,6 +271,8 @@ class _Decoder:
         pieces = []
         while remaining > 0:
             length = self.reader.integer(4) & 0x7FFFFFFF
+            if length > 8 * BLOCK_LIMIT:
+                raise ProtocolError(f"a compressed block of {length} bytes")
             block = bytes(self.reader.read(length))
             remaining -= 4 + length
             if self.reader.budget is not None and self.reader.budget < BLOCK_LIMIT:
@@ -278,6 +285,14 @@ class _Decoder:
             return expanded._array_rows(base, count, extra, scale if base in DECIMAL else 0)
         type_ = _type(code)
         return expanded._typed(type_, count, extra if type_ in DECIMAL else 0)
+
+
+def text_vector(data: bytes, rows: int) -> Vector:
+    """A STRING vector of texts in UTF-8 with a NUL between them, held as codes where they recur."""
+    found = coding.split(data, rows)
+    if found is not None:
+        return based(*found)
+    return Vector(Type.STRING, _objects(data.decode("utf-8", "replace").split("\0")))
 
 
 def symbol_vector(strings: list[str]) -> Vector:

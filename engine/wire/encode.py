@@ -37,7 +37,7 @@ from engine.values import (
     nulls,
 )
 from engine.values import vector as vector_of
-from engine.wire.forms import ARRAY, DURATION_UNITS, EXTENDED_SYMBOL, NULL_DOUBLE, NULL_FLOAT, Form
+from engine.wire.forms import ARRAY, EXTENDED_SYMBOL, NULL_DOUBLE, NULL_FLOAT, Form, duration_code
 
 Buffer: TypeAlias = "bytes | bytearray | memoryview"
 
@@ -145,7 +145,7 @@ class _Encoder:
             self.text(raw or "")
         elif type_ in (Type.FUNCTIONDEF, Type.CODE, Type.HANDLE, Type.RESOURCE, Type.DATASOURCE, Type.ANY):
             raise ScriptError(f"A scalar of type {type_.name} cannot be sent to a client.")
-        elif type_ in (Type.DURATION, Type.COMPLEX, Type.POINT) and not self._sends_all(type_, raw):
+        elif type_ in (Type.DURATION, Type.COMPLEX, Type.POINT) and not self.encoding.all_types:
             self.head(Type.STRING, Form.SCALAR)
             self.text(_shown(scalar))
         elif type_ in DECIMAL and not self.encoding.decimals:
@@ -157,9 +157,6 @@ class _Encoder:
             one = np.empty(1, dtype=DTYPES[type_])
             one[0] = null(type_) if raw is None else raw
             self.elements(type_, one)
-
-    def _sends_all(self, type_: Type, raw: Any) -> bool:
-        return self.encoding.all_types and (type_ is not Type.DURATION or raw is None or raw[1] in DURATION_UNITS)
 
     def vector(self, vector: Vector, bases: dict[int, int] | None = None) -> None:
         """`bases` numbers the symbol bases of the enclosing table; None sends symbols as plain strings."""
@@ -181,7 +178,10 @@ class _Encoder:
         self.add(size)
         if type_ in DECIMAL:
             self.add(struct.pack("<i", vector.scale))
-        self.elements(type_, vector.strings() if type_ is Type.SYMBOL else vector.data)
+        if type_ in (Type.STRING, Type.SYMBOL):
+            self.texts(vector)
+        else:
+            self.elements(type_, vector.data)
 
     def _acceptable(self, vector: Vector) -> Vector:
         type_ = vector.type
@@ -220,7 +220,7 @@ class _Encoder:
             numbers = (DECIMAL128_NULL if item is None else int(item) for item in data.tolist())
             self.add(b"".join(number.to_bytes(16, "little", signed=True) for number in numbers))
         elif type_ is Type.DURATION:
-            pairs = ((-(2**31), 0) if item is None else (item[0], DURATION_UNITS.index(item[1])) for item in data)
+            pairs = ((-(2**31), 0) if item is None else (item[0], duration_code(item[1])) for item in data)
             self.add(b"".join(struct.pack("<ii", *pair) for pair in pairs))
         elif type_ in (Type.COMPLEX, Type.POINT):
             self.elements(Type.DOUBLE, np.ascontiguousarray(data).view(np.float64))
@@ -235,6 +235,16 @@ class _Encoder:
     def raw(self, data: Array) -> None:
         if data.nbytes:
             self.add(data.data.cast("B"))
+
+    def texts(self, column: Vector) -> None:
+        """The elements of a STRING or SYMBOL vector."""
+        coded = column.held_codes() if column.symbols is None else column
+        if coded is None or coded.symbols is None or len(coded.symbols) > len(coded):
+            self.elements(Type.STRING, column.strings())
+            return
+        texts = coded.symbols.array()
+        for start in range(0, len(coded), _TEXT_CHUNK):
+            self.strings(texts[coded.data[start : start + _TEXT_CHUNK]].tolist())
 
     def strings(self, strings: Sequence[str]) -> None:
         if not strings:

@@ -59,16 +59,14 @@ class StreamReader:
 
     def read(self, size: int) -> bytearray:
         self._spend(size)
-        out = bytearray(size)
-        done = min(size, self.buffered)
-        out[:done] = self._buffer[self._position : self._position + done]
-        self._position += done
-        while done < size:
-            received = self._receive(min(size - done, 1 << 20))
+        out = bytearray(memoryview(self._buffer)[self._position : self._position + size])
+        self._position += len(out)
+        # A peer that says how much is to come has not sent it yet: memory is taken as it arrives.
+        while len(out) < size:
+            received = self._receive(min(size - len(out), 1 << 20))
             if not received:
                 raise Disconnected("the connection ended in the middle of a message")
-            out[done : done + len(received)] = received
-            done += len(received)
+            out += received
         return out
 
     def at_end(self) -> bool:
@@ -106,6 +104,10 @@ class StreamReader:
 
     def strings(self, count: int) -> list[str]:
         """`count` NUL-terminated strings."""
+        return self.texts(count).decode("utf-8", "replace").split("\0") if count else []
+
+    def texts(self, count: int) -> bytes:
+        """The bytes of `count` NUL-terminated strings, without the last NUL."""
         self._spend(count)
         pieces = []
         missing = count
@@ -122,5 +124,4 @@ class StreamReader:
             missing -= ends
             self._position = len(self._buffer)
             self._fill()
-        text = b"".join(pieces).decode("utf-8", errors="replace")
-        return text.split("\0") if count else []
+        return b"".join(pieces)

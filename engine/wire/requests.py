@@ -48,7 +48,8 @@ class Login:
 class Request:
     """`kind` is connect, script, function or variable.
 
-    `text` is the script or the function's text, `names` the variables; `values` the objects that came along.
+    `text` is the script or the function's text, not `is_text` if it was no UTF-8; `names` the variables; `values` the
+    objects that came along.
     """
 
     kind: str
@@ -56,6 +57,7 @@ class Request:
     options: Options
     messages: bool
     text: str = ""
+    is_text: bool = True
     names: tuple[str, ...] = ()
     login: Login | None = None
     values: list[Value] = field(default_factory=list)
@@ -71,22 +73,24 @@ def read_request(reader: StreamReader, max_body: int) -> Request:
     if size > max_body:
         raise ProtocolError(f"a request body of {size} bytes; at most {max_body} are accepted")
     options = _options((matched[4] or b"").decode("ascii", "replace"))
+    raw = reader.read(size)
     try:
-        body = reader.read(size).decode("utf-8")
+        body, is_text = raw.decode("utf-8"), True
     except UnicodeDecodeError:
-        raise ProtocolError("a request body that is not UTF-8") from None
+        body, is_text = raw.decode("utf-8", "replace"), False
     kind, _, rest = body.partition("\n")
     session, messages = int(matched[2]), matched[1] == b"API2"
     if kind == "connect":
         return Request(kind, session, options, messages, login=_login(rest))
     if kind == "script":
-        return Request(kind, session, options, messages, text=rest)
+        return Request(kind, session, options, messages, rest, is_text)
     if kind in ("function", "variable"):
         text, count = _arguments(rest)
         names = tuple(name.strip() for name in text.split(",")) if kind == "variable" else ()
         if names and len(names) != count:
             raise ProtocolError("the numbers of names and objects differ")
-        return Request(kind, session, options, messages, text, names, None, [decode(reader) for _ in range(count)])
+        values = [decode(reader) for _ in range(count)]
+        return Request(kind, session, options, messages, text, is_text, names, None, values)
     raise ProtocolError(f"unknown kind of request: {kind[:40]!r}")
 
 

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import socket
 import struct
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -15,6 +16,15 @@ from engine.wire.reader import ProtocolError, StreamReader
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _HEADERS_LIMIT = 1 << 14
 _CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0, 1, 2, 8, 9, 10
+
+
+def _is_near(origin: str) -> bool:
+    """Whether an Origin is no page of another machine, to which a browser would lend its access to this one."""
+    try:
+        address = urlsplit(origin)
+        return address.scheme not in ("http", "https") or address.hostname in ("localhost", "127.0.0.1", "::1")
+    except ValueError:
+        return False
 
 
 class WebSocketTransport:
@@ -43,6 +53,9 @@ class WebSocketTransport:
             lines.append(f"Content-Length: {len(body)}")
             self._socket.sendall("\r\n".join([*lines, "", ""]).encode() + body)
             raise ProtocolError("an ordinary HTTP request")
+        if not _is_near(headers.get("origin", "")):
+            self._socket.sendall(b"HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+            raise ProtocolError(f"a page of {headers['origin'][:80]!r} wanted to connect")
         proof = base64.b64encode(hashlib.sha1(key.encode() + _GUID, usedforsecurity=False).digest()).decode()
         answer = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"]
         answer.append(f"Sec-WebSocket-Accept: {proof}")

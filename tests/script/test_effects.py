@@ -91,6 +91,11 @@ x = 1 > 2 ? dropTable : sum
 def f(a = rm("x")) { a }
 truncate("dfs://a", "t")
 drop table if exists "dfs://a"."t"
+drop catalog trading
+drop database trading.stock
+dropSchema("trading", "stock")
+restore("backups", "dfs://a", "t", "%")
+saveTable(db, t)
 alter table t drop x
 timer dropDatabase("dfs://a")
 try { 1 } catch (ex) { dropDatabase("dfs://a") }
@@ -118,6 +123,13 @@ f = sessionFunction; f(1)
 each(sessionFunction, 1 2)
 def g(f, x) { return f(x) }; g(sessionFunction, 1)
 mr(ds, sessionFunction)
+pipeline([sessionFunction], x -> x)
+pipeline(x, (sum, sessionFunction))
+scheduleJob(`a, "", now, 09:00m, 2030.01.01, 2030.01.02, 'D')
+submitJobEx2(`a, "", 1, 1, x -> x, now)
+addFunctionView(f)
+lockUser("u")
+setDynamicConfig("maxMemSize", 4)
 select _$f(x) from t
 eval(x)
 "x".parseExpr().foo()

@@ -111,3 +111,26 @@ def test_a_returned_value_may_be_named() -> None:
     assert isinstance(definition, s.FunctionDefinition)
     assert isinstance(definition.function.body, s.Block)
     assert isinstance(definition.function.body.statements[0], s.Return)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = sum(1\ny = 2", "[line #2] Cannot recognize the token y, [)] is expected: the ( of line #1 is not closed"),
+        ("def f(x) {\n y = x\n", "[}] is missing: the { of line #1 is not closed"),
+        ("x = 1]", "There is no [ before that it closes"),
+        ("if x > 1:\n  y = 2", "The condition of if is written in parentheses"),
+        ("while (x > 1):\n  y = 2", "Blocks are written in braces"),
+        ("def f(x):\n  y = x + 1\n  return y", "A function of several statements is written in braces"),
+        ("if (x = 1) { y = 2 }", "use '==' rather than '='"),
+        ("x = 1 if true else 2", "iif(condition, a, b)"),
+        ("# note", "Comments begin with //"),
+        ("i = 0\ni++", "There is no ++"),
+        ("s = `two words", "A string with spaces is written in quotes"),
+        ("select a1...b3 from t", "Names in a sequence must have the same prefix"),
+    ],
+)
+def test_messages_say_what_to_write(text: str, message: str) -> None:
+    with pytest.raises(ScriptSyntaxError) as raised:
+        parse(text)
+    assert message in str(raised.value)

@@ -40,6 +40,8 @@ SCRIPTS = [
     "having sum(b) > 1 order by a desc nulls last limit 1, 2",
     "with a as (select * from t) select case x when 1 then 2 else 3 end as k, "
     "sum(x) over (partition by s order by d rows between unbounded preceding and 1 following) from a",
+    "with a(p, q) as (select x1...x3 as y1...y3 from t) select (p1...p2) * 2 as r1...r2 from a",
+    "{x -> x - 1} 4 {a, b -> a * b} 3\nd.(3 4)\nx = `a 1`b 2\nv @ 1:3\n1 <= x == y",
     "t.f(1, g{2,}).h(x -> {\n  return x\n}, +:E, <select * from t where a > 1>)",
     'create table "dfs://a"."t" (id INT, v DOUBLE[], d DECIMAL32(2) [comment="x"]) '
     'partitioned by id, sortColumns=["id"]',

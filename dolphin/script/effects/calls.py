@@ -132,10 +132,11 @@ class CallReader(Collector):
         """A name nobody defines, where a function is expected, may be anything."""
         for position in table.FUNCTION_POSITIONS.get(name, (0,) if name in table.FUNCTION_FIRST else ()):
             value = node.arguments[position].value if position < len(node.arguments) else None
-            if not isinstance(value, s.Name) or value.id in BUILTIN_NAMES or value.id in scope.functions:
-                continue
-            if scope.values.get(value.id, UNKNOWN).kind is not Kind.LOCAL:
-                self.add(Effect.admin, value, value.id, "unknown function")
+            for each in value.items if isinstance(value, (s.VectorLiteral, s.TupleLiteral)) else (value,):
+                if not isinstance(each, s.Name) or each.id in BUILTIN_NAMES or each.id in scope.functions:
+                    continue
+                if scope.values.get(each.id, UNKNOWN).kind is not Kind.LOCAL:
+                    self.add(Effect.admin, each, each.id, "unknown function")
 
     def mutator(self, node: s.Call, name: str, arguments: list[Value], scope: Scope, *, indirect: bool) -> Value:
         removes = name in table.REMOVERS

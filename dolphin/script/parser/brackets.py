@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 from dolphin.script import syntax as s
 from dolphin.script.lexer import Kind, Token
 from dolphin.script.parser.postfix import PostfixParser
@@ -9,6 +12,8 @@ from dolphin.script.precedence import PAIR
 
 QUERY_WORDS = frozenset({"select", "exec", "with"})
 _CODE_WORDS = frozenset({"update", "delete", "insert"})
+_NUMBERED = re.compile(r"([A-Za-z_]+(?:\w*[A-Za-z_])?)(\d+)")
+_LONGEST_SEQUENCE = 32768
 
 
 class BracketParser(PostfixParser):
@@ -18,7 +23,11 @@ class BracketParser(PostfixParser):
     def _arrow(self, parameters: tuple[s.Parameter, ...], start: Token) -> s.Lambda:
         self.expect("->")
         body = self.in_function(parameters)
-        return s.Lambda(parameters, body, span=self.span(start))
+        return self._anonymous(parameters, body, start)
+
+    def _anonymous(self, parameters: tuple[s.Parameter, ...], body: s.Expression | s.Block, start: Token) -> s.Lambda:
+        span = self.span(start)
+        return s.Lambda(parameters, body, text=self.text[span.start : span.end], span=span)
 
     def in_function(self, parameters: tuple[s.Parameter, ...]) -> s.Expression | s.Block:
         saved = self.assigned, self.functions
@@ -86,6 +95,24 @@ class BracketParser(PostfixParser):
             return s.SelectItem(value, self.alias_names(), span=self.span(start))
         return value
 
+    def name_sequence(self) -> tuple[str, ...]:
+        """The names of `a1...a3`, also in falling order."""
+        start = self.tok
+        first = _NUMBERED.fullmatch(self.advance().text)
+        self.advance()
+        self.advance()
+        last = _NUMBERED.fullmatch(self.tok.text)
+        if first is None or last is None or first[1] != last[1]:
+            self.fail("Names in a sequence must have the same prefix and end with a number, as in col1...col5")
+        self.advance()
+        begin, end = int(first[2]), int(last[2])
+        if abs(end - begin) > _LONGEST_SEQUENCE:
+            self.fail(f"A sequence of names must not be longer than {_LONGEST_SEQUENCE}")
+        step = 1 if begin <= end else -1
+        width = min(len(first[2]), len(last[2]))
+        assert start.kind is Kind.NAME
+        return tuple(f"{first[1]}{number:0{width}d}" for number in range(begin, end + step, step))
+
     def alias_names(self) -> tuple[str, ...]:
         token = self.advance()
         if token.kind is Kind.SYMBOLS:
@@ -95,6 +122,9 @@ class BracketParser(PostfixParser):
         if token.kind is Kind.LITERAL and token.value[0] in ("STRING", "CHAR"):
             return (token.value[1],) if token.value[0] == "STRING" else (chr(token.value[1]),)
         if token.kind is Kind.NAME:
+            if self.at("..") and self.peek().text == ".":
+                self.rewind(self.index - 1)
+                return self.name_sequence()
             return (token.text,)
         if token.kind is Kind.MACRO:
             return (token.text,)
@@ -115,13 +145,30 @@ class BracketParser(PostfixParser):
         self.newlines, self.argument, self.quoting, self.no_pair, self.case = saved
         return s.VectorLiteral(tuple(items), span=self.span(start))
 
-    def _braces(self) -> s.Expression:
+    def lambda_in_braces(self) -> bool:
+        """Whether the brace here opens a function: `{x, y -> …}`, `{def(x): …}`."""
+        if not self.at("{"):
+            return False
+        if self.peek().word in ("def", "defg") and self.peek(2).text == "(":
+            return True
+        distance = 1
+        while self.peek(distance).kind is Kind.NAME:
+            if self.peek(distance + 1).text == "->":
+                return True
+            if self.peek(distance + 1).text != ",":
+                return False
+            distance += 2
+        return False
+
+    def braces(self) -> s.Expression:
         start = self.advance()
         saved = self.newlines, self.argument, self.quoting, self.no_pair, self.case, self.sql
         self.newlines = self.quoting = self.no_pair = self.case = self.sql = False
         self.argument = True
         value: s.Expression
-        if self.tok.kind is Kind.NAME and self.peek().text in (",", "->"):
+        if self.tok.word in ("def", "defg") and self.peek().text == "(":
+            value = self.definition()
+        elif self.tok.kind is Kind.NAME and self.peek().text in (",", "->"):
             names = [self._parameter(self.advance())]
             while self.accept(","):
                 token = self.tok
@@ -129,7 +176,7 @@ class BracketParser(PostfixParser):
                 names.append(self._parameter(token))
             self.expect("->")
             parameters = tuple(names)
-            value = s.Lambda(parameters, self.in_function(parameters), span=self.span(start))
+            value = self._anonymous(parameters, self.in_function(parameters), start)
         else:
             items: list[tuple[s.Expression, s.Expression]] = []
             while not self.at("}"):
@@ -140,7 +187,7 @@ class BracketParser(PostfixParser):
         self.expect("}")
         self.newlines, self.argument, self.quoting, self.no_pair, self.case, self.sql = saved
         if isinstance(value, s.Lambda):
-            return s.Lambda(value.parameters, value.body, span=self.span(start))
+            return replace(self._anonymous(value.parameters, value.body, start), kind=value.kind)
         return s.DictLiteral(value.items, span=self.span(start)) if isinstance(value, s.DictLiteral) else value
 
     def _entry(self) -> tuple[s.Expression, s.Expression]:

@@ -38,6 +38,16 @@ _IN_QUERY = frozenset(
     }
 )
 _IN_CASE = frozenset({"when", "then", "end"})
+_OPENING = {")": "(", "]": "[", "}": "{"}
+_NOT_HERE = {
+    "=": "Please use '==' rather than '=' as equal operator in non-sql expression",
+    "::": "A range has no step: index by positions, as in x[2 * 0..4]",
+    "else": "A choice is written condition ? a : b, or iif(condition, a, b)",
+    "except": "Errors are caught with catch (ex) { ... }",
+    "#": "Comments begin with //",
+    "for": "A loop is written for (x in v) { ... }",
+    "while": "A loop is written while (condition) { ... }",
+}
 
 
 class Cursor:
@@ -172,11 +182,46 @@ class Cursor:
         token = self.tok
         if message is None and token.kind is Kind.END:
             message = "The script ends too early" + (f", [{expected}] is missing" if expected else "")
+            increments = [each.text for each in self.tokens[max(0, self.index - 2) : self.index]] == ["+", "+"]
+            message += ". There is no ++: write i += 1" if increments else self._unclosed(expected)
         elif message is None:
             message = f"Cannot recognize the token {token.text[:60]}"
             if expected:
                 message += f", [{expected}] is expected"
+            message += self._unclosed(expected) or self._remedy(token)
         raise ScriptSyntaxError(message, token.span, self.text)
+
+    def _unclosed(self, expected: str | None) -> str:
+        """Where the bracket was opened whose end is missing, if that is on another line."""
+        opened = self._opened(expected) if expected in _OPENING else None
+        if opened is None or opened.line == self.tok.line:
+            return ""
+        return f": the {opened.text} of line #{opened.line} is not closed"
+
+    def _opened(self, closing: str) -> Token | None:
+        """The bracket before that `closing` would close."""
+        depth = 0
+        for token in reversed(self.tokens[: self.index]):
+            if token.kind is Kind.OPERATOR:
+                depth += (token.text == closing) - (token.text == _OPENING[closing])
+                if depth < 0:
+                    return token
+        return None
+
+    def _remedy(self, token: Token) -> str:
+        """What to write instead, where the token shows what was meant."""
+        before = self.tokens[self.index - 1] if self.index else None
+        if token.text in _NOT_HERE and token.kind is not Kind.LITERAL:
+            return f". {_NOT_HERE[token.text]}"
+        if token.text in _OPENING and token.kind is Kind.OPERATOR and self._opened(token.text) is None:
+            return f". There is no {_OPENING[token.text]} before that it closes"
+        if before is None or token.newline:
+            return ""
+        if before.kind is Kind.SYMBOLS and token.kind is Kind.NAME:
+            return ". A string with spaces is written in quotes"
+        if before.kind is Kind.NAME and token.kind is Kind.LITERAL and not token.space:
+            return f". Strings have no prefixes such as {before.text}: join them with +"
+        return ""
 
 
 def check_depth(roots: Sequence[Node], text: str) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from dolphin.script import syntax as s
+from dolphin.script.builtin_names import BUILTIN_NAMES
 from dolphin.script.lexer import Kind, Token, adverb_letters
 from dolphin.script.parser.brackets import QUERY_WORDS, BracketParser
 from dolphin.script.precedence import APPLICATION, COMPARISON, LOWEST, OPERATORS, PAIR, WORD_OPERATORS
 
-_ORDERINGS = frozenset({"<", "<=", ">", ">="})
+_CHAINED = frozenset({"<", "<=", ">", ">=", "==", "!="})
 _STARTS_STATEMENT = frozenset({"-", "+", "<", "&", "!", "<-"})
 _FUNCTION_OPERATORS = frozenset(OPERATORS) | {"!"}
 _SET_OPERATIONS = frozenset({"union", "intersect", "minus", "except"})
@@ -46,6 +49,11 @@ class ExpressionParser(BracketParser):
             kind = token.kind
             if kind is Kind.OPERATOR:
                 operator = token.text
+                if operator == "{" and token.space and minimum <= APPLICATION and self._applies_lambda():
+                    function = self.braces()
+                    left = self._infix(function, left, self.binary(APPLICATION + 1), start)
+                    compared = None
+                    continue
                 level = OPERATORS.get(operator, 0)
                 if operator == "=" and self.sql:
                     level, operator = COMPARISON, "=="
@@ -65,12 +73,12 @@ class ExpressionParser(BracketParser):
                     right = self.binary(level + 1)
                 if operator == "<>":
                     operator = "!="
-                if compared is not None and operator in _ORDERINGS:
+                if compared is not None and operator in _CHAINED:
                     further = s.Binary(operator, compared, right, span=self.span(start))
                     left = s.Binary("&&", left, further, span=self.span(start))
                 else:
                     left = s.Binary(operator, left, right, span=self.span(start))
-                compared = right if operator in _ORDERINGS else None
+                compared = right if operator in _CHAINED else None
             elif kind is Kind.NAME:
                 combined = self._infix_word(left, start, minimum)
                 if combined is None:
@@ -85,6 +93,16 @@ class ExpressionParser(BracketParser):
                 left = self._infix(function, left, self.binary(APPLICATION), start)
             else:
                 return left
+
+    def _applies_lambda(self) -> bool:
+        """Whether a lambda in braces follows on this line, as an operator: `a {x, y -> x + y} b`."""
+        return not self.line_ended() and self.lambda_in_braces()
+
+    def _is_applied_lambda(self, value: s.Expression, start: Token) -> bool:
+        """Whether a lambda in braces was read whose only argument follows: `{x -> x + 1} 3`."""
+        if start.text != "{" or not isinstance(value, s.Lambda):
+            return False
+        return self._applies_lambda() or (self._starts_operand(0) and self.tok.text not in ("(", "["))
 
     def _starts_statement(self, operator: str) -> bool:
         return operator in ("<", "&") if self.sql else operator in _STARTS_STATEMENT
@@ -117,6 +135,8 @@ class ExpressionParser(BracketParser):
             return s.Unary("not", combined, span=combined.span) if negated else combined
         if token.word in _SET_OPERATIONS and isinstance(left, (s.Select, s.SetOperation)):
             return None
+        if self.sql and token.text.lower() == "offset" and isinstance(left, s.Literal):
+            return None
         if minimum > APPLICATION or (token.newline and (self.newlines or self.sql)) or self.stops_operand(token):
             return None
         letters = adverb_letters(self.text, token.end)
@@ -140,7 +160,7 @@ class ExpressionParser(BracketParser):
 
     def _infix(self, function: s.Expression, left: s.Expression, right: s.Expression, start: Token) -> s.Call:
         arguments = (s.Argument(left, span=left.span), s.Argument(right, span=right.span))
-        return s.Call(function, arguments, "space", span=self.span(start))
+        return s.Call(function, arguments, _style(function), span=self.span(start))
 
     def _range(self, level: int) -> s.Expression:
         """The right side of `between`: a pair, or standard SQL's `a and b`."""
@@ -201,7 +221,7 @@ class ExpressionParser(BracketParser):
             value = self._operator_operand(token)
         else:
             value = self._other_operand(token)
-        if bare_name and self._applies_to_next(token):
+        if (bare_name and self._applies_to_next(token)) or self._is_applied_lambda(value, token):
             value = self._application(value, token)
         elif not isinstance(value, s.Unary) or token.text == "(":
             value = self.postfix(value, token)
@@ -212,7 +232,8 @@ class ExpressionParser(BracketParser):
 
     def _application(self, function: s.Expression, start: Token) -> s.Call:
         argument = self.binary(LOWEST)
-        return s.Call(function, (s.Argument(argument, span=argument.span),), "space", span=self.span(start))
+        arguments = (s.Argument(argument, span=argument.span),)
+        return s.Call(function, arguments, _style(function), span=self.span(start))
 
     def _applies_to_next(self, token: Token) -> bool:
         """Whether the name just read is a function followed by its only argument: `sum x`."""
@@ -266,7 +287,7 @@ class ExpressionParser(BracketParser):
     def _continues_vector(self) -> bool:
         token = self.tok
         if not token.space and not token.newline:
-            return token.kind is Kind.LITERAL and token.text[0] == '"'
+            return token.text[0] == '"' if token.kind is Kind.LITERAL else token.kind is Kind.SYMBOLS
         if token.newline and (self.newlines or self.sql):
             return False
         if token.kind is Kind.LITERAL or (token.kind is Kind.SYMBOLS and len(token.value) == 1):
@@ -298,7 +319,7 @@ class ExpressionParser(BracketParser):
         if text == "[":
             return self._brackets()
         if text == "{":
-            return self._braces()
+            return self.braces()
         following = self.peek()
         if text in _FUNCTION_OPERATORS and following.kind is Kind.OPERATOR:
             if following.text in (",", ")", "]") or (following.text == "{" and not following.space):
@@ -318,10 +339,11 @@ class ExpressionParser(BracketParser):
             self.advance()
             return self.operand()
         if text in ("&", "::") and following.kind is Kind.NAME and not following.space:
-            # `&f` is the function f; `::f` is the one outside of the module that has an f of its own.
+            # `&f` is the function f, even if a variable has its name; `::f` the one outside of the module with an f.
             self.advance()
             name = self._name()
-            if text == "::" and isinstance(name, s.Name):
+            hidden = isinstance(name, s.Name) and name.id in self.assigned and name.id in BUILTIN_NAMES
+            if (text == "::" or hidden) and isinstance(name, s.Name):
                 return s.Name(f"::{name.id}", span=self.span(token))
             return name
         if text in ("<", "<-"):
@@ -347,10 +369,12 @@ class ExpressionParser(BracketParser):
     def _other_operand(self, token: Token) -> s.Expression:
         self.advance()
         if token.kind is Kind.SYMBOLS:
-            strings = [s.Literal("STRING", text, span=token.span) for text in token.value]
+            strings: list[s.Expression] = [s.Literal("STRING", text, span=token.span) for text in token.value]
             while self.tok.kind is Kind.SYMBOLS and not self.tok.newline:
                 further = self.advance()
                 strings += [s.Literal("STRING", text, span=further.span) for text in further.value]
+            while self.tok.kind in (Kind.LITERAL, Kind.SYMBOLS) and not self.sql and self._continues_vector():
+                strings.append(self._vector_item(self.tok))
             return strings[0] if len(strings) == 1 else s.VectorLiteral(tuple(strings), span=self.span(token))
         if token.kind is Kind.COLUMN:
             return s.ColumnName(token.value, span=token.span)
@@ -366,6 +390,10 @@ class ExpressionParser(BracketParser):
         token = self.tok
         following = self.peek()
         word = token.word
+        if self.sql and following.text == ".." and self.peek(2).text == ".":
+            names = self.name_sequence()
+            span = self.span(token)
+            return s.TupleLiteral(tuple(s.Name(name, span=span) for name in names), span=span)
         if following.text == "->" and following.kind is Kind.OPERATOR:
             return self._arrow((self._parameter(self.advance()),), token)
         if word is not None:
@@ -383,7 +411,7 @@ class ExpressionParser(BracketParser):
         if (
             word in QUERY_WORDS
             and following.text not in (".", "=", ",", ")")
-            and not (word == "with" and self.peek(2).word != "as")
+            and not (word == "with" and self.peek(2).word != "as" and self.peek(2).text != "(")
         ):
             return self.query()
         if word in ("def", "defg", "mapr") and (following.kind is Kind.NAME or following.text in ("(", "{")):
@@ -399,3 +427,8 @@ class ExpressionParser(BracketParser):
             self.advance()
             return s.Unary("not", self.binary(COMPARISON if self.sql else LOWEST), span=self.span(token))
         return None
+
+
+def _style(function: s.Expression) -> Literal["call", "space"]:
+    """How an application by juxtaposition is written: a lambda needs parentheses."""
+    return "call" if isinstance(function, s.Lambda) else "space"

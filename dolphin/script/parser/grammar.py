@@ -32,6 +32,12 @@ class Grammar(Cursor):
     def definition(self) -> s.Lambda:
         raise NotImplementedError
 
+    def lambda_in_braces(self) -> bool:
+        raise NotImplementedError
+
+    def braces(self) -> s.Expression:
+        raise NotImplementedError
+
     def lambda_body(self) -> s.Expression | s.Block:
         raise NotImplementedError
 

@@ -21,13 +21,13 @@ class PostfixParser(Grammar):
                 continue
             if token.newline and (self.newlines or self.sql):
                 return value
-            if text == "(" and (not token.space or isinstance(value, (s.Name, s.Adverb))):
+            if text == "(" and (not token.space or isinstance(value, (s.Name, s.Adverb)) or _is_anonymous(value)):
                 value = s.Call(value, self.arguments("(", ")", value), span=self.span(start))
                 if self.tok.word == "over" and self.sql and self.peek().text == "(":
                     value = self.over(value, start)
             elif text == "[" and not (token.newline and token.space):
                 value = s.Index(value, self._indices(), span=self.span(start))
-            elif text == "{" and not token.space and not token.newline and _takes_partial(value):
+            elif text == "{" and not token.space and not token.newline and _takes_partial(value, self):
                 value = s.Call(value, self.arguments("{", "}", value), "partial", span=self.span(start))
             elif text == ":" and not self.no_pair and _takes_adverb(value):
                 letters = self._adverb_follows(value)
@@ -54,6 +54,13 @@ class PostfixParser(Grammar):
 
     def _member(self, value: s.Expression, start: Token) -> s.Expression:
         self.advance()
+        if self.lambda_in_braces():
+            return self._method(value, start)
+        if self.at("("):
+            self.advance()
+            index = self.expression()
+            self.expect(")")
+            return s.Index(value, (index,), span=self.span(start))
         token = self.advance()
         if token.kind is Kind.NAME:
             name = token.text
@@ -74,6 +81,18 @@ class PostfixParser(Grammar):
             arguments = (receiver, *self.arguments("(", ")", function))
             return s.Call(function, arguments, "method", span=self.span(start))
         return s.Member(value, name, span=self.span(start))
+
+    def _method(self, value: s.Expression, start: Token) -> s.Call:
+        """`x.{y -> y + 1}()`: a function written where it is called."""
+        function = self.braces()
+        if self.at(":"):
+            letters = self._adverb_follows(function)
+            if letters is not None:
+                self.advance()
+                self.advance()
+                function = s.Adverb(function, letters, span=self.span(start))
+        arguments = (s.Argument(value, span=value.span), *self.arguments("(", ")", function))
+        return s.Call(function, arguments, span=self.span(start))
 
     def _indices(self) -> tuple[s.Expression | None, ...]:
         self.advance()
@@ -145,8 +164,15 @@ class PostfixParser(Grammar):
         return False
 
 
-def _takes_partial(value: s.Expression) -> bool:
+def _takes_partial(value: s.Expression, grammar: Grammar) -> bool:
+    if isinstance(value, s.Lambda) and grammar.lambda_in_braces():
+        return False
     return isinstance(value, (s.Name, s.Member, s.Adverb, s.OperatorFunction, s.Lambda, s.Call, s.Index))
+
+
+def _is_anonymous(value: s.Expression) -> bool:
+    """A function that is called where it is written: `def(x) {…} (1)`."""
+    return isinstance(value, s.Lambda) and value.name is None and isinstance(value.body, s.Block)
 
 
 def _takes_adverb(value: s.Expression) -> bool:

@@ -70,8 +70,10 @@ class QueryParser(ExpressionParser):
     def _with(self) -> s.Expression:
         start = self.expect_word("with")
         tables: list[tuple[str, s.Expression]] = []
+        columns: list[tuple[str, ...]] = []
         while True:
             name = self.name()
+            columns.append(self._new_names())
             self.expect_word("as")
             saved = self.newlines, self.argument, self.quoting
             self.expect("(")
@@ -81,7 +83,16 @@ class QueryParser(ExpressionParser):
             self.expect(")")
             if not self.accept(","):
                 break
-        return s.With(tuple(tables), self.query(), span=self.span(start))
+        return s.With(tuple(tables), self.query(), tuple(columns), span=self.span(start))
+
+    def _new_names(self) -> tuple[str, ...]:
+        if not self.accept("("):
+            return ()
+        names = [self.name()]
+        while self.accept(","):
+            names.append(self.name())
+        self.expect(")")
+        return tuple(names)
 
     # --- select
 
@@ -103,9 +114,9 @@ class QueryParser(ExpressionParser):
             self.advance()
             top = self.binary(PAIR)
         distinct = self.accept_words("distinct") if not distinct and self.peek().text != "(" else distinct
-        items = [self._item()]
+        items = self._items()
         while self.accept(","):
-            items.append(self._item())
+            items += self._items()
         clauses = _Clauses()
         if self.accept_words("from"):
             clauses.source = self._source()
@@ -144,6 +155,19 @@ class QueryParser(ExpressionParser):
             hints.append(self.advance().text)
         self.expect("]")
         return tuple(hints)
+
+    def _items(self) -> list[s.SelectItem]:
+        """One column, or those of a sequence of names."""
+        sequence = self.tok.kind is Kind.NAME and self.peek().text == ".." and self.peek(2).text == "."
+        item = self._item()
+        value = item.value
+        if not sequence or not isinstance(value, s.TupleLiteral):
+            return [item]
+        aliases = item.aliases or ("",) * len(value.items)
+        if len(aliases) != len(value.items):
+            self.fail("A sequence of columns must have as many aliases as columns")
+        named = zip(value.items, aliases, strict=True)
+        return [s.SelectItem(name, (alias,) if alias else (), span=item.span) for name, alias in named]
 
     def _item(self) -> s.SelectItem:
         start = self.tok

@@ -42,6 +42,8 @@ class StatementParser(DataStatementParser):
         """A braced block, or one statement as a block."""
         start = self.tok
         self.enter()
+        if self.at(":"):
+            self.fail("Cannot recognize the token :. Blocks are written in braces: { ... }")
         if self.at("{"):
             block = self._braced()
         else:
@@ -81,7 +83,7 @@ class StatementParser(DataStatementParser):
                 return self._decorated()
             if token.text == "#":
                 return self._include()
-            if token.text == "{" and not self._is_dictionary() and self.peek(2).text not in ("->", ","):
+            if token.text == "{" and not self._is_dictionary() and not self.lambda_in_braces():
                 return self._braced()
             if token.text == "&" and self.peek().kind is Kind.NAME:
                 return self._reference()
@@ -184,6 +186,8 @@ class StatementParser(DataStatementParser):
                 while not self.at("{"):
                     self.advance()
             body = self.in_function(parameters)
+            if name is not None and self.tok.text in _ASSIGNMENTS and self.tok.kind is Kind.OPERATOR:
+                self.fail("A function of several statements is written in braces: def f(x) { ... }")
         elif self.at("->"):
             self.advance()
             body = self.in_function(parameters)
@@ -191,7 +195,8 @@ class StatementParser(DataStatementParser):
             body = s.Block((), span=self.span(start))
         else:
             self.fail(expected="{")
-        return s.Lambda(parameters, body, name, kind, span=self.span(start))  # type: ignore[arg-type]
+        span = self.span(start)
+        return s.Lambda(parameters, body, name, kind, self.text[span.start : span.end], span=span)  # type: ignore[arg-type]
 
     def _return_type_follows(self) -> bool:
         distance = 0
@@ -329,6 +334,8 @@ class StatementParser(DataStatementParser):
 
     def _if(self, token: Token, following: Token) -> s.Statement | None:
         if following.text != "(":
+            if following.kind is not Kind.OPERATOR and not following.newline:
+                self.fail("The condition of if is written in parentheses: if (x > 2) { ... }")
             return None
         self.advance()
         test = self._test()
@@ -495,7 +502,10 @@ class StatementParser(DataStatementParser):
 
     def _include(self) -> s.Statement:
         start = self.advance()
-        if self.name() != "include" or self.tok.kind is not Kind.LITERAL or self.tok.value[0] != "STRING":
+        if self.tok.text != "include":
+            self.fail("Cannot recognize the token #. Comments begin with //")
+        self.advance()
+        if self.tok.kind is not Kind.LITERAL or self.tok.value[0] != "STRING":
             self.fail(expected='#include "file"')
         return s.Use(str(self.advance().value[1]), True, span=self.span(start))
 

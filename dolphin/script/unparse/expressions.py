@@ -89,7 +89,8 @@ def _needs_parentheses(node: s.Expression, level: int, operator: str) -> bool:
     if not isinstance(node, s.Binary):
         return False
     inner = _level(node)
-    return inner < level or (inner < PAIR and inner != level and level <= COMPARISON + 1 and operator not in _LOGICAL)
+    mixed = inner < OPERATORS[".."] and inner != level and level <= COMPARISON + 1
+    return inner < level or (mixed and operator not in _LOGICAL)
 
 
 _LOGICAL = frozenset({"&&", "||", "and", "or"})
@@ -387,7 +388,11 @@ def _set_operation(node: s.SetOperation) -> str:
 
 
 def _with(node: s.With) -> str:
-    tables = ", ".join(f"{name} as ({print_expression(query)})" for name, query in node.tables)
+    columns = [f"({', '.join(names)})" if names else "" for names in node.columns] or [""] * len(node.tables)
+    tables = ", ".join(
+        f"{name}{names} as ({print_expression(query)})"
+        for (name, query), names in zip(node.tables, columns, strict=True)
+    )
     return f"with {tables} {print_expression(node.body)}"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from engine.cast import cast, cast_vector, common_type
-from engine.errors import ScriptError
+from engine.errors import ScriptError, UnsupportedError
 from engine.forms import as_vector, concat, element, matrix_of, row_of, tuple_to_vector
 from engine.functions.registry import Builtin, Kind
 from engine.types import LITERAL, Type
@@ -139,7 +139,10 @@ def table_of(rows: Sequence[Dictionary]) -> Table:
 
 def data_arguments(value: Value) -> list[Value]:
     """`funcArgs`: one argument, or several in a tuple."""
-    return list(value.items) if isinstance(value, AnyVector) else [value]
+    arguments: list[Value] = list(value.items) if isinstance(value, AnyVector) else [value]
+    if any(isinstance(argument, Dictionary) for argument in arguments):
+        raise UnsupportedError("A dictionary as funcArgs")
+    return arguments
 
 
 def rows_of(value: Value) -> int:

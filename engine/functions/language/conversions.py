@@ -67,8 +67,12 @@ def string(value: Value = NOTHING) -> Value:
 
 @functions.builtin("symbol", "[X]")
 def symbol(value: Value = NOTHING) -> Value:
-    if value is NOTHING or isinstance(value, Scalar):
-        return Scalar(Type.STRING, "" if not isinstance(value, Scalar) else value.value)
+    if value is NOTHING:
+        return Scalar(Type.STRING, "")
+    if isinstance(value, Scalar):
+        if value.type not in (*LITERAL, Type.VOID):
+            raise ScriptError("Only a string can be converted to a symbol.")
+        return Scalar(Type.STRING, value.value)
     if isinstance(value, AnyVector):
         value = as_vector(value)
     if not isinstance(value, Vector):

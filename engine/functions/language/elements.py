@@ -47,6 +47,16 @@ def at(context: Context, value: Value, index: Value = NOTHING) -> Value:
     return get_index(value, [index])
 
 
+@functions.builtin("eachAt", "X, index", context=True)
+def each_at(context: Context, value: Value, index: Value) -> Value:
+    """The elements at places, `X@index`; of a function of one argument, its result."""
+    if isinstance(value, FUNCTIONS):
+        return context.call(value, [index])
+    if isinstance(index, AnyVector):
+        return AnyVector([get_index(value, [item]) for item in index.items])
+    return get_index(value, [index])
+
+
 def _true_positions(value: Value) -> Value:
     column = as_vector(value)
     if column.type is Type.BOOL:
@@ -127,7 +137,8 @@ def _label_places(wanted: Value, labels: Vector | None, count: int, *, sorted_la
 @functions.builtin("row", "obj, index")
 def row(value: Value, index: Value) -> Value:
     if isinstance(value, Matrix):
-        return get_index(value, [index, None])
+        chosen = get_index(value, [index, None])
+        return as_vector(chosen) if isinstance(index, Scalar) else chosen
     if isinstance(value, Table):
         if isinstance(index, Scalar):
             place = whole(index, "index", 0)
@@ -149,8 +160,11 @@ def row(value: Value, index: Value) -> Value:
 
 
 def _col(value: Value, index: Value) -> Value:
-    if isinstance(value, Matrix | Table):
-        return get_index(value, [None, index])
+    if isinstance(value, Matrix):
+        return get_index(value, [index])
+    if isinstance(value, Table):
+        chosen = get_index(value, [None, index])
+        return chosen.columns[0] if isinstance(chosen, Table) and isinstance(index, Scalar) else chosen
     if isinstance(value, ArrayVector):
         return get_index(value, [index])
     if isinstance(value, Vector | AnyVector | IndexedSeries) and whole(index, "index", 0) == 0:

@@ -193,7 +193,7 @@ def eq_obj(left: Value, right: Value, precision: Value = NOTHING) -> Value:
 
 
 def same_object(left: Value, right: Value, digits: int | None = None) -> bool:
-    from engine.values import AnyVector, ArrayVector, Matrix
+    from engine.values import AnyVector, ArrayVector, IndexedSeries, Matrix
 
     if isinstance(left, Scalar) and isinstance(right, Scalar):
         return left.type is right.type and same_data(as_vector(left), as_vector(right), digits)
@@ -207,6 +207,8 @@ def same_object(left: Value, right: Value, digits: int | None = None) -> bool:
         return len(left) == len(right) and all(
             same_object(a, b, digits) for a, b in zip(left.items, right.items, strict=True)
         )
+    if isinstance(left, IndexedSeries) and isinstance(right, IndexedSeries):
+        return same_object(left.index, right.index) and same_object(left.values, right.values, digits)
     if isinstance(left, ArrayVector) and isinstance(right, ArrayVector):
         return np.array_equal(left.offsets, right.offsets) and same_object(left.flat, right.flat, digits)
     if isinstance(left, Table) and isinstance(right, Table):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.cast import cast_vector
+from engine.coded import together
 from engine.context import Context
 from engine.errors import ScriptError
 from engine.forms import array_vector, as_vector, concat, form_name, symbol_codes
@@ -26,6 +27,7 @@ from engine.values import (
     Table,
     Value,
     Vector,
+    nulls,
     repeat,
     take,
 )
@@ -61,10 +63,11 @@ for _name in ("append!", "push!"):
 
 def _append_to_vector(context: Context, target: Vector, added: Value) -> None:
     column = as_vector(added)
-    if (target.type in LITERAL) != (column.type in LITERAL) and Type.VOID not in (target.type, column.type):
+    if target.type not in LITERAL and column.type in LITERAL and target.type is not Type.VOID:
         raise ScriptError(f"Incompatible type. Expected: {target.type.name}, Actual: {column.type.name}")
     check_allocation(len(target) + len(column), target.type, context.node)
     if target.type is Type.SYMBOL:
+        column = column if column.type in LITERAL else cast_vector(column, Type.STRING)
         assert target.symbols is not None
         data = symbol_codes(column, target.symbols)
     elif target.type is Type.VOID:
@@ -72,13 +75,22 @@ def _append_to_vector(context: Context, target: Vector, added: Value) -> None:
         target.data = cast_vector(Vector(Type.VOID, target.data), column.type, column.scale).data
         target.symbols, target.scale = column.symbols, column.scale
     else:
-        data = cast_vector(column, target.type, target.scale).data
+        column = cast_vector(column, target.type, target.scale)
+        if target.keep_codes(together([target, column], appending=True)):
+            return
+        data = column.data
     target.data = np.concatenate([target.data, data])
+
+
+def _is_empty(row: Value) -> bool:
+    return isinstance(row, Vector | AnyVector) and not len(row)
 
 
 def _append_to_rows(target: ArrayVector, added: Value) -> None:
     if isinstance(added, AnyVector):
-        rows = array_vector(added.items)
+        # An empty row becomes one NULL.
+        gap = nulls(target.type, 1)
+        rows = array_vector([gap if _is_empty(item) else item for item in added.items])
     elif isinstance(added, ArrayVector):
         rows = added
     else:

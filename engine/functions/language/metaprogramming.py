@@ -350,7 +350,7 @@ def _flags(value: Value, count: int, default: int = 1) -> list[int]:
 
 
 def _orders(value: Value, ascending: Value, name: str) -> tuple[Any, ...]:
-    nodes = _nodes(value, name)
+    nodes: list[Any] = [node.value if isinstance(node, syntax.SelectItem) else node for node in _nodes(value, name)]
     flags = _flags(ascending, len(nodes))
     return tuple(
         syntax.OrderItem(span=_SPAN, value=node, descending=not flag) for node, flag in zip(nodes, flags, strict=True)

@@ -26,7 +26,8 @@ def _declare(name: str, operator: str) -> None:
 
 for _operator, _name in OPERATOR_NAMES.items():
     if functions.find(_name) is None and _name not in ("not", "between", "cast", "in", "like", "pair", "seq"):
-        _declare(_name, _operator)
+        # The function `or` is the word, which takes a NULL otherwise than `||`.
+        _declare(_name, "or" if _operator == "||" else _operator)
 for _name, _operator in (("between", "between"), ("in", "in"), ("cast", "$"), ("seq", ".."), ("pair", ":")):
     _declare(_name, _operator)
 

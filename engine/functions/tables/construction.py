@@ -31,6 +31,11 @@ def table(*values: Value) -> Table:
     return make_table("table", values, [""] * len(values))
 
 
+@functions.builtin("mvccTable", "X, [args...]")
+def mvcc_table(*values: Value) -> Table:
+    return make_table("mvccTable", values, [""] * len(values))
+
+
 def _keyed(name: str) -> Callable[..., Table]:
     def make(*values: Value) -> Table:
         return make_table(name, values, [""] * len(values))

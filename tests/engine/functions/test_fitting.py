@@ -4,10 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from engine import curves
 from engine.errors import ScriptError, UnsupportedError
 from engine.penalized import bounded_fit
 from engine.values import AnyVector, Dictionary, Matrix, Scalar, Value, Vector
@@ -38,19 +35,20 @@ def test_spline_representation_evaluates_to_the_points(run: Run) -> None:
     assert numbers(found) == pytest.approx([0, 3, 5, 6, 5, 3, 1, 2, 4, 5], abs=1e-9)
 
 
-@given(st.lists(st.floats(-100, 100), min_size=4, max_size=12))
-@settings(max_examples=50, deadline=None)
-def test_spline_is_smooth_and_monotone_slopes_keep_the_range(values: list[float]) -> None:
-    x, y = np.arange(len(values), dtype=float), np.array(values)
-    pieces = curves.hermite_pieces(x, y, curves.spline_slopes(x, y, "natural", "natural"))
-    bends = 2 * pieces[:, 1]
-    assert bends[0] == pytest.approx(0, abs=1e-6)
-    assert 6 * pieces[:-1, 0] + bends[:-1] == pytest.approx(bends[1:], abs=1e-5)
-    kept = curves.evaluate_pieces(
-        x, curves.hermite_pieces(x, y, curves.monotone_slopes(x, y)), np.linspace(0, x[-1], 99)
-    )
-    assert kept.min() >= y.min() - 1e-9
-    assert kept.max() <= y.max() + 1e-9
+@pytest.mark.parametrize("ends", ["natural", "clamped", "not-a-knot"])
+def test_spline_bends_smoothly(run: Run, ends: str) -> None:
+    fitted = run(f"cubicSpline(0 1 2 4 7.0, 3 1 4 1 5.0, '{ends}')")
+    assert isinstance(fitted, Dictionary)
+    pieces = np.array(numbers(fitted.items["c"])).reshape(-1, 4)
+    width = np.array([1, 1, 2, 3.0])
+    assert (6 * pieces[:, 0] * width + 2 * pieces[:, 1])[:-1] == pytest.approx(2 * pieces[1:, 1])
+    assert pieces[0, 3] == 3
+    if ends == "natural":
+        assert pieces[0, 1] == pytest.approx(0)
+    elif ends == "clamped":
+        assert pieces[0, 2] == pytest.approx(0)
+    else:
+        assert pieces[0, 0] == pytest.approx(pieces[1, 0])
 
 
 def test_ridge_without_penalty_is_least_squares(run: Run) -> None:
@@ -101,6 +99,20 @@ def test_least_squares_of_dependent_factors(run: Run) -> None:
     assert np.isfinite(numbers(run(factors + "ols(y, x)"))).all()
     with pytest.raises(ScriptError, match="usePinv"):
         run(factors + "ols(y, x, intercept=false, usePinv=false)")
+
+
+def test_regression_by_singular_values_does_not_lose_close_factors(run: Run) -> None:
+    x = "x = 18262 18263 18264 18266.0;"
+    assert numbers(run(x + "ols(3 + 2 * x, x, method='svd')")) == pytest.approx([3, 2], rel=1e-6)
+    assert numbers(run(x + "wls(3 + 2 * x, x, 1 2 3 4)")) == pytest.approx([3, 2], rel=1e-6)
+    with pytest.raises(ScriptError, match="finite"):
+        run("ols(1 2 3, [1, 2, float('inf')])")
+
+
+def test_pairs_with_null_are_left_out(show: Show) -> None:
+    assert show("crossStat(1 NULL 3, 4 5 NULL)") == "(1,1,4,1,16,4)"
+    assert show("chiSquareTest(10 NULL 20, 1 5 1).df") == "1"
+    assert show("kendall(1 2 3 NULL 5, 5 3 4 1 2)").startswith("-0.66666")
 
 
 def test_kernels_of_a_regression(run: Run) -> None:
@@ -160,6 +172,72 @@ def test_minima_along_gradients(run: Run, call: str) -> None:
     assert warning.value == 0
 
 
+def test_minimum_by_differential_evolution(run: Run) -> None:
+    found = run("def f(x) { return sum(square(x - 1 2)) }; differentialEvolution(f, matrix(0 0, 3 3), seed=1)")
+    assert isinstance(found, Dictionary)
+    assert list(found.items) == ["xopt", "fopt", "iterations", "fcalls", "converged"]
+    assert numbers(found.items["xopt"]) == pytest.approx([1, 2], abs=1e-4)
+    with pytest.raises(ScriptError, match="finite"):
+        run("differentialEvolution(sum, matrix([0.0], [NULL]))")
+
+
+@pytest.mark.parametrize("method", ["nm", "bfgs", "lbfgs", "slsqp", "de"])
+def test_yield_curves_by_every_method(run: Run, method: str) -> None:
+    bounds = "matrix(-1 -1 -1 0.1, 1 1 1 9)"
+    script = f"m = ns(1 2 3 5 10 30, 0.01 0.02 0.025 0.03 0.032 0.033, `{method}, bounds={bounds}, seed=1)"
+    assert numbers(run(f"{script}; m.predict(5 30)")) == pytest.approx([0.03, 0.033], abs=3e-3)
+
+
+@pytest.mark.parametrize("method", ["nm", "de"])
+def test_breaks_of_a_piecewise_function(run: Run, method: str) -> None:
+    asked = f"method='{method}', initialGuess=[5.2], maxIter=60, seed=1"
+    script = f"x = 0..10; m = piecewiseLinFit(x, abs(x - 4), 2, {asked});"
+    found = run(script + "m")
+    assert isinstance(found, Dictionary)
+    assert numbers(found.items["breaks"]) == pytest.approx([0, 4, 10], abs=1e-3)
+    assert numbers(run(script + "m.predict(2.5 7)")) == pytest.approx([1.5, 3], abs=1e-3)
+    assert numbers(run(script + "pwlfPredict(m, 1 9, 1 0 2.0, 0 5 10.0)")) == [1, 9]
+
+
+def test_piecewise_function_through_a_point(run: Run) -> None:
+    found = run("m = piecewiseLinFit(0..9, 1 3 2 5 4 6 8 7 9 8, 2, [0], [5], weights=1..10, maxIter=5); m.predict([0])")
+    assert numbers(found) == pytest.approx([5])
+
+
+@pytest.mark.parametrize(
+    ("call", "place"),
+    [
+        (
+            "quadprog(matrix(2 -2, -2 6), [-5, 4], matrix(1 -1 6, 1 3 1), 10 8 5, matrix([1], [2]), [1])",
+            [9 / 11, 1 / 11],
+        ),
+        ("linprog([-3, -2], matrix(2 1, 1 1), 10 8, ub=[4, NULL])", [2, 6]),
+        ("linprog([-3, -2], matrix(2 1, 1 1), 10 8, ub=[4, NULL], method='interior-point')", [2, 6]),
+        ("qclp([-3, -4], matrix(1 0, 0 1), 25)", [3, 4]),
+        ("qclp([-3, -4], matrix(1 0, 0 1), 25, x0=[0, 0], c=5)", [0, 5]),
+        ("scs([0, 0], matrix(2 0, 0 2), Aeq=matrix([1], [1]), beq=[1], lb=[0.75, NULL])", [0.75, 0.25]),
+        ("osqp([-1, -1], matrix(1 0, 0 1), matrix(1 0, 0 1), [0, NULL], [0.5, NULL])", [0.5, 1]),
+        ("socp([-3, -4], matrix(0 -1 0, 0 0 -1), 5 0 0, q=[3])", [3, 4]),
+    ],
+)
+def test_minima_under_constraints(run: Run, call: str, place: list[float]) -> None:
+    found = run(call)
+    assert isinstance(found, AnyVector)
+    assert numbers(found.items[1]) == pytest.approx(place, abs=1e-7)
+
+
+def test_programs_without_a_solution(run: Run, show: Show) -> None:
+    with pytest.raises(ScriptError, match="unbounded"):
+        run("linprog([-1], lb=0)")
+    with pytest.raises(ScriptError, match="nothing satisfies"):
+        run("scs([1], lb=2, ub=1)")
+    with pytest.raises(ScriptError, match="positive semi-definite"):
+        run("quadprog(matrix(1 0, 0 -1), 1 1)")
+    assert show("osqp([1.0], matrix([-1.0]))[0]") == "problem non convex"
+    assert show("osqp([1.0], matrix([0.0]))[0]") == "dual infeasible"
+    assert show("socp([1.0], matrix(1 -1), -1 -1, 2)") == '("Certificate of primal infeasibility found",[],,1)'
+
+
 def test_the_best_of_a_grid(run: Run) -> None:
     found = run("def f(x) { return square(x[0] - 1) - cos(9 * x[0]) }; brute(f, [(-4, 4)], 50)")
     assert isinstance(found, Dictionary)
@@ -178,6 +256,7 @@ def test_the_best_of_a_grid(run: Run) -> None:
         ("parseInteger([`12a, `0x1F], INT, 16)", "[298,31]"),
         ("decimalMultiply(decimal32(`1.235, 3), decimal32(`7.5689, 4), 5)", "9.34759"),
         ("fromJson(toJson(1 2 NULL))", "[1,2,]"),
+        ("typestr(fromJson(toJson(NULL)))", "VOID"),
         ("x = 1 2; toJson(x)", '{"name":"x","form":"vector","type":"int","size":"2","value":[1,2]}'),
         ("log(100, 10)", "2"),
         ("conditionalFilter(1 2 3, `a`b`b, dict(`a`b, [1 2, 3 4]))", "[1,0,1]"),

@@ -8,7 +8,7 @@ import pytest
 from engine.aggregation.rows import numbers
 from engine.errors import ScriptError
 from engine.forms import as_vector
-from engine.probability.distributions import DISTRIBUTIONS
+from engine.probability import DISTRIBUTIONS
 from engine.values import AnyVector, Matrix, Scalar, Value
 
 Run = Callable[[str], Value]
@@ -72,7 +72,11 @@ def test_quantiles_invert_distributions(name: str) -> None:
     distribution = DISTRIBUTIONS[name]
     parameters = (2.5, 3.5)[: len(distribution.parameters)]
     for p in (0.001, 0.2, 0.5, 0.9, 0.999):
-        assert distribution.cdf(distribution.inverse(p, *parameters), *parameters) == pytest.approx(p, abs=1e-9)
+        place = distribution.inverse(p, *parameters)
+        assert distribution.cdf(place, *parameters) == pytest.approx(p, abs=1e-12)
+        assert distribution.sf(place, *parameters) == pytest.approx(1 - p, abs=1e-12)
+    far = distribution.inverse(1 - 1e-12, *parameters)
+    assert distribution.sf(far, *parameters) == pytest.approx(1e-12, rel=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+import json
+import math
+import random
+import statistics
 from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
 
+import numpy as np
 import pytest
 
 from engine.errors import ScriptError
-from engine.values import Value
+from engine.values import Value, Vector
 
 Run = Callable[[str], Value]
 Show = Callable[[str], str]
@@ -70,7 +77,15 @@ def test_time_windows_in_groups(show: Show) -> None:
 
 
 @pytest.mark.parametrize(
-    "script", ["msum(1 2 3, 0)", "msum(1 2 3, 2, 5)", "tmsum(3 1 2, 1 2 3, 2)", "mcorr(1 2 3, 1 2, 2)", "ema(1 2, 1)"]
+    "script",
+    [
+        "msum(1 2 3, 0)",
+        "msum(1 2 3, 2, 5)",
+        "tmsum(3 1 2, 1 2 3, 2)",
+        "mcorr(1 2 3, 1 2, 2)",
+        "ema(1 2, 1)",
+        "mrank(1 2, true, 2, tiesMethod='first')",
+    ],
 )
 def test_bad_windows_are_refused(run: Run, script: str) -> None:
     with pytest.raises(ScriptError):
@@ -141,3 +156,88 @@ def test_the_index_of_a_series_measures_its_windows(show: Show) -> None:
 
 def test_tables_keep_their_text_columns_in_step(show: Show) -> None:
     assert show("next(table(1 2 as a, `x`y as b)).b") == show("next(`x`y)")
+
+
+def _column(rng: random.Random, kind: str, rows: int) -> tuple[str, list[float | None]]:
+    """A column as script and as numbers: NULLs at the start and between, ties, constant stretches, a far origin."""
+    draw: Callable[[], float] = {
+        "ties": lambda: float(rng.randint(-2, 2)),
+        "steps": lambda: rng.choice([0.1, 0.7, 1.3]),
+        "far": lambda: 1e9 + rng.randint(0, 99) / 8,
+        "tiny": lambda: rng.gauss(0, 1) * 1e-9,
+        "whole": lambda: rng.randint(-(2**31) + 1, 2**31 - 1),
+        "decimal": lambda: rng.randint(-9999, 9999) / 8,
+    }[kind]
+    values: list[float | None] = [None if rng.random() < 0.15 else draw() for _ in range(rows)]
+    values[0] = None
+    if kind == "steps":
+        values = [values[row // 9 * 9 + 1] for row in range(rows)]
+    text = f"[{','.join('NULL' if value is None else repr(value) for value in values)}]"
+    return (f"decimal64({text}, 3)" if kind == "decimal" else text), values
+
+
+def _moment(values: list[Fraction], power: int) -> Fraction:
+    mean = sum(values, Fraction()) / len(values)
+    return sum(((value - mean) ** power for value in values), Fraction()) / len(values)
+
+
+def _shape(values: list[Fraction], power: int) -> float | None:
+    spread = _moment(values, 2) if len(values) > power - 2 else 0
+    return float(_moment(values, power) / spread**2) / float(spread) ** (power / 2 - 2) if spread else None
+
+
+DEFINED: dict[str, Callable[[list[Fraction]], float | Fraction | None]] = {
+    "sum": sum,
+    "avg": lambda x: sum(x) / len(x),
+    "max": max,
+    "min": min,
+    "med": lambda x: Fraction(statistics.median(x)),
+    "varp": lambda x: _moment(x, 2),
+    "std": lambda x: math.sqrt(_moment(x, 2) * len(x) / (len(x) - 1)) if len(x) > 1 else None,
+    "skew": lambda x: _shape(x, 3),
+    "kurtosis": lambda x: _shape(x, 4),
+}
+
+
+@pytest.mark.parametrize("kind", ["ties", "steps", "far", "tiny", "whole", "decimal"])
+def test_windows_have_the_values_of_their_rows(run: Run, kind: str) -> None:
+    """Windows of 3 and of 45 rows are computed in different ways; so are groups and functions of scripts."""
+    rows, rng = 120, random.Random(kind)
+    text, values = _column(rng, kind, rows)
+    exact = [None if value is None else Fraction(value) for value in values]
+    groups = [rng.choice("aab") for _ in range(rows)]
+    members = [[row for row in range(rows) if groups[row] == group] for group in "ab"]
+    run(f"x = {text}; k = {json.dumps(groups)}; i = til({rows}); t = table(i, k, x); m = matrix(x, reverse(x))")
+
+    for name, defined in DEFINED.items():
+
+        def of(places: list[int], defined: Any = defined) -> float:
+            known = [each for place in places if (each := exact[place]) is not None]
+            found = defined(known) if known else None
+            return math.nan if found is None else float(found)
+
+        def check(script: str, expected: list[float]) -> None:
+            near, largest = 2e-6 if kind == "far" else 1e-9, float(np.nanmax(np.abs(expected)))
+            np.testing.assert_allclose(_numbers(run(script)), expected, near, 1e-3 * near * largest, err_msg=script)
+
+        check(f"exec {name}(x) from t group by k order by k", [of(places) for places in members])
+        for width in (3, 45):
+            timed = [of(list(range(max(0, row - width + 1), row + 1))) for row in range(rows)]
+            check(f"tm{name}(i, x, {width})", timed)
+            full = [math.nan] * (width - 1) + timed[width - 1 :]
+            for form in (f"m{name}(x, {width})", f"m{name}(m, {width})[0]", f"moving({name}, x, {width})"):
+                check(form, full)
+            inside = [math.nan] * rows
+            for places in members:
+                for at in range(width - 1, len(places)):
+                    inside[places[at]] = of(places[at - width + 1 : at + 1])
+            run(f"def f(v) {{ w = v; return m{name}(w, {width}) }}")
+            for form in (f"m{name}(x, {width})", "f(x)"):
+                check(f"exec r from (select i, {form} as r from t context by k) order by i", inside)
+
+
+def _numbers(value: Value) -> list[float]:
+    assert isinstance(value, Vector)
+    return [
+        math.nan if missing else raw / 10**value.scale for raw, missing in zip(value.data, value.nulls(), strict=True)
+    ]

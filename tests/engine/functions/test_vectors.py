@@ -25,6 +25,7 @@ Show = Callable[[str], str]
         ("ffill(NULL 1 NULL NULL, 1)", "[,1,1,]"),
         ("bfill(NULL 1 NULL)", "[1,1,]"),
         ("lfill(1 NULL 3)", "[1,2,3]"),
+        ("lfill(decimal64([1.5, NULL, 2], 2))", "[1.50,1.75,2.00]"),
         ("nullFill(1 NULL, 9)", "[1,9]"),
         ("x = 1 NULL 3; x.ffill!(); x", "[1,1,3]"),
         ("sort(3 NULL 1)", "[,1,3]"),

@@ -275,6 +275,27 @@ def test_records_and_objects_of_files(session: Any) -> None:
     assert found[3] == "text"
 
 
+def test_arrays_and_records_of_files(session: Any) -> None:
+    session.run("x = 1..6; x[2] = NULL; saveAsNpy(x, `ints); saveAsNpy([1.5, NULL], `doubles); saveAsNpy(1..6$2:3, `m)")
+    assert session.run("eqObj(loadNpy(`ints), x)") is True
+    assert session.run("loadNpy(`doubles)").tolist() == [1.5, float("-inf")]
+    assert session.run("loadNpy(`m)")[0].tolist() == [[1, 3, 5], [2, 4, 6]]
+    session.run('f = file("rows.bin", "w"); f.writeRecord(table(1 2 3 as a, 1.5 NULL 3 as b)); f.close()')
+    assert session.run('loadRecord("rows.bin", [("a", INT), ("b", DOUBLE)], 12, 1)')["a"].tolist() == [2]
+    session.run('saveTextFile("ab\\0cde", "texts.bin")')
+    assert session.run('loadRecord("texts.bin", [("code", SYMBOL, 3)])')["code"].tolist() == ["ab", "cde"]
+    with pytest.raises(RuntimeError, match="no NumPy arrays"):
+        session.run('loadNpz("texts.bin")')
+
+
+def test_parts_of_a_text_file(session: Any) -> None:
+    session.run(
+        'saveText(table(1..150000 as a, take(`x`y, 150000) as s), "parts.csv"); ds = textChunkDS("parts.csv", 1)'
+    )
+    assert session.run("size(ds)") == 2
+    assert session.run("mr(ds, {t -> sum(t.a)}, +)") == 150000 * 150001 // 2
+
+
 def test_folders(session: Any) -> None:
     session.run('mkdir("inner"); saveTextFile("x", "inner/a.txt")')
     listed = session.run('files("inner")')

@@ -218,6 +218,47 @@ def test_broken_objects_close_the_connection_only(endpoint: launcher.Endpoint, h
         assert raw(other.ask(b"script\n1+1")[2]) == 2
 
 
+def test_text_that_is_no_utf_8_is_an_error(client: Client) -> None:
+    assert "not UTF-8" in client.ask("script\n'中文'".encode("gbk"))[1]
+    assert raw(client.ask(b"script\n1+1")[2]) == 2
+
+
+def test_memory_is_taken_as_data_arrives(client: Client, endpoint: launcher.Endpoint) -> None:
+    """Vectors that say they are large and are not: two gigabytes of INT, and a small compressed one."""
+    client.send(b"variable\nx\n1\n1", objects=bytes.fromhex("0401ffffff1f01000000") + b"1234")
+    compressed = "1a0125000000010000000001ff010404000000000000ffffff7fffffffff0d000000c0010000000200000000000080"
+    with connected(endpoint) as other:
+        other.send(b"variable\nx\n1\n1", objects=bytes.fromhex(compressed))
+        assert other.socket.recv(100) == b""
+    with connected(endpoint) as other:
+        assert raw(other.ask(b"script\nexec count(*) from getConsoleJobs()")[2]) == 1
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [("https://elsewhere.example", b"403"), ("http://[::1", b"403"), ("http://localhost:80", b"101")],
+)
+def test_pages_of_other_machines_do_not_connect(endpoint: launcher.Endpoint, origin: str, status: bytes) -> None:
+    with socket.create_connection((endpoint.host, endpoint.port), timeout=5) as opened:
+        opened.sendall(
+            f"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nOrigin: {origin}\r\n"
+            f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}\r\n\r\n".encode()
+        )
+        assert opened.recv(12) == b"HTTP/1.1 " + status
+
+
+def test_a_printing_job_ends_though_nobody_reads(client: Client, endpoint: launcher.Endpoint) -> None:
+    client.send(b"script\nchatty = 1; do { print repeat(`a, 4000) } while (true)")
+    jobs = b"script\nexec rootJobId from getConsoleJobs() where desc like 'chatty%'"
+    with connected(endpoint) as other:
+        time.sleep(0.5)
+        other.ask(jobs.replace(b"\nexec", b"\ncancelConsoleJob(exec") + b")")
+        limit = time.monotonic() + 5
+        while time.monotonic() < limit and len(other.ask(jobs)[2]):  # type: ignore[arg-type]
+            time.sleep(0.05)
+        assert time.monotonic() < limit
+
+
 def test_strangers_cannot_send_much(endpoint: launcher.Endpoint) -> None:
     client = Client(endpoint)
     client.socket.sendall(b"API2 0 100000 / 32\nconnect\n")

@@ -113,6 +113,18 @@ def test_a_stored_table_is_measured_and_its_columns_are_read(people: tuple[Any, 
     assert (listed["rows"].tolist(), listed["columns"].tolist()) == ([3], [2])
 
 
+def test_jobs_and_partitions_of_others_are_not_shown(people: tuple[Any, Any]) -> None:
+    admin, bea = people
+    admin.run('secret = submitJob("secret", "", def() { return 42 })')
+    name = admin.run("secret")
+    assert admin.run("getJobReturn(secret, true)") == 42
+    for function in ("getJobReturn", "getJobMessage", "getJobStatus"):
+        with pytest.raises(RuntimeError, match="belongs to another user"):
+            bea.run(f'{function}("{name}")')
+    assert len(admin.run("getTabletsMeta()")) > 0
+    assert len(bea.run("getTabletsMeta()")) == 0
+
+
 def test_map_reduce_over_data_sources(people: tuple[Any, Any]) -> None:
     admin, _ = people
     assert admin.run("ds = sqlDS(<select x from pt where id > 1>); size(ds)") == 2

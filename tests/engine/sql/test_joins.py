@@ -50,11 +50,24 @@ def test_sorted_equi_join_and_cross_join(tables: Run) -> None:
     assert tables("exec count(*) from cj(t1, t2)") == 12
 
 
+def test_joins_on_equal_expressions(tables: Run) -> None:
+    assert tables("select t1.id, qty from t1 left join t2 on t1.id + 2 = t2.id") == {
+        "id": [1, 2, 3, 3], "qty": [500, None, 300, 300],
+    }  # fmt: skip
+    assert tables("exec qty from t1 join t2 on t2.x / 22 = t1.x and t1.id * 2 = t2.id - 1") == []
+    assert tables("exec qty from t1 join t2 on t2.x / 22 = t1.x") == [800, 500, 300]
+
+
 def test_join_columns_with_other_names_and_types(run: Run) -> None:
     run("a = table(`x`y`z as s, 1 2 3 as v)\nb = table(symbol(`z`x) as name, 1 2 as day, 10 20 as w)")
     assert run("select s, v, w from ej(a, b, `s, `name)") == {"s": ["x", "z"], "v": [1, 3], "w": [20, 10]}
     assert run("exec w from lj(a, b, `s`v, `name`day)") == [None, None, None]
     assert run("exec w from lj(table(1l 2l as k), table(2 1 as k, 5 6 as w), `k)") == [6, 5]
+    run("a = table(decimal64(1.5 2.25 2, 2) as m, 1 2 3 as v)\nb = table(decimal32(1.5 2.3, 1) as m, 5 6 as w)")
+    assert run("exec w from lj(a, b, `m)") == [5, None, None]
+    assert run("exec w from lj(a, table(1 2 as m, 7 8 as w), `m)") == [None, None, 8]
+    assert run("exec w from lj(a, table(2.25 1 as m, 7 8 as w), `m)") == [None, 7, None]
+    assert run("exec v from a where m > any (select m from b), m = any (select m from a where v > 1)") == [2, 3]
 
 
 def test_asof_join_takes_the_last_row_not_later(run: Run) -> None:
@@ -105,6 +118,8 @@ def test_joins_of_unknown_columns_or_conditions_are_refused(tables: Run) -> None
         tables("ej(t1, t2, `nosuch)")
     with pytest.raises(ScriptError, match="two or more tables"):
         tables("select * from t1 join t2 on t1.id = t2.id and t1.x > t2.x")
+    with pytest.raises(ScriptError, match=r"\[t1.nosuch\]"):
+        tables("select * from t1 join t2 on t1.nosuch = t2.id")
 
 
 def test_join_results_can_be_grouped(tables: Run) -> None:

@@ -205,7 +205,10 @@ def test_a_result_that_cannot_fit_is_refused(interpreter: Interpreter, script: s
         interpreter.run(script)
 
 
-@pytest.mark.parametrize("script", ["cross(add, 1..9000, 1..9000)", "each(x -> x + 1, 1..20000000)"])
+@pytest.mark.parametrize(
+    "script",
+    ["cross(add, 1..9000, 1..9000)", "each(x -> x + 1, 1..20000000)", f"x = 1..9; {' + '.join(['x'] * 150)}"],
+)
 def test_long_loops_over_elements_end_when_cancelled(interpreter: Interpreter, script: str) -> None:
     calls = 0
 

@@ -79,7 +79,24 @@ def test_insert_refuses_what_does_not_fit(run: Run) -> None:
         run("insert into t values(1 2 3, 2024.01.01 2024.01.02)")
     with pytest.raises(ScriptError, match=r"\[c\]"):
         run("insert into t (c) values (1)")
+    with pytest.raises(ScriptError, match=r"\[a\] expects type of INT, but the actual type is STRING"):
+        run('insert into t values("1", 2024.01.01)')
+    with pytest.raises(ScriptError, match=r'\[b\] expects type of DATE, which "tomorrow" is not'):
+        run('insert into t values(1, "tomorrow")')
     assert run("t") == {"a": [], "b": []}
+    run('insert into t values(1.6, "2024.01.02")')
+    assert run("t") == {"a": [2], "b": [19724]}
+    with pytest.raises(ScriptError, match=r"\[b\] expects type of DATE, but the actual type is INT"):
+        run("update t set a = 5, b = a")
+    assert run("t") == {"a": [2], "b": [19724]}
+
+
+def test_rows_are_changed_by_subqueries_about_them(run: Run) -> None:
+    run("t = table(1 2 3 as k, 10 20 30 as v)\nu = table(3 1 3 as k, 5 6 7 as w)")
+    run("update t set v = (select max(w) from u where u.k = t.k) where exists (select * from u where u.k = t.k)")
+    assert run("exec v from t") == [6, 20, 7]
+    run("delete from t where not exists (select * from u where u.k = t.k)")
+    assert run("exec k from t") == [1, 3]
 
 
 def test_keyed_tables_replace_rows_with_equal_keys(run: Run) -> None:

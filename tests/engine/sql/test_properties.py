@@ -32,6 +32,7 @@ keyed_rows = st.lists(st.tuples(st.sampled_from(KEYS[1:]), st.integers(0, 3), st
 bounded = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
 )
+few = settings(bounded, max_examples=30)
 
 
 @pytest.fixture(scope="module")
@@ -481,3 +482,117 @@ def test_interval(
     if fill == "none":
         expected = [row for row in expected if row[1] is not None]
     same(mine, expected)
+
+
+INNER = (
+    ("r.k = l.k", "r.k = l.k"), ("r.i < l.i", "coalesce(r.i, -9) < coalesce(l.i, -9)"),
+    ("y > l.x", f"{low.format('y')} > {low.format('x')}"), ("r.i = l.i", "r.i is not distinct from l.i"),
+    ("r.i > 0", "coalesce(r.i, -9) > 0"),
+)  # fmt: skip
+OUTER = (
+    ("exists (select * from r where {0})", "exists (select * from r where {1})"),
+    ("not exists (select * from r where {0})", "not exists (select * from r where {1})"),
+    ("l.k in (select r.k from r where {0})", "l.k in (select r.k from r where {1})"),
+    ("x > any (select y from r where {0})", "coalesce(x, -1e9) > any (select coalesce(y, -1e9) from r where {1})"),
+    ("x <= all (select y from r where {0})", "coalesce(x, -1e9) <= all (select coalesce(y, -1e9) from r where {1})"),
+    ("x >= (select max(y) from r where {0})",
+     "coalesce(x, -1e9) >= coalesce((select max(y) from r where {1}), -1e9)"),
+)  # fmt: skip
+
+
+@few
+@given(
+    left=rows, right=rows, outer=st.sampled_from(OUTER), negated=st.booleans(), other=st.none() | comparisons,
+    inner=st.lists(st.sampled_from(INNER), min_size=1, max_size=2),
+)  # fmt: skip
+def test_subqueries_about_the_rows_around_them(
+    interpreter: Interpreter,
+    duck: duckdb.DuckDBPyConnection,
+    left: list[Row],
+    right: list[Row],
+    outer: tuple[str, str],
+    negated: bool,
+    other: tuple[str, str] | None,
+    inner: list[tuple[str, str]],
+) -> None:
+    for name, data, columns in (("l", left, "k i x"), ("r", right, "k i y")):
+        set_table(interpreter, name, data, columns)
+        set_duck(duck, name, data, columns)
+    conditions = [" and ".join(each[place] for each in inner) for place in (0, 1)]
+    own, its = (text.format(*conditions) for text in outer)
+    if negated:
+        own, its = f"not ({own})", f"not ({its})"
+    if other is not None:
+        own, its = f"({own} or {other[0]})", f"({its} or {other[1]})"
+    mine = ours(
+        interpreter,
+        f"select k, i, x, (select sum(y) from r where {conditions[0]}) as s,"
+        f" (select count(*) from r where {conditions[0]}) as n from l where {own}",
+    )
+    found = theirs(
+        duck,
+        f"select k, i, x, (select sum(y) from r where {conditions[1]}), (select count(*) from r where {conditions[1]})"
+        f" from l where {its} order by n",
+    )
+    same(mine, found)
+
+
+JOINS = st.sampled_from(("inner join", "left join", "right join", "full join"))
+
+
+@few
+@given(
+    tables=st.tuples(keyed_rows, keyed_rows, keyed_rows), kinds=st.tuples(JOINS, JOINS), shift=st.integers(-1, 1),
+    condition=st.none() | st.integers(-2, 2),
+)  # fmt: skip
+def test_joins_in_a_row(
+    interpreter: Interpreter,
+    duck: duckdb.DuckDBPyConnection,
+    tables: tuple[list[Row], list[Row], list[Row]],
+    kinds: tuple[str, str],
+    shift: int,
+    condition: int | None,
+) -> None:
+    for name, data in zip(("u", "v", "w"), tables, strict=True):
+        set_table(interpreter, name, data)
+        set_duck(duck, name, data)
+    some = "" if condition is None or kinds[0] in ("right join", "full join") else f" and b.x > {condition}"
+    where = "" if condition is None else f" where c.i > {condition}"
+    columns = "a.i as ai, a.x as ax, b.i as bi, b.x as bx, c.i as ci, c.x as cx"
+    shape = "select {0} from u a {1} v b on a.k = b.k{2} {3} w c on {4} {5}"
+    keys = f"b.i + {shift} = c.i"
+    mine = ours(interpreter, shape.format(columns, kinds[0], some, kinds[1], keys, where))
+    low_some = some.replace("b.x", low.format("b.x"))
+    low_keys = f"b.i + {shift} is not distinct from c.i"
+    low_where = where.replace("c.i", low.format("c.i"))
+    found = theirs(duck, shape.format(columns, kinds[0], low_some, kinds[1], low_keys, low_where))
+    same(unordered(mine), unordered(found))
+
+
+BOUNDS = ("unbounded preceding", "2 preceding", "1 preceding", "current row", "1 following", "unbounded following")
+
+
+@few
+@given(
+    data=rows, unit=st.sampled_from(("rows", "range")), first=st.integers(0, 4), last=st.integers(1, 5),
+    down=st.booleans(), name=st.sampled_from(("sum", "count", "max", "avg", "std", "med")),
+)  # fmt: skip
+def test_frames_of_analytic_functions(
+    interpreter: Interpreter,
+    duck: duckdb.DuckDBPyConnection,
+    data: list[Row],
+    unit: str,
+    first: int,
+    last: int,
+    down: bool,
+    name: str,
+) -> None:
+    set_table(interpreter, "t", data)
+    set_duck(duck, "t", data)
+    frame = f"{unit} between {BOUNDS[min(first, last)]} and {BOUNDS[max(first, last)]}"
+    mine = ours(interpreter, f"select {name}(x) over (partition by k order by i{' desc' if down else ''} {frame}) as r"
+                             " from t")  # fmt: skip
+    rule = f"i {'desc nulls last' if down else 'asc nulls first'}{', n' if unit == 'rows' else ''}"
+    function = {"std": "stddev_samp", "med": "median"}.get(name, name)
+    found = theirs(duck, f"select {function}(x) over (partition by k order by {rule} {frame}) from t order by n")
+    same([(_float(row[0]),) for row in mine], [(_float(row[0]),) for row in found])

@@ -234,6 +234,11 @@ def test_subqueries_as_values(trades: Run) -> None:
     assert trades("exec count(*) from t where sym in (select sym from t where qty > 6000)") == 6
     assert trades("exec count(*) from t where exists (select * from t where qty > 9000)") == 0
     assert trades("exec count(*) from t where qty > all (select qty from t where sym=`MS)") == 3
+    assert trades("exec qty from t where sym = any(`MS`IBM), qty > any(5000 3000)") == [3200, 6800, 5400]
+    assert trades("exec sym from (select sum(qty) from t group by sym having sum(qty) > all(7200 8000))") == [
+        "C",
+        "IBM",
+    ]
 
 
 def test_with_and_union(trades: Run) -> None:
@@ -343,6 +348,27 @@ def test_running_windows_include_equal_rows(run: Run) -> None:
     assert result["near"] == [10, 60, 60, 5, 90]
 
 
+def test_what_stands_for_rows_before_the_first(run: Run) -> None:
+    run("t = table(1 2 as x, symbol(`a`b) as s, decimal64(1.5 2.5, 2) as m)")
+    script = "select lag(x, 1, 0) {0} as x, lag(s, 1, `z) {0} as s, lead(m, 1, 0.5) {0} as m from t"
+    assert run(script.format("over (order by x)")) == {"x": [0, 1], "s": ["z", "a"], "m": [250, 50]}
+
+
+def test_windows_over_a_range_of_time(run: Run) -> None:
+    run("d = [2022.10.02, 2022.12.06, 2022.12.10, 2022.10.02, 2022.10.02]")
+    run("d = d join [2023.02.02, 2022.10.01, 2023.02.02, 2022.10.03, 2022.12.04]")
+    run("t = table(d, `C`C`C`A`MS`C`C`MS`A`MS as s, 2200 1900 2000 2200 6800 2100 1300 6600 8800 5300 as q)")
+    window = "over (partition by s order by d range between 1M preceding and 1M following)"
+    assert run(f"select max(q) {window} from t") == {
+        "max": [2200, 2000, 2000, 8800, 6800, 2100, 2200, 6600, 8800, 5300],
+    }  # fmt: skip
+    assert list(run(f"select max(q) {window}, max(s) {window} from t")) == ["max", "max_s"]
+    with pytest.raises(ScriptError, match="finer than DATE"):
+        run("select sum(q) over (order by d range 1H preceding) from t")
+    with pytest.raises(ScriptError, match="must be integers"):
+        run("select sum(q) over (order by d rows 1d preceding) from t")
+
+
 def test_running_windows_are_not_quadratic(run: Run) -> None:
     run("n = 200000\nt = table(take(`a`b, n) as s, 1..n as d, take(1, n) as x)")
     assert run("exec max(r) from (select sum(x) over (partition by s order by d) as r from t)") == 100000
@@ -352,6 +378,8 @@ def test_subqueries_inside_expressions(trades: Run) -> None:
     assert trades("exec qty - (select min(qty) from t) as d from t where sym=`MS") == [600, 800, 1900]
     assert trades("select (select max(qty) from t) as m, sym from t limit 2") == {"m": [8800, 8800], "sym": ["C", "MS"]}
     assert trades("exec sym from t where qty = (select qty from t where sym=`C limit 1)") == ["C"]
+    with pytest.raises(UnsupportedError, match=r"subquery that refers to the column \[t.sym\]"):
+        trades("select (select max(qty) from t b where b.sym = t.sym) from t group by sym")
     trades("u = table(1 2 as k)\nupdate u set k = (select max(qty) from t) where k = 2")
     assert trades("exec k from u") == [1, 8800]
 

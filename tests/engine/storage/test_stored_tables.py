@@ -308,6 +308,67 @@ def test_concurrent_appends_all_arrive(tmp_path: Path) -> None:
     assert reopened(tmp_path).rows == 60
 
 
+def obstacle(path: Path) -> Path:
+    """A folder where a file is to be written, as if the disk were full."""
+    path.mkdir()
+    return path
+
+
+def test_a_change_that_cannot_be_stored_is_none(tmp_path: Path) -> None:
+    table = make(tmp_path, [ValueLevel(Type.DATE, [DAY])], TRADES, ["day"])
+    table.append(trades([DAY], ["A"], [1.0]))
+    blocked = obstacle(table.folder / "manifest.json.new")
+    for change in (
+        lambda: table.append(trades([DAY, DAY + 1], ["B", "C"], [2.0, 3.0])),
+        lambda: table.upsert(trades([DAY], ["A"], [9.0]), ["sym"], False),
+        lambda: table.add_columns(["more"], [Type.SYMBOL], [0]),
+        lambda: table.rename_column("price", "value"),
+        lambda: table.drop_columns(["price"]),
+        lambda: table.set_comments({"price": "of a share"}),
+        lambda: table.remove(list(table.partition_rows())),
+    ):
+        with pytest.raises(OSError, match="manifest"):
+            change()
+        assert table.schema == reopened(tmp_path).schema
+        assert items(table.read(None, []), "price") == [1.0]
+    assert len(list(table.folder.glob("*.segment"))) == 1
+    blocked.rmdir()
+    table.append(trades([DAY, DAY + 1], ["B", "C"], [2.0, 3.0]))
+    assert items(reopened(tmp_path).read(None, []), "sym") == ["A", "B", "C"]
+
+
+def test_partitions_are_on_disk_before_their_rows(tmp_path: Path) -> None:
+    """New values of a VALUE scheme, which is written apart from the tables that share it."""
+    table = make(tmp_path, [ValueLevel(Type.DATE, [DAY])], TRADES, ["day"])
+    blocked = obstacle(table.folder.parents[1] / "database.json.new")
+    with pytest.raises(OSError, match="database"):
+        table.append(trades([DAY + 5], ["A"], [1.0]))
+    blocked.rmdir()
+    table.append(trades([DAY + 5], ["A"], [1.0]))
+    assert items(reopened(tmp_path).read(None, []), "day") == [DAY + 5]
+
+
+def test_databases_of_one_scheme_grow_apart(tmp_path: Path) -> None:
+    levels: list[Level] = [ValueLevel(Type.DATE, [DAY])]
+    databases = Databases(tmp_path)
+    for name in ("one", "two"):
+        schema = TableSchema([ColumnSchema(0, column, type_) for column, type_ in TRADES], ["day"])
+        made = databases.create(f"dfs://{name}", levels, "OLAP", "TRANS", "admin").create_table("t", schema)
+        made.append(trades([DAY + 7], ["A"], [1.0]))
+    for name in ("one", "two"):
+        assert items(Databases(tmp_path).get(f"dfs://{name}").table("t").read(None, []), "day") == [DAY + 7]
+
+
+def test_a_renamed_table_takes_its_symbols_along(tmp_path: Path) -> None:
+    table = make(tmp_path, [ValueLevel(Type.DATE, [DAY])], TRADES, ["day"])
+    databases = Databases(tmp_path)
+    database = databases.get("dfs://test")
+    database.rename_table("t", "u")
+    database.table("u").append(trades([DAY], ["A"], [1.0]))
+    assert items(Databases(tmp_path).get("dfs://test").table("u").read(None, []), "sym") == ["A"]
+    assert not table.folder.exists()
+
+
 def test_leftovers_of_a_crash_do_not_show(tmp_path: Path) -> None:
     store = make(tmp_path, [ValueLevel(Type.DATE, [DAY])], TRADES, ["day"])
     store.append(trades([DAY], ["a"], [1.0]))
