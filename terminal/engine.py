@@ -58,7 +58,7 @@ def list_functions(*, as_json: bool) -> None:
     found = [
         {
             "name": name,
-            "family": family.removeprefix("language.").removeprefix("tables."),
+            "family": family,
             "signature": function.signature,
             "doc": function.doc.partition("\n")[0],
         }

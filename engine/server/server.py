@@ -19,7 +19,7 @@ from threading import Event, Lock, Thread
 from engine.data_folder import DataFolder, Endpoint
 from engine.functions import builtin_functions
 from engine.functions.registry import Registry
-from engine.functions.scheduled_jobs import run_scheduled_job
+from engine.functions.server.scheduled_jobs import run_scheduled_job
 from engine.interpreter.stack import STACK_BYTES
 from engine.jobs import Jobs
 from engine.limits import keep_freed_memory

@@ -53,4 +53,4 @@ def test_command_lists_functions() -> None:
     functions = {each["name"]: each for each in json.loads(result.stdout)}
     assert len(functions) > 900
     assert functions["mavg"]["signature"].startswith("mavg(X, window")
-    assert functions["mavg"]["family"] == "moving"
+    assert functions["mavg"]["family"] == "series.moving"

@@ -1,0 +1,1 @@
+"""The language itself: forms and types, higher-order functions, code as data."""

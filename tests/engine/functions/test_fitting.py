@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engine.errors import ScriptError, UnsupportedError
-from engine.penalized import bounded_fit
+from engine.numerics.penalized import bounded_fit
 from engine.values import AnyVector, Dictionary, Matrix, Scalar, Value, Vector
 
 Run = Callable[[str], Value]

@@ -8,7 +8,7 @@ import pytest
 from engine.aggregation.rows import numbers
 from engine.errors import ScriptError
 from engine.forms import as_vector
-from engine.probability import DISTRIBUTIONS
+from engine.numerics.probability import DISTRIBUTIONS
 from engine.values import AnyVector, Matrix, Scalar, Value
 
 Run = Callable[[str], Value]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from engine.errors import ScriptError
-from engine.functions.scheduled_jobs import run_scheduled_job
+from engine.functions.server.scheduled_jobs import run_scheduled_job
 from engine.schedule import Schedule
 
 Engine = Any

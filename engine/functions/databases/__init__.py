@@ -1,0 +1,1 @@
+"""Databases, their tables and parts: kept, listed, read in parts, backed up."""

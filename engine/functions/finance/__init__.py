@@ -1,0 +1,1 @@
+"""Bonds, yield curves and risk."""

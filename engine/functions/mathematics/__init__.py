@@ -1,0 +1,1 @@
+"""Mathematics: elementary, linear algebra, calculus, optimisation."""

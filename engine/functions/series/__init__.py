@@ -1,0 +1,1 @@
+"""Ordered columns: windows, neighbours, ranks, rows, and aggregates of them."""

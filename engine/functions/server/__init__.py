@@ -1,0 +1,1 @@
+"""The server: accounts, rights, jobs, what it runs and what it shares."""

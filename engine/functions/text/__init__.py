@@ -1,0 +1,1 @@
+"""Text: search, formats, JSON, digests."""
