@@ -219,8 +219,8 @@ def serve(
 ) -> int:
     """Serve a data folder until SIGTERM, SIGINT or, with `idle_seconds`, until nobody has come for that long.
 
-    A step of a script that lets nothing else run for `frozen_seconds`, such as the match of an explosive regular
-    expression, cannot be cancelled: the process then ends by itself, as if it were killed.
+    A step of a script that lets nothing else run for `frozen_seconds`, such as sorting a very long
+    column of texts, cannot be cancelled: the process then ends by itself, as if it were killed.
 
     Prints one line of JSON with the address when ready. The password of `user` is generated if not given; it is in
     the folder's `engine.json`, which only the owner can read. Returns the exit status, with which the process has to

@@ -20,13 +20,14 @@ def main() -> None:
     from engine.server.connection import Limits
     from engine.server_node import assemble
 
+    registry = builtin_functions()
     servers: dict[str, Server] = {}
     threading.stack_size(16 * 2**20)
     for line in sys.stdin:
         asked = json.loads(line)
         if asked["op"] == "start":
-            node = assemble(Path(asked["folder"]), admin_password=DEFAULT_PASSWORD, memory_limit=2**30)
-            server = Server(node, builtin_functions(), Limits(memory=2**30))
+            node = assemble(Path(asked["folder"]), registry, admin_password=DEFAULT_PASSWORD, memory_limit=2**30)
+            server = Server(node, registry, Limits(memory=2**30))
             server.start(asked["address"], DATABASE_PORT)
             servers[asked["folder"]] = server
         else:
