@@ -15,7 +15,7 @@ Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 
-LONG = 1 << 19
+LONG = 1 << 20
 """Fewer rows are not worth another thread."""
 BLOCK = 1 << 15
 """Rows worked on at a time where what belongs to them should stay in the processor's cache."""

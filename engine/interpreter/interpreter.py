@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from dolphin.script import ScriptSyntaxError, parse, syntax
@@ -35,6 +36,11 @@ def _named_calls() -> frozenset[str]:
     return NAMED_CALLS
 
 
+_SHORT = 1 << 12
+"""Longer scripts are not kept: hardly anybody runs them again and again."""
+_parsed = lru_cache(maxsize=128)(parse)
+
+
 class Interpreter:
     """Runs scripts in a session; the `Context` of the functions they call. Not for several threads at once."""
 
@@ -56,7 +62,7 @@ class Interpreter:
     def run(self, text: str) -> Value:
         """Run a script; the value of its last statement, NOTHING if that has none. Raises only ScriptError."""
         try:
-            tree = parse(text)
+            tree = _parsed(text) if len(text) <= _SHORT else parse(text)
         except ScriptSyntaxError as error:
             raise ScriptError(str(error)) from error
         except RecursionError:

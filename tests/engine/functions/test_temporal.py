@@ -78,7 +78,7 @@ def test_null_stays_null(show: Show) -> None:
 
 
 def test_periods_of_a_long_column_are_counted_from_its_first_time(run: Run) -> None:
-    run("days = 2000.01.01 + (1..600000) % 9000")
+    run("days = 2000.01.01 + (1..1100000) % 9000")
     for call in ("monthEnd(days, {}, 5)", "weekBegin(days, 2, {}, 3)", "businessDay(days, {}, 7)"):
         assert run(f"eqObj({call.format('')}, {call.format('min(days)')})") == boolean(True)
     counted = "(exec p from select monthEnd(days,,5) as p from table(days, days % 7 as g) context by g order by days)"
