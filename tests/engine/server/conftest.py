@@ -14,7 +14,7 @@ from engine import launcher
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[launcher.Endpoint]:
     """An engine in a process of its own."""
     data = tmp_path_factory.mktemp("engine")
-    yield launcher.start(data, idle_seconds=300)
+    yield launcher.start(data, idle_seconds=3600)
     launcher.stop(data)
 
 
