@@ -23,8 +23,8 @@ from engine.forms import as_vector
 from engine.functions.registry import Registry
 from engine.functions.statistics.interpolation import model
 from engine.functions.statistics.regression import design_matrix
+from engine.functions.statistics.reports import coefficients, goodness, variance_analysis
 from engine.numerics.penalized import Fit, Penalty, Solver, best_of_folds, elastic_net, ridge
-from engine.numerics.probability import STUDENT, F
 from engine.types import Type
 from engine.values import (
     NOTHING,
@@ -101,45 +101,12 @@ def _report(goal: Array, factors: Array, fit: Fit, intercept: bool, mode: int, k
     error, freedom = float(((goal - fitted) ** 2).sum()), count - design.shape[1]
     spread = error / freedom if freedom > 0 else math.nan
     deviation = np.sqrt(np.diagonal(np.linalg.pinv(design.T @ design)) * spread)
-    with np.errstate(all="ignore"):
-        t = beta / deviation
-    p = np.where(np.isfinite(t) & (freedom > 0), 2 * STUDENT.sf(np.abs(t), freedom), np.nan)
     names = [f"beta{i}" for i in range(width)] if kind == "ridge" else [f"x{i + 1}" for i in range(width)]
-    table = Table(
-        ["factor", "beta", "stdError", "tstat", "pvalue"],
-        [
-            vector(Type.STRING, [*(["intercept"] if intercept else []), *names]),
-            doubles(beta),
-            doubles(deviation),
-            doubles(t),
-            doubles(p),
-        ],
-    )
+    table = coefficients([*(["intercept"] if intercept else []), *names], beta, deviation, freedom)
     if mode == 1:
         return table
-    mean = explained / width
-    f = mean / spread if spread else math.nan
-    significance = float(F.sf(f, width, freedom)) if math.isfinite(f) and freedom > 0 else math.nan
-    anova = Table(
-        ["Breakdown", "DF", "SS", "MS", "F", "Significance"],
-        [
-            vector(Type.STRING, ["Regression", "Residual", "Total"]),
-            vector(Type.INT, [width, freedom, count - intercept]),
-            doubles(np.array([explained, error, total])),
-            doubles(np.array([mean, spread, np.nan])),
-            doubles(np.array([f, np.nan, np.nan])),
-            doubles(np.array([significance, np.nan, np.nan])),
-        ],
-    )
-    r2 = explained / total if total else math.nan
-    adjusted = 1 - (1 - r2) * (count - intercept) / freedom if freedom > 0 else math.nan
-    statistics = Table(
-        ["item", "statistics"],
-        [
-            vector(Type.STRING, ["R2", "AdjustedR2", "StdError", "Observations"]),
-            doubles(np.array([r2, adjusted, math.sqrt(spread) if spread >= 0 else math.nan, count])),
-        ],
-    )
+    anova = variance_analysis(explained, error, total, width, freedom)
+    statistics = goodness(explained / total if total else math.nan, error, width, freedom, count)
     parts: dict[object, Value] = {
         "Coefficient": table, "RegressionStat": statistics, "ANOVA": anova, "Residual": doubles(goal - fitted),
     }  # fmt: skip

@@ -21,10 +21,10 @@ from engine.arguments import (
 from engine.errors import CallError
 from engine.forms import as_vector
 from engine.functions.registry import Registry
+from engine.functions.statistics.reports import coefficients, goodness, variance_analysis
 from engine.numerics.penalized import bounded_fit
-from engine.numerics.probability import STUDENT, F
 from engine.types import LITERAL, Type
-from engine.values import AnyVector, Array, Dictionary, Matrix, Table, Value, Vector, elements, string, vector
+from engine.values import AnyVector, Array, Dictionary, Matrix, Table, Value, Vector, elements, string
 
 functions = Registry()
 
@@ -74,9 +74,8 @@ def _normal(y: Array, design: Array, inverse_of: Callable[[Array], Array]) -> tu
 def _fitted(y: Array, design: Array, weights: Array, mode: int, intercept: bool, found: tuple[Array, Array]) -> Value:
     """What is told of coefficients and of the diagonal of the inverse of the normal matrix."""
     beta, variances = found
-    coefficients = doubles(beta)
     if mode == 0:
-        return coefficients
+        return doubles(beta)
     rows, count = design.shape
     residual = y - design @ beta
     error = float(weights @ residual**2)
@@ -86,39 +85,13 @@ def _fitted(y: Array, design: Array, weights: Array, mode: int, intercept: bool,
     spread = error / freedom if freedom > 0 else math.nan
     with np.errstate(invalid="ignore", divide="ignore"):
         deviation = np.sqrt(variances * spread)
-        t = beta / deviation
-    p = np.where(np.isfinite(t) & (freedom > 0), 2 * STUDENT.sf(np.abs(t), freedom), np.nan)
-    factors = [*(["intercept"] if intercept else []), *(f"x{i}" for i in range(1, count - intercept + 1))]
-    table = Table(
-        ["factor", "beta", "stdError", "tstat", "pvalue"],
-        [vector(Type.STRING, factors), coefficients, doubles(deviation), doubles(t), doubles(p)],
-    )
+    width = count - intercept
+    names = [*(["intercept"] if intercept else []), *(f"x{i}" for i in range(1, width + 1))]
+    table = coefficients(names, beta, deviation, freedom)
     if mode == 1:
         return table
-    explained, factors_count = total - error, count - intercept
-    mean_explained = explained / factors_count if factors_count else math.nan
-    f = mean_explained / spread if spread else math.nan
-    significance = float(F.sf(f, factors_count, freedom)) if math.isfinite(f) else math.nan
-    anova = Table(
-        ["Breakdown", "DF", "SS", "MS", "F", "Significance"],
-        [
-            vector(Type.STRING, ["Regression", "Residual", "Total"]),
-            vector(Type.INT, [factors_count, freedom, rows - intercept]),
-            doubles(np.array([explained, error, total])),
-            doubles(np.array([mean_explained, spread, np.nan])),
-            doubles(np.array([f, np.nan, np.nan])),
-            doubles(np.array([significance, np.nan, np.nan])),
-        ],
-    )
-    r2 = 1 - error / total if total else math.nan
-    adjusted = 1 - (1 - r2) * (rows - intercept) / freedom if freedom > 0 else math.nan
-    statistics = Table(
-        ["item", "statistics"],
-        [
-            vector(Type.STRING, ["R2", "AdjustedR2", "StdError", "Observations"]),
-            doubles(np.array([r2, adjusted, math.sqrt(spread) if spread >= 0 else math.nan, rows])),
-        ],
-    )
+    anova = variance_analysis(total - error, error, total, width, freedom)
+    statistics = goodness(1 - error / total if total else math.nan, error, width, freedom, rows)
     parts: dict[object, Value] = {
         "ANOVA": anova, "RegressionStat": statistics, "Coefficient": table, "Residual": doubles(residual),
     }  # fmt: skip
