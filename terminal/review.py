@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -60,10 +62,12 @@ def prompt(console: Console) -> Ask:
     """Reads lines at the console. Raises Undecided when the person leaves instead: by Ctrl-C or the end of input."""
 
     def ask(text: str) -> str:
-        # asyncio's own handler would only note the Ctrl-C, and the line would go on being read.
-        with _plain_interrupts():
+        with _plain_interrupts() as signalled:
             try:
-                return console.input(text, markup=False)
+                console.print(text, markup=False, end="")
+                if sys.stdin.isatty():
+                    _wait_for_line(signalled)
+                return console.input()
             except (EOFError, KeyboardInterrupt):
                 console.print()
                 raise Undecided from None
@@ -71,16 +75,27 @@ def prompt(console: Console) -> Ask:
     return ask
 
 
+def _wait_for_line(signalled: int) -> None:
+    """A Ctrl-C that comes just before the terminal is read would be lost in the reading."""
+    while sys.stdin not in select.select([sys.stdin, signalled], [], [])[0]:
+        os.read(signalled, 64)
+
+
 @contextmanager
-def _plain_interrupts() -> Iterator[None]:
+def _plain_interrupts() -> Iterator[int]:
+    """Ctrl-C raises KeyboardInterrupt; yields a descriptor that can be read once a signal came."""
     # asyncio's own handler would only note the Ctrl-C, and the line would go on being read.
     earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
-    wakeup = signal.set_wakeup_fd(-1)
+    signalled, told = os.pipe()
+    os.set_blocking(told, False)
+    wakeup = signal.set_wakeup_fd(told)
     try:
-        yield
+        yield signalled
     finally:
         signal.set_wakeup_fd(wakeup)
         signal.signal(signal.SIGINT, earlier)
+        os.close(signalled)
+        os.close(told)
 
 
 def ask_person(request: ReviewRequest, console: Console, ask: Ask) -> Decisions | None:

@@ -99,7 +99,7 @@ async def test_abandoned_making_is_taken_back(
     emulator.timing = replace(emulator.timing, running=60)
     async with open_environments(settings, pool, provision=eci_settings(emulator)) as other:
         record = await other.start(owner, ALONE)
-        await until(lambda: emulator.groups)
+        await until(lambda: emulator.groups and emulator.calls["DescribeContainerGroups"])  # it waits for the group
     assert len(emulator.alive()) == 1
     assert (await sweep(cloud)).abandoned == []
     await asyncio.sleep(2.1)
@@ -113,7 +113,7 @@ async def test_making_goes_on_in_another_process(
 ) -> None:
     async with open_environments(settings, pool, provision=eci_settings(emulator)) as other:
         record = await other.start(owner, ALONE)
-        await until(lambda: emulator.groups)
+        await until(lambda: emulator.groups and emulator.calls["DescribeContainerGroups"])  # it waits for the group
     await cloud.resume(owner, record.id)
     assert (await cloud.wait(owner, record.id)).state == "RUNNING"
     assert len(emulator.groups) == 1
